@@ -1,0 +1,1 @@
+"""Engines that execute the trials of a run."""

@@ -1,0 +1,93 @@
+"""The catalogue of metrics: the only place a metric gets its name, unit, direction and meaning.
+
+Code may emit only names listed here (a test trains and compares the sets); whatever refers to a metric (tables,
+plots, mirrors) looks it up here. `direction` says which way is better, where that can be said at all.
+Names are `area/quantity`, with the unit in the name where it is not obvious.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dreamerlab.errors import NotFound, did_you_mean
+
+Direction = Literal["higher", "lower", "none"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One quantity: what it is called, what it is measured in, which way is better, what it means."""
+
+    name: str
+    unit: str
+    direction: Direction
+    meaning: str
+
+
+_ROWS: tuple[tuple[str, str, Direction, str], ...] = (
+    # -- evaluation: own environments, own generators, raw reward
+    ("eval/return_mode", "return", "higher", "mean return of evaluation episodes, most likely action each step"),
+    ("eval/return_sample", "return", "higher", "mean return of evaluation episodes, actions sampled from the policy"),
+    ("eval/length_mode", "env steps", "none", "mean length of evaluation episodes under the mode policy"),
+    ("eval/length_sample", "env steps", "none", "mean length of evaluation episodes under the sampled policy"),
+    # -- training episodes
+    ("train/return", "return", "higher", "mean return of training episodes finished since the last line"),
+    ("train/length", "env steps", "none", "mean length of training episodes finished since the last line"),
+    # -- world model
+    ("wm/loss", "nats", "lower", "weighted sum of the world-model losses"),
+    ("wm/recon_loss", "squared symlog", "lower", "vector reconstruction: squared error in symlog space, summed over dims"),
+    ("wm/reward_loss", "nats", "lower", "reward cross-entropy on the two-hot target; its floor is not zero"),
+    ("wm/reward_excess", "nats", "lower", "reward cross-entropy minus the entropy of its two-hot target"),
+    ("wm/continue_loss", "nats", "lower", "binary cross-entropy of the predicted discount; its floor is not zero"),
+    ("wm/continue_excess", "nats", "lower", "continue cross-entropy minus the entropy of its target"),
+    ("wm/kl_nats", "nats", "none", "KL(posterior || prior), raw, summed over latents"),
+    ("wm/kl_dyn_nats", "nats", "none", "dynamics loss: KL(sg posterior || prior), clipped at the free bits"),
+    ("wm/kl_rep_nats", "nats", "none", "representation loss: KL(posterior || sg prior), clipped at the free bits"),
+    ("wm/free_bits_frac", "share", "none", "share of (batch, time) elements whose KL is under the free bits: no gradient"),
+    ("wm/prior_entropy_nats", "nats", "none", "entropy of the prior, summed over latents"),
+    ("wm/posterior_entropy_nats", "nats", "none", "entropy of the posterior, summed over latents"),
+    # -- behavior (actor and critic)
+    ("behavior/policy_loss", "nats", "none", "weighted REINFORCE loss with entropy bonus"),
+    ("behavior/entropy_nats", "nats", "none", "policy entropy on imagined states"),
+    ("behavior/advantage_mean", "scaled return", "none", "mean of (return - value) / scale on imagined states"),
+    ("behavior/advantage_std", "scaled return", "none", "spread of the scaled advantages"),
+    ("behavior/advantage_abs_mean", "scaled return", "none", "mean size of the scaled advantages"),
+    ("behavior/return_p5", "return", "none", "5th percentile of imagined returns, exponential average without debias"),
+    ("behavior/return_p95", "return", "none", "95th percentile of imagined returns, exponential average without debias"),
+    ("behavior/return_scale_raw", "return", "none", "95th minus 5th percentile, before the lower limit"),
+    ("behavior/return_scale", "return", "none", "what advantages are divided by: the range, at least the limit"),
+    ("behavior/imagined_return", "return", "none", "mean lambda-return over imagined states"),
+    ("behavior/imagined_reward", "reward", "none", "mean predicted reward over imagined states"),
+    ("behavior/imagined_continue", "probability", "none", "mean predicted discount over imagined states"),
+    ("behavior/value", "return", "none", "mean value over imagined states"),
+    ("behavior/value_loss", "nats", "lower", "critic cross-entropy on imagined returns, with the slow regulariser"),
+    ("behavior/value_excess", "nats", "lower", "critic cross-entropy on imagined returns minus the entropy of its target"),
+    ("behavior/replay_value_loss", "nats", "lower", "critic cross-entropy on replayed returns, with the slow regulariser"),
+    # -- optimiser
+    ("optim/grad_norm_world", "norm", "none", "gradient norm of the world model, before clipping"),
+    ("optim/grad_norm_actor", "norm", "none", "gradient norm of the actor, before clipping"),
+    ("optim/grad_norm_critic", "norm", "none", "gradient norm of the critic, before clipping"),
+    ("optim/clipped_frac", "share", "none", "share of parameter tensors whose gradient was scaled down by adaptive clipping"),
+    ("optim/lr_world", "rate", "none", "learning rate of the world model after warm-up scaling"),
+    # -- replay and pace
+    ("replay/steps", "env steps", "none", "steps held in replay, resets included"),
+    ("replay/updates_per_env_step", "ratio", "none", "updates made so far over env steps so far: the effective ratio"),
+    ("replay/train_ratio_effective", "ratio", "none", "replayed steps so far over env steps so far"),
+    ("pace/env_steps_per_s", "1/s", "higher", "env steps per second of wall time since the last line"),
+    ("pace/updates_per_s", "1/s", "higher", "updates per second of wall time since the last line"),
+    ("pace/update_ms", "ms", "lower", "mean wall time of one update since the last line"),
+    ("pace/acting_share", "share", "none", "share of wall time spent in acting, environment and replay insert"),
+)
+
+CATALOGUE: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
+ALIASES: dict[str, str] = {"eval/return": "eval/return_mode"}
+
+
+def get_metric(name: str) -> Metric:
+    """Return the metric called `name` (aliases allowed); an unknown name is answered with the nearest ones."""
+    known = CATALOGUE.get(ALIASES.get(name, name))
+    if known is None:
+        near = did_you_mean(name, [*CATALOGUE, *ALIASES])
+        raise NotFound(f"no metric is called '{name}'{near}", hint="see protocol/reference/metrics.md for all names")
+    return known

@@ -1,0 +1,1 @@
+"""The run directory and its records on disk: the one bridge between the protocol wing and the trainer."""

@@ -1,0 +1,1 @@
+"""Mirrors of the outside world: git state, host environment, code identity, DVC and MLflow."""
