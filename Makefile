@@ -1,0 +1,45 @@
+# Needs Python 3.11 or later with venv, git and make; everything else is installed into .venv, pinned.
+#   make demo       train CartPole with three seeds in ./demo and show the curves
+#   make test       the default test suite          make test-slow  the rest of it, minutes each
+#   make lint       format, lint, types, contracts, generated pages
+#   make bench      ratios measured within one run
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: setup demo test test-slow lint format bench clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(BIN)/dreamerlab init demo
+	cd demo && ../$(BIN)/dreamerlab run --baseline --env cartpole --experiment nano --seeds 3
+	cd demo && ../$(BIN)/dreamerlab show --plot learning-curve.png
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m dreamerlab.config.reference_docs --check
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,52 @@
+"""The training loop, on one page: collect, update, log, evaluate, checkpoint, stop.
+
+Order within an env step follows the reference (FACTS A10): act, environment, replay, then the updates that are due.
+Everything that happens "every N" counts env steps, so a resumed trial does it at the same moments.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from dreamerlab.train.recorder import Recorder
+from dreamerlab.train.runtime import StopRequest, TrainingClock
+from dreamerlab.train.session import Session
+
+
+def train(
+    session: Session, recorder: Recorder, clock: TrainingClock, stop: StopRequest, save: Callable[[], None]
+) -> bool:
+    """Train until the budget is spent (True) or a stop is requested (False); `save` writes a checkpoint.
+
+    A stop is honoured between env steps. The final state of a finished trial is saved by the caller.
+    """
+    config, at = session.config, session.counters
+    while session.spent() < config.budget.amount:
+        if stop.check():
+            save()
+            return False
+        started = time.monotonic()
+        end = session.collector.step(session.policy)
+        at.env_steps += 1
+        recorder.after_acting(time.monotonic() - started)
+        if end is not None:
+            at.episodes += 1
+            recorder.after_episode(end, at)
+        if session.can_learn:
+            for _ in range(session.ratio.due(at.env_steps)):
+                started = time.monotonic()
+                metrics = session.update()
+                recorder.after_update(metrics, time.monotonic() - started)
+        at.wall_s = clock.total_s()
+        recorder.heartbeat(at, session.spent())
+        if at.env_steps % config.log.every == 0:
+            recorder.write_metrics(at, session.pace_metrics())
+        finished = session.spent() >= config.budget.amount
+        if at.env_steps % config.eval.every == 0 or finished:
+            recorder.write_evaluation(at, session.evaluator.evaluate(session.agent))
+            recorder.note_progress(at, session.spent())
+            recorder.write_status()
+        if at.env_steps % config.checkpoint.every == 0 and not finished:
+            save()
+    return True

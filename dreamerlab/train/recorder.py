@@ -1,0 +1,172 @@
+"""What a trial writes while it trains: metric lines, evaluations, episodes, attempts and its own status.
+
+Every line reaches the kernel before the next env step, so killing the process loses none. Means over updates are
+kept as one tensor and read once a line. Does not decide when anything is due; `loop.py` does.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from dreamerlab.errors import TrialFailed
+from dreamerlab.experience.collector import EpisodeEnd
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.series import append_line
+from dreamerlab.runs.status import Status, write_status
+from dreamerlab.train.evaluate import Episodes, as_metrics
+
+HEARTBEAT_S = 1.0
+
+
+class Diverged(TrialFailed):
+    """A loss or parameter is not finite any more."""
+
+
+@dataclass
+class Counters:
+    """How far a trial has come, over all attempts."""
+
+    env_steps: int = 0
+    updates: int = 0
+    episodes: int = 0
+    wall_s: float = 0.0
+
+
+@dataclass
+class _Means:
+    """Running sums since the last metric line."""
+
+    update_sum: torch.Tensor | None = None
+    updates: int = 0
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    update_s: float = 0.0
+    acting_s: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+    since_env_steps: int = 0
+
+
+class Recorder:
+    """The pen of one attempt of one trial."""
+
+    def __init__(self, trial: TrialDirectory, attempt: int, status: Status) -> None:
+        self._trial, self.attempt, self._status = trial, attempt, status
+        self._names: list[str] = []
+        self._means = _Means()
+        self._last_beat = 0.0
+
+    # -- collecting -----------------------------------------------------------------------------------------------
+
+    def after_update(self, metrics: dict[str, torch.Tensor], seconds: float) -> None:
+        """Add the metrics of one update; raise Diverged when one of them is not finite."""
+        if not self._names:
+            self._names = sorted(metrics)
+        values = torch.stack([metrics[name] for name in self._names])
+        if not torch.isfinite(values).all():
+            bad = [name for name in self._names if not torch.isfinite(metrics[name])]
+            raise Diverged(f"{bad[0]} is {float(metrics[bad[0]])} (not finite: {', '.join(bad[:5])})")
+        means = self._means
+        means.update_sum = values if means.update_sum is None else means.update_sum + values
+        means.updates += 1
+        means.update_s += seconds
+
+    def after_acting(self, seconds: float) -> None:
+        """Add the time of one env step with its policy call and replay insert."""
+        self._means.acting_s += seconds
+
+    def after_episode(self, end: EpisodeEnd, at: Counters) -> None:
+        """Write the line of a finished training episode."""
+        self._means.returns.append(end.episode_return)
+        self._means.lengths.append(end.length)
+        facts = {"seed": end.seed, "return": end.episode_return, "length": end.length, "terminated": end.terminated}
+        append_line(self._trial.episodes_path, {**self._position(at), "episode": at.episodes, **facts})
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def write_metrics(self, at: Counters, extra: dict[str, float]) -> None:
+        """Write one metric line: means since the last one, pace, and `extra`."""
+        means, now = self._means, time.monotonic()
+        values: dict[str, float] = {}
+        if means.update_sum is not None:
+            values |= dict(zip(self._names, (means.update_sum / means.updates).tolist(), strict=True))
+            values["pace/update_ms"] = 1000 * means.update_s / means.updates
+        if means.returns:
+            values["train/return"] = sum(means.returns) / len(means.returns)
+            values["train/length"] = sum(means.lengths) / len(means.lengths)
+        elapsed = max(now - means.since, 1e-9)
+        values["pace/env_steps_per_s"] = (at.env_steps - means.since_env_steps) / elapsed
+        values["pace/updates_per_s"] = means.updates / elapsed
+        values["pace/acting_share"] = means.acting_s / elapsed
+        values |= extra
+        append_line(self._trial.metrics_path(self.attempt), {**self._position(at), "values": values})
+        self._status = replace(self._status, latest={**self._status.latest, **values})
+        self._means = _Means(since=now, since_env_steps=at.env_steps)
+
+    def write_evaluation(self, at: Counters, results: dict[str, Episodes]) -> None:
+        """Write one evaluation line, returns of every episode included."""
+        values = as_metrics(results)
+        returns = {policy: episodes.returns for policy, episodes in results.items()}
+        append_line(self._trial.evals_path, {**self._position(at), "values": values, "returns": returns})
+        self._status = replace(self._status, latest={**self._status.latest, **values})
+
+    def note_progress(self, at: Counters, spent: float) -> None:
+        """Take over how far the trial has come; the next status says so."""
+        self._status = replace(
+            self._status,
+            env_steps=at.env_steps,
+            updates=at.updates,
+            episodes=at.episodes,
+            wall_s=round(at.wall_s, 3),
+            spent=spent,
+        )
+
+    def heartbeat(self, at: Counters, spent: float) -> None:
+        """Refresh status.json, at most once a second."""
+        if time.monotonic() - self._last_beat >= HEARTBEAT_S:
+            self.note_progress(at, spent)
+            self.write_status()
+
+    def write_status(self, **changes: Any) -> None:
+        """Write status.json now, with `changes` such as `state` and `reason`."""
+        self._last_beat = time.monotonic()
+        self._status = replace(self._status, heartbeat_at=time.time(), **changes)
+        write_status(self._trial, self._status)
+
+    # -- exact resume ---------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Sums since the last line, so that a resumed trial writes the same means."""
+        means = self._means
+        return {
+            "names": self._names,
+            "update_sum": means.update_sum,
+            "updates": means.updates,
+            "returns": means.returns,
+            "lengths": means.lengths,
+            "since_env_steps": means.since_env_steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the sums; time-based figures start anew."""
+        self._names = list(state["names"])
+        self._means = _Means(
+            update_sum=state["update_sum"],
+            updates=state["updates"],
+            returns=list(state["returns"]),
+            lengths=list(state["lengths"]),
+            since_env_steps=state["since_env_steps"],
+        )
+
+    def _position(self, at: Counters) -> dict[str, Any]:
+        return {
+            "time": round(time.time(), 3),
+            "env_steps": at.env_steps,
+            "updates": at.updates,
+            "episodes": at.episodes,
+            "wall_s": round(at.wall_s, 3),
+            "attempt": self.attempt,
+        }

@@ -1,0 +1,85 @@
+"""The process a trial runs in: random streams, threads, stop requests, and the clock that counts across attempts.
+
+Owns what is global to the process. Does not know agents, replay or files; `session.py` puts those together.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+import zlib
+from collections.abc import Callable
+from types import FrameType
+
+import numpy as np
+import torch
+
+from dreamerlab.runs.processes import ProcessIdentity, is_alive
+
+
+def stream_seed(seed: int, name: str) -> int:
+    """Return the 63-bit seed of the random stream called `name` of the trial with this `seed`.
+
+    Streams are independent, and adding one never shifts another: each depends on its own name alone.
+    """
+    words = np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(2, np.uint32)
+    return (int(words[0]) << 31) ^ int(words[1])
+
+
+def numpy_stream(seed: int, name: str) -> np.random.Generator:
+    """Return numpy's generator of a named stream."""
+    return np.random.Generator(np.random.PCG64(stream_seed(seed, name)))
+
+
+def torch_stream(seed: int, name: str, device: torch.device) -> torch.Generator:
+    """Return torch's generator of a named stream, on `device`."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, name))
+
+
+def prepare_process(seed: int, threads: int) -> None:
+    """Pin threads and seed the global generators (only initialisation draws from them)."""
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:
+        torch.set_num_interop_threads(1)
+    torch.manual_seed(stream_seed(seed, "initialisation"))
+
+
+class StopRequest:
+    """Says whether the trial should stop, and why: a signal arrived, or the process that started it is gone.
+
+    Signals only set a flag, so an update is never torn; the loop looks after every env step.
+    """
+
+    def __init__(self, supervisor: ProcessIdentity | None) -> None:
+        self.reason: str | None = None
+        self._supervisor = supervisor
+        self._last_look = time.monotonic()
+
+    def listen(self) -> None:
+        """Turn SIGTERM, SIGINT and SIGHUP into a request."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def check(self) -> bool:
+        """Tell whether to stop; looks for the supervisor once a second."""
+        now = time.monotonic()
+        if self.reason is None and self._supervisor is not None and now - self._last_look > 1.0:
+            self._last_look = now
+            if not is_alive(self._supervisor):
+                self.reason = f"the process that started it (pid {self._supervisor.pid}) is gone"
+        return self.reason is not None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.reason = f"stopped by {signal.Signals(number).name}"
+
+
+class TrainingClock:
+    """Seconds of training over all attempts; `exclude` leaves evaluation out of pace figures."""
+
+    def __init__(self, before_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._before_s, self._now = before_s, now
+        self._start = now()
+
+    def total_s(self) -> float:
+        """Wall seconds of this attempt plus those of the attempts it continues."""
+        return self._before_s + self._now() - self._start

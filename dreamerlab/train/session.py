@@ -1,0 +1,140 @@
+"""Everything that moves in a trial, put together from its config and seed, and saved and restored as one.
+
+The state is complete: parameters, optimiser, return scale, replay with its online queue, the open episode, the
+policy's carry, every generator, the carried remainder of the train ratio and the sums of the next metric line
+(FACTS F20). What a trial does with it is `loop.py`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from dreamerlab.config.schema import Config
+from dreamerlab.dreamer.agent import Agent
+from dreamerlab.dreamer.batch import Batch
+from dreamerlab.envs.make import describe, make_env
+from dreamerlab.experience.collector import Collector
+from dreamerlab.experience.limiter import Ratio
+from dreamerlab.experience.replay import Replay, Sample
+from dreamerlab.train.acting import ActingPolicy
+from dreamerlab.train.evaluate import Evaluator
+from dreamerlab.train.recorder import Counters, Diverged
+from dreamerlab.train.runtime import numpy_stream, prepare_process, torch_stream
+
+
+class Session:
+    """One trial in memory."""
+
+    def __init__(self, config: Config, seed: int) -> None:
+        self.config, self.seed = config, seed
+        prepare_process(seed, config.execution.threads)
+        device = torch.device(config.execution.device)
+        make = partial(make_env, config.env)
+        env = make()
+        spec = describe(env)
+        model, train = config.model, config.train
+        self.agent = Agent(spec, config).to(device)
+        self.replay = Replay(
+            config.replay.capacity,
+            {key: obs.size for key, obs in spec.observations.items()},
+            deter=model.deter,
+            stoch=model.stoch,
+            online=config.replay.online,
+            latent_context=config.replay.latent_context,
+        )
+        self.collector = Collector(env, self.replay, numpy_stream(seed, "episode starts"))
+        self.policy = ActingPolicy(self.agent, torch_stream(seed, "actions", device))
+        self.ratio = Ratio(train.train_ratio, train.batch_size * train.batch_length)
+        self.evaluator = Evaluator(make, config.eval.episodes, seed)
+        self.counters = Counters()
+        self._replay_rng = numpy_stream(seed, "replay")
+        self._update_generator = torch_stream(seed, "updates", device)
+        self._device = device
+        windows = train.batch_size * train.batch_length
+        self._learning_starts = train.learning_starts or windows + train.batch_length
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether replay holds enough for a first update."""
+        train = self.config.train
+        enough = len(self.replay) >= self._learning_starts
+        return enough and self.replay.can_sample(train.batch_size, train.batch_length)
+
+    def update(self) -> dict[str, torch.Tensor]:
+        """Make one update of the agent from replay; return its metrics."""
+        train = self.config.train
+        sample = self.replay.sample(train.batch_size, train.batch_length, self._replay_rng)
+        done = self.agent.update(_to_batch(sample, self._device), self._update_generator)
+        if self.config.replay.latent_context:
+            self.replay.write_back(sample, done.deter.cpu().numpy(), done.stoch.cpu().numpy())
+        self.counters.updates += 1
+        return done.metrics
+
+    def spent(self) -> float:
+        """Return how much of the budget is used, in the budget's unit."""
+        at = self.counters
+        # One actor update is made with every update, so the two units count alike here.
+        return {"env_steps": at.env_steps, "updates": at.updates, "actor_updates": at.updates, "wall_clock": at.wall_s}[
+            self.config.budget.unit
+        ]
+
+    def pace_metrics(self) -> dict[str, float]:
+        """Return effective ratios and replay size (M-HK-18: measured, beside the configured ones)."""
+        at, train = self.counters, self.config.train
+        per_step = at.updates / max(at.env_steps, 1)
+        return {
+            "replay/steps": float(len(self.replay)),
+            "replay/updates_per_env_step": per_step,
+            "replay/train_ratio_effective": per_step * train.batch_size * train.batch_length,
+        }
+
+    def check_finite(self) -> None:
+        """Raise Diverged, naming the first tensor, when a parameter is not finite."""
+        for name, parameter in self.agent.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise Diverged(f"parameter {name} is not finite after update {self.counters.updates}")
+
+    def state_dict(self, *, with_replay: bool = True) -> dict[str, Any]:
+        """Return the whole state: nested dicts of tensors, arrays and numbers."""
+        return {
+            "agent": self.agent.state_dict(),
+            "replay": self.replay.state_dict() if with_replay else None,
+            "collector": self.collector.state_dict(),
+            "policy": self.policy.state_dict(),
+            "ratio": self.ratio.state_dict(),
+            "replay_rng": self._replay_rng.bit_generator.state,
+            "update_generator": self._update_generator.get_state(),
+            "counters": dict(vars(self.counters)),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore exactly; the environment is brought back by replaying its open episode."""
+        self.agent.load_state_dict(state["agent"])
+        self.replay.load_state_dict(state["replay"])
+        self.collector.load_state_dict(state["collector"])
+        self.policy.load_state_dict(state["policy"])
+        self.ratio.load_state_dict(state["ratio"])
+        self._replay_rng.bit_generator.state = state["replay_rng"]
+        self._update_generator.set_state(state["update_generator"])
+        self.counters = Counters(**state["counters"])
+
+
+def _to_batch(sample: Sample, device: torch.device) -> Batch:
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(device)
+
+    return Batch(
+        obs={key: tensor(value) for key, value in sample.obs.items()},
+        action=tensor(sample.action),
+        reward=tensor(sample.reward),
+        is_first=tensor(sample.is_first),
+        is_last=tensor(sample.is_last),
+        is_terminal=tensor(sample.is_terminal),
+        prev_action=tensor(sample.prev_action),
+        context_deter=tensor(sample.context_deter),
+        context_stoch=tensor(sample.context_stoch),
+    )

@@ -1,0 +1,25 @@
+"""Shared by every test: shape and type checks switched on, environment variables that would leak switched off.
+
+The jaxtyping hook checks array shapes and types of the agent's public functions at run time, in tests only.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["DVC_NO_ANALYTICS"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+for leaking in ("MLFLOW_TRACKING_URI", "DREAMERLAB_SUPERVISOR", "PYTHONPATH"):
+    os.environ.pop(leaking, None)
+# Commits made by tests carry a fixed author, whatever the machine's git configuration says.
+for role in ("AUTHOR", "COMMITTER"):
+    os.environ[f"GIT_{role}_NAME"] = "dreamerlab tests"
+    os.environ[f"GIT_{role}_EMAIL"] = "tests@example.invalid"
+
+try:
+    from jaxtyping import install_import_hook
+except ModuleNotFoundError:  # the light wing is tested without the training wing installed
+    pass
+else:
+    install_import_hook("dreamerlab.dreamer", "beartype.beartype")

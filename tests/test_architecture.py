@@ -1,0 +1,60 @@
+"""The house rules of DESIGN section 4 and STYLE section 2, held by tests beside the import contracts."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "dreamerlab"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("numpy", "pandas", "torch", "scipy", "dvc", "mlflow", "pydantic", "matplotlib", "gymnasium")
+
+
+def test_no_module_is_longer_than_the_ceiling() -> None:
+    too_long = {str(p.relative_to(ROOT)): n for p in MODULES if (n := len(p.read_text().splitlines())) > 400}
+    assert not too_long
+
+
+def test_no_module_has_a_name_that_means_nothing() -> None:
+    banned = {"utils", "util", "common", "helpers", "misc", "tools"}
+    assert not [p for p in [*MODULES, *(ROOT / "tests").rglob("*.py")] if p.stem in banned]
+
+
+def test_packages_hold_a_docstring_only() -> None:
+    for path in PACKAGE.rglob("*/__init__.py"):
+        body = ast.parse(path.read_text()).body
+        assert len(body) == 1, f"{path} holds more than its docstring"
+        assert isinstance(body[0], ast.Expr), f"{path} has no docstring"
+
+
+def test_every_module_opens_with_a_docstring() -> None:
+    assert not [p for p in MODULES if not ast.get_docstring(ast.parse(p.read_text()))]
+
+
+def test_data_folders_are_at_the_top() -> None:
+    for name in ("pyproject.toml", "README.md", "dreamerlab", "protocol", "env_configs", "runs", "dvc.yaml", "tests"):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("code", ["import dreamerlab.cli.main", "import dreamerlab.runs.store, dreamerlab.lab.listing"])
+def test_the_light_wing_imports_nothing_heavy(code: str) -> None:
+    listing = f"{code}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def test_modules_stay_out_of_each_others_rooms() -> None:
+    """Only runs/directory.py spells a path inside a run."""
+    spelled = re.compile(r"""["'](seed-|attempt-|status\.json|summary\.json|evals\.jsonl|curves\.jsonl|manifest\.json)""")
+    offenders = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if path != PACKAGE / "runs" / "directory.py" and spelled.search(path.read_text())
+    ]
+    assert not offenders
