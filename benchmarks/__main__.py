@@ -1,0 +1,37 @@
+"""`python -m benchmarks [NAME ...]`: run the benchmarks, print one table, and say which machine it was.
+
+Each benchmark returns rows of (what, measured, limit or None); a limit that is passed is marked, and the exit code
+is 1 then. Limits are those the project promises, see README.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+
+from benchmarks import learner, overhead, startup
+from dreamerlab.tables import Table
+
+BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
+    "startup": startup.measure,
+    "overhead": overhead.measure,
+    "learner": learner.measure,
+}
+
+
+def main() -> int:
+    names = sys.argv[1:] or list(BENCHMARKS)
+    table = Table(("benchmark", "measured", "limit", ""), right=frozenset({"measured", "limit"}))
+    passed = True
+    for name in names:
+        for what, value, limit in BENCHMARKS[name]():
+            within = limit is None or value <= limit
+            passed &= within
+            table.add(f"{name}: {what}", f"{value:.3g}", None if limit is None else f"{limit:g}", "" if within else "OVER")
+    print(f"{platform.platform()}, Python {platform.python_version()}")
+    print(table.to_text())
+    return 0 if passed else 1
+
+
+sys.exit(main())

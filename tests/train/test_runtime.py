@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import torch
+
+from dreamerlab.runs.processes import own_identity
+from dreamerlab.train.runtime import StopRequest, TrainingClock, numpy_stream, stream_seed, torch_stream
+
+
+def test_streams_depend_on_seed_and_name_alone() -> None:
+    seeds = {stream_seed(seed, name) for seed in range(50) for name in ("actions", "replay", "updates")}
+    assert len(seeds) == 150
+    assert stream_seed(3, "replay") == stream_seed(3, "replay")
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_generators_of_one_stream_agree() -> None:
+    assert numpy_stream(1, "a").random() == numpy_stream(1, "a").random()
+    cpu = torch.device("cpu")
+    draws = [torch.rand(3, generator=torch_stream(1, name, cpu)) for name in ("a", "a", "b")]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_a_signal_only_sets_a_request() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    stop = StopRequest(None)
+    try:
+        stop.listen()
+        assert not stop.check()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.check()
+        assert stop.reason == "stopped by SIGTERM"
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_vanished_supervisor_is_a_request(monkeypatch) -> None:
+    import dataclasses
+
+    gone = dataclasses.replace(own_identity(), start_ticks=1)
+    now = [0.0]
+    monkeypatch.setattr("dreamerlab.train.runtime.time.monotonic", lambda: now[0])
+    stop, kept = StopRequest(gone), StopRequest(own_identity())
+    assert not stop.check(), "looked again within a second"
+    now[0] = 2.0
+    assert stop.check()
+    assert "is gone" in (stop.reason or "")
+    assert not kept.check()
+
+
+def test_clock_continues_where_the_last_attempt_stopped() -> None:
+    now = [10.0]
+    clock = TrainingClock(5.0, lambda: now[0])
+    now[0] = 12.5
+    assert clock.total_s() == 7.5
