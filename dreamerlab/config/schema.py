@@ -7,7 +7,7 @@ FACTS A11). The docstring under a leaf is its documentation: `config explain KEY
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -15,6 +15,8 @@ from dreamerlab.config.zones import Zone, leaf
 
 ARCHITECTURE, ENVIRONMENT, DYNAMICS = Zone.ARCHITECTURE, Zone.ENVIRONMENT, Zone.DYNAMICS
 EVALUATION, BUDGET, EXECUTION, BOOKKEEPING = Zone.EVALUATION, Zone.BUDGET, Zone.EXECUTION, Zone.BOOKKEEPING
+MANY = 10_000_000_000
+"""No count of steps is larger: every number leaf has both ends, so that a slip of the finger is caught here."""
 
 
 class Section(BaseModel):
@@ -28,9 +30,9 @@ class Section(BaseModel):
 class Env(Section):
     """The task."""
 
-    id: str = leaf("CartPole-v1", ENVIRONMENT, min_length=1)
+    id: str = leaf("CartPole-v1", ENVIRONMENT, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:/-]+$")
     """Gymnasium id of the environment."""
-    time_limit: int | None = leaf(None, ENVIRONMENT, unit="env steps", ge=1)
+    time_limit: int | None = leaf(None, ENVIRONMENT, unit="env steps", ge=1, le=MANY)
     """Longest episode; null keeps the environment's own limit. A limit is a truncation, never a death (FACTS A1)."""
 
 
@@ -50,7 +52,7 @@ class Budget(Section):
 
     unit: Literal["env_steps", "updates", "actor_updates", "wall_clock"] = leaf("env_steps", BUDGET)
     """What the amount counts; wall_clock is in seconds of training over all attempts."""
-    amount: int = leaf(1_000_000, BUDGET, unit="budget.unit", ge=1, le=10_000_000_000)
+    amount: int = leaf(1_000_000, BUDGET, unit="budget.unit", ge=1, le=MANY)
     """The trial ends when this much is spent."""
 
 
@@ -105,50 +107,44 @@ class TwoHot(Section):
     support: tuple[float, float] = leaf((-20.0, 20.0), ARCHITECTURE, unit="symlog")
     """First and last bin before symexp; symmetric around 0. Must cover the largest discounted return (M-CFG-12)."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_lists(cls, data: Any) -> Any:
-        # YAML and the command line know only lists; strict mode would refuse them for a pair.
-        if isinstance(data, dict) and isinstance(data.get("support"), list):
-            pair = [float(x) if type(x) is int else x for x in data["support"]]
-            return {**data, "support": tuple(pair)}
-        return data
-
     @model_validator(mode="after")
     def _symmetric(self) -> Self:
         low, high = self.support
-        if high <= 0 or low != -high:
-            raise ValueError(f"twohot.support={list(self.support)} must be [-x, x] with x > 0")
+        faults: list[str] = []
+        if not 0 < high <= 80 or low != -high:  # symexp(88) is the largest number float32 can hold
+            faults.append(f"twohot.support={list(self.support)} must be [-x, x] with 0 < x <= 80")
         if self.bins % 2 == 0:
-            raise ValueError(f"twohot.bins={self.bins} must be odd, so that one bin is exactly 0")
+            faults.append(f"twohot.bins={self.bins} must be odd, so that one bin is exactly 0")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
 
 class LossScales(Section):
     """Weights of the losses (FACTS A4, A6, A7)."""
 
-    recon: float = leaf(1.0, DYNAMICS, ge=0)
+    recon: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Reconstruction of the observation."""
-    reward: float = leaf(1.0, DYNAMICS, ge=0)
+    reward: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Reward prediction."""
-    cont: float = leaf(1.0, DYNAMICS, ge=0)
+    cont: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Continue (discount) prediction."""
-    dyn: float = leaf(1.0, DYNAMICS, ge=0)
+    dyn: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """KL that trains the prior."""
-    rep: float = leaf(0.1, DYNAMICS, ge=0)
+    rep: float = leaf(0.1, DYNAMICS, ge=0, le=1e6)
     """KL that regularises the posterior."""
-    policy: float = leaf(1.0, DYNAMICS, ge=0)
+    policy: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Policy loss."""
-    value: float = leaf(1.0, DYNAMICS, ge=0)
+    value: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Critic loss on imagined states."""
-    replay_value: float = leaf(0.3, DYNAMICS, ge=0)
+    replay_value: float = leaf(0.3, DYNAMICS, ge=0, le=1e6)
     """Critic loss on replayed states, whose gradient also enters the world model (FACTS A7); 0 switches it off."""
 
 
 class FreeBits(Section):
     """How small a KL is left alone (FACTS A4)."""
 
-    nats: float = leaf(1.0, DYNAMICS, unit="nats", ge=0)
+    nats: float = leaf(1.0, DYNAMICS, unit="nats", ge=0, le=1e6)
     """KL below this has no gradient, per (batch, time) element, after summing over latents."""
 
 
@@ -157,11 +153,11 @@ class Behavior(Section):
 
     horizon: int = leaf(15, DYNAMICS, unit="imagined steps", ge=1, le=1000)
     """Length H of imagined rollouts."""
-    discount_horizon: float = leaf(333.0, DYNAMICS, unit="env steps", gt=1)
+    discount_horizon: float = leaf(333.0, DYNAMICS, unit="env steps", gt=1, le=1e6)
     """The discount is 1 - 1/discount_horizon."""
     lam: float = leaf(0.95, DYNAMICS, ge=0, le=1)
     """Lambda of the lambda-return; 0 is one-step, 1 is Monte Carlo with a final bootstrap."""
-    entropy_scale: float = leaf(3e-4, DYNAMICS, unit="per nat", ge=0)
+    entropy_scale: float = leaf(3e-4, DYNAMICS, unit="per nat", ge=0, le=1e6)
     """Weight eta of the policy's entropy (M-ENT-08)."""
     policy_unimix: float = leaf(0.0, ARCHITECTURE, unit="share", ge=0, lt=1)
     """Share of uniform mixed into a discrete policy: the paper has 0.01, the reference code applies none (FACTS A8)."""
@@ -176,7 +172,7 @@ class Behavior(Section):
         active_when=(("behavior.slow_regularizer", ">", 0), ("behavior.bootstrap", "==", "slow")),
     )
     """Rate at which the slow critic follows the critic, after every update."""
-    slow_regularizer: float = leaf(1.0, DYNAMICS, ge=0)
+    slow_regularizer: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Weight of the critic's cross-entropy towards the slow critic's value."""
 
 
@@ -185,12 +181,18 @@ class ReturnNorm(Section):
 
     rate: float = leaf(0.01, DYNAMICS, unit="per update", gt=0, le=1)
     """Rate of the exponential average of the percentiles; it starts at 0 and is not debiased."""
-    limit: float = leaf(1.0, DYNAMICS, unit="return", gt=0)
+    limit: float = leaf(1.0, DYNAMICS, unit="return", gt=0, le=1e12)
     """Lower limit of the scale (DIS-03: some sources use 0.01)."""
     low: float = leaf(5.0, DYNAMICS, unit="percentile", ge=0, le=100)
     """Lower percentile."""
     high: float = leaf(95.0, DYNAMICS, unit="percentile", ge=0, le=100)
     """Upper percentile."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"return_norm.low={self.low} must be below return_norm.high={self.high}")
+        return self
 
 
 class Optimizer(Section):
@@ -202,17 +204,17 @@ class Optimizer(Section):
     """Learning rate of the actor."""
     lr_critic: float = leaf(4e-5, DYNAMICS, unit="per update", gt=0, le=1)
     """Learning rate of the critic."""
-    warmup_updates: int = leaf(1000, DYNAMICS, unit="updates", ge=0)
+    warmup_updates: int = leaf(1000, DYNAMICS, unit="updates", ge=0, le=MANY)
     """Updates over which the rates grow linearly from 0; meant for long runs (FACTS A9)."""
-    agc: float = leaf(0.3, DYNAMICS, ge=0)
+    agc: float = leaf(0.3, DYNAMICS, ge=0, le=1e6)
     """Adaptive gradient clipping: largest ratio of gradient norm to parameter norm, per tensor; 0 switches it off."""
-    agc_min_norm: float = leaf(1e-3, DYNAMICS, gt=0, active_when=(("optimizer.agc", ">", 0),))
+    agc_min_norm: float = leaf(1e-3, DYNAMICS, gt=0, le=1, active_when=(("optimizer.agc", ">", 0),))
     """Floor of the parameter norm in clipping, so that zero-initialised tensors can move."""
     beta1: float = leaf(0.9, DYNAMICS, ge=0, lt=1)
     """Decay of the momentum of normalised gradients."""
     beta2: float = leaf(0.999, DYNAMICS, ge=0, lt=1)
     """Decay of the squared-gradient average."""
-    eps: float = leaf(1e-20, DYNAMICS, gt=0)
+    eps: float = leaf(1e-20, DYNAMICS, ge=1e-30, le=1)
     """Added outside the root of the squared-gradient average."""
 
 
@@ -238,21 +240,23 @@ class Train(Section):
     """Updates per env step times B times T; the remainder is carried (FACTS A10, DIS-05)."""
     imagination_starts: Literal["all"] | int = leaf("all", DYNAMICS, unit="states per window")
     """Start imagination from every replayed state, or only from the last N of each window (faster, fewer starts)."""
-    learning_starts: int | None = leaf(None, DYNAMICS, unit="steps", ge=1)
+    learning_starts: int | None = leaf(None, DYNAMICS, unit="steps", ge=1, le=MANY)
     """Steps in replay before the first update; null waits for B times T windows, as the reference does."""
 
     @model_validator(mode="after")
     def _starts_fit(self) -> Self:
         starts = self.imagination_starts
         if isinstance(starts, int) and not 2 <= starts <= self.batch_length:
-            raise ValueError(f"train.imagination_starts={starts} must be 'all' or 2..{self.batch_length}, the batch length")
+            raise ValueError(
+                f"train.imagination_starts={starts} must be 'all' or 2..{self.batch_length}, the batch length"
+            )
         return self
 
 
 class Eval(Section):
     """How the agent is measured: own environments, own generators, raw reward (FACTS F24)."""
 
-    every: int = leaf(10_000, EVALUATION, unit="env steps", ge=1)
+    every: int = leaf(10_000, EVALUATION, unit="env steps", ge=1, le=MANY)
     """Env steps between evaluations; one more is made at the end of the budget."""
     episodes: int = leaf(10, EVALUATION, unit="episodes", ge=1, le=10_000)
     """Episodes per evaluation and policy, always from the same start seeds."""
@@ -270,14 +274,14 @@ class Execution(Section):
 class Log(Section):
     """What is written down, and how often."""
 
-    every: int = leaf(100, BOOKKEEPING, unit="env steps", ge=1)
+    every: int = leaf(100, BOOKKEEPING, unit="env steps", ge=1, le=MANY)
     """Env steps between lines of metrics."""
 
 
 class Checkpoint(Section):
     """How much can be lost."""
 
-    every: int = leaf(5_000, BOOKKEEPING, unit="env steps", ge=1)
+    every: int = leaf(5_000, BOOKKEEPING, unit="env steps", ge=1, le=MANY)
     """Env steps between checkpoints; one more is written at every stop."""
     keep: int = leaf(2, BOOKKEEPING, unit="checkpoints", ge=2, le=100)
     """Newest checkpoints kept; at least two, so that a torn one has a predecessor."""

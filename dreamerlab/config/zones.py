@@ -72,5 +72,6 @@ def holds(condition: Condition, flat: dict[str, object]) -> bool:
         return seen == wanted
     if operator == "!=":
         return seen != wanted
-    assert isinstance(seen, int | float) and isinstance(wanted, int | float), (key, seen)
+    assert isinstance(seen, int | float), (key, seen)
+    assert isinstance(wanted, int | float), (key, wanted)
     return seen > wanted

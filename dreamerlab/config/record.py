@@ -1,0 +1,114 @@
+"""The config as it is written into a run and read back, by today's trainer or by a later version of the tool.
+
+`to_yaml` and `load_config` round-trip exactly. `load_recorded` reads the record of ANY version as a flat dict: keys
+renamed since are brought to today's name, everything else is kept as found and never validated, so that an old run
+stays readable for ever (DESIGN section 2). Layers and overrides are `layers.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from dreamerlab.config.catalogue import leaves
+from dreamerlab.config.schema import Config
+from dreamerlab.config.strict_yaml import Entry, YamlFault, read_entries, scalar
+from dreamerlab.config.validation import flatten, from_flat
+from dreamerlab.errors import ConfigError, NotFound
+
+SCHEMA = 1
+"""Version of the set of keys; raised by one whenever a leaf is renamed."""
+
+
+@dataclass(frozen=True)
+class Rename:
+    """A leaf that records before schema version `schema` call `old` is called `new` from then on."""
+
+    schema: int
+    old: str
+    new: str
+
+
+RENAMES: tuple[Rename, ...] = ()
+
+
+def to_yaml(config: Config) -> str:
+    """Return `config` as YAML, one line per leaf under its section; `load_config` gives back an equal Config."""
+    lines = [f"schema: {SCHEMA}"]
+    section = ""
+    for key, value in flatten(config).items():
+        info = leaves()[key]
+        if info.section != section:
+            section = info.section
+            lines.append(f"{section}:")
+        lines.append(f"  {info.name}: {_emit(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def load_config(path: Path, renames: Sequence[Rename] = RENAMES) -> Config:
+    """Return the validated Config recorded at `path`; a leaf younger than the record gets its `absent_means`."""
+    schema, entries = _read(path, renames)
+    if schema > SCHEMA:
+        raise ConfigError(
+            f"{path} was recorded by a later version (schema {schema}, this one knows {SCHEMA})",
+            hint="run it with the version of dreamerlab that recorded it",
+        )
+    flat = {key: info.absent_means for key, info in leaves().items() if not info.founding}
+    flat.update({entry.key: entry.value for entry in entries})
+    return from_flat(flat, {entry.key: f"{path}:{entry.line}" for entry in entries})
+
+
+def load_recorded(path: Path, renames: Sequence[Rename] = RENAMES) -> dict[str, object]:
+    """Return the leaves recorded at `path` by dotted key (lists as tuples), renamed to today's keys, not validated."""
+    return {entry.key: entry.value for entry in _read(path, renames)[1]}
+
+
+def _read(path: Path, renames: Sequence[Rename]) -> tuple[int, list[Entry]]:
+    """Return the record's schema version and its entries under today's names."""
+    if not path.exists():
+        raise NotFound(f"there is no recorded config at {path}")
+    try:
+        entries = read_entries(path)
+    except YamlFault as fault:
+        raise ConfigError(f"{path}:{fault.line}: {fault.reason}") from None
+    schema = next((entry.value for entry in entries if entry.key == "schema"), 1)
+    if type(schema) is not int:
+        raise ConfigError(f"{path}: the schema version must be a whole number, got {schema!r}")
+    return schema, [Entry(_today(e.key, schema, renames), e.value, e.line) for e in entries if e.key != "schema"]
+
+
+def _today(key: str, schema: int, renames: Sequence[Rename]) -> str:
+    for rename in sorted(renames, key=lambda rename: rename.schema):
+        if rename.schema > schema and key == rename.old:
+            key = rename.new
+    return key
+
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_YAML_1_1_WORDS = {"y", "n", "yes", "no", "on", "off"}
+
+
+def _emit(value: object) -> str:
+    """Spell one value so that YAML 1.1 and 1.2 readers agree on it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_emit(item) for item in cast("tuple[object, ...]", value)) + "]"
+    if isinstance(value, float):
+        shown = repr(value)
+        return shown if "." in shown or "e" not in shown else shown.replace("e", ".0e")
+    if isinstance(value, int):
+        return str(value)
+    assert isinstance(value, str), value
+    if _PLAIN.fullmatch(value) and scalar(value) == value and value.lower() not in _YAML_1_1_WORDS:
+        return value
+    return '"' + "".join(_escape(char) for char in value) + '"'
+
+
+def _escape(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    return char if char.isprintable() else f"\\U{ord(char):08x}"
