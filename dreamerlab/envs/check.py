@@ -1,0 +1,79 @@
+"""`python -m dreamerlab.envs.check ENV_ID`: what an environment looks like, or why it cannot be used.
+
+One JSON line on stdout, or `error: ...` with a hint on stderr and exit code 2. The light wing asks this in a
+process of its own before it opens a run, since it never imports gymnasium itself. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from dreamerlab.config.schema import Env
+from dreamerlab.envs.make import describe, make_env, time_limit
+from dreamerlab.envs.random_play import random_returns
+from dreamerlab.errors import LabError, UsageError
+
+_HINT = "python -m dreamerlab.envs.check ENV_ID [--time-limit N] [--random-episodes N]"
+
+
+def check(env_id: str, limit: int | None, random_episodes: int = 0) -> dict[str, Any]:
+    """Return the facts of an environment as plain data; raise LabError when it cannot be used.
+
+    Keys: env, observations {key: size}, num_actions, time_limit (None when there is none) and, when
+    `random_episodes` > 0, random {episodes, seed, mean, std, min, max} of the return of random play.
+    """
+    env = make_env(Env(id=env_id, time_limit=limit))
+    try:
+        spec = describe(env)
+        facts: dict[str, Any] = {
+            "env": env_id,
+            "observations": {key: obs.size for key, obs in spec.observations.items()},
+            "num_actions": spec.action.num_actions,
+            "time_limit": time_limit(env),
+        }
+        if random_episodes:
+            returns = random_returns(env, random_episodes, seed=0)
+            figures = {"mean": returns.mean(), "std": returns.std(ddof=1), "min": returns.min(), "max": returns.max()}
+            rounded = {name: round(float(value), 3) for name, value in figures.items()}
+            facts["random"] = {"episodes": random_episodes, "seed": 0, **rounded}
+        return facts
+    finally:
+        env.close()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=_HINT)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the check as a command; return the exit code."""
+    parser = _Parser(prog="python -m dreamerlab.envs.check", description="Say what an environment looks like.")
+    parser.add_argument("env_id", metavar="ENV_ID", help="gymnasium id, such as CartPole-v1 or module:Id-v0")
+    parser.add_argument("--time-limit", type=int, metavar="N", help="longest episode in env steps")
+    parser.add_argument("--random-episodes", type=int, default=0, metavar="N", help="also measure random play (N > 1)")
+    try:
+        asked = parser.parse_args(argv)
+        if not asked.env_id:
+            raise UsageError("ENV_ID is empty", hint=_HINT)
+        if asked.time_limit is not None and asked.time_limit < 1:
+            raise UsageError(f"--time-limit is {asked.time_limit}; it must be 1 or more", hint=_HINT)
+        if asked.random_episodes and asked.random_episodes < 2:
+            raise UsageError(f"--random-episodes is {asked.random_episodes}; it must be 2 or more", hint=_HINT)
+        # Some environments greet on stdout when imported; that line belongs to the reader of the JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            facts = check(asked.env_id, asked.time_limit, asked.random_episodes)
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(facts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""Environments from their gymnasium ids: built, given their time limit, guarded and converted to vectors.
+
+`make_env` is the only way the trainer gets an environment, `describe` tells what an agent needs to know of it.
+A time limit is a truncation: the final row of the episode is `is_last` without `is_terminal` (FACTS A1, F18).
+Ids are exact and versioned, so that a recorded config means the same task later; `module:Id-v0` imports a module
+first, which is how third-party environments register themselves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.error import DependencyNotInstalled
+from gymnasium.spaces import Box, Dict, Discrete
+
+from dreamerlab.config.schema import Env
+from dreamerlab.envs.guard import Guard
+from dreamerlab.envs.vectors import VectorEnv, action_choices, observation_boxes
+from dreamerlab.errors import UsageError, did_you_mean
+from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def make_env(env: Env) -> gym.Env[dict[str, Any], int]:
+    """Return the environment with observations `{key: (size,) float32}` and integer actions from 0.
+
+    `env.time_limit` replaces the limit the environment was registered with; null keeps that one. Raises UsageError
+    for an unknown id, a missing package, or a space that is not supported; what goes wrong later is an
+    EnvironmentFault.
+    """
+    raw = _build(env.id, env.time_limit)
+    try:
+        observation_boxes(env.id, raw.observation_space)
+        action_choices(env.id, raw.action_space)
+    except UsageError:
+        raw.close()
+        raise
+    return VectorEnv(Guard(raw, env.id), env.id)
+
+
+def describe(env: gym.Env[Any, Any]) -> EnvSpec:
+    """Return what an agent must know of an environment from `make_env`."""
+    observations, actions = env.observation_space, env.action_space
+    assert isinstance(observations, Dict), observations
+    assert isinstance(actions, Discrete), actions
+    sizes: dict[str, ObsSpec] = {}
+    for key, box in observations.spaces.items():
+        assert isinstance(box, Box), (key, box)
+        sizes[key] = ObsSpec(box.shape[0])
+    return EnvSpec(sizes, ActionSpec(int(actions.n)))
+
+
+def time_limit(env: gym.Env[Any, Any]) -> int | None:
+    """Return the longest episode in env steps, or None when gymnasium knows of no limit."""
+    return None if env.spec is None else env.spec.max_episode_steps
+
+
+def _build(env_id: str, limit: int | None) -> gym.Env[Any, Any]:
+    spec = _find(env_id)
+    try:
+        # gymnasium's own checker warns at the first steps; Guard refuses, at every step.
+        return gym.make(spec, max_episode_steps=limit, disable_env_checker=True)
+    except (ImportError, DependencyNotInstalled) as error:
+        raise UsageError(
+            f"environment '{env_id}' needs a package that is missing: {error}", hint=_install(error)
+        ) from error
+    except Exception as error:
+        raise UsageError(
+            f"environment '{env_id}' cannot be built: {type(error).__name__}: {error}",
+            hint=f"gymnasium.make('{env_id}') fails in the same way without dreamerlab",
+        ) from error
+
+
+def _find(env_id: str) -> gym.envs.registration.EnvSpec:
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        _import(env_id, module)
+    spec = gym.registry.get(name)
+    if spec is None:
+        near = did_you_mean(env_id, [f"{module}{colon}{known}" for known in gym.registry])
+        raise UsageError(
+            f"no environment is called '{env_id}'{near}",
+            hint="ids are exact, version included (CartPole-v1); one from another package is 'module:Id-v0'",
+        )
+    return spec
+
+
+def _import(env_id: str, module: str) -> None:
+    if not _MODULE.fullmatch(module):
+        raise UsageError(f"'{module}' in environment id '{env_id}' is no module name", hint="write 'module:Id-v0'")
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        raise UsageError(
+            f"environment '{env_id}': importing module '{module}' failed: {type(error).__name__}: {error}",
+            hint=f"install the package that has '{module}', or put its folder on PYTHONPATH",
+        ) from error
+
+
+def _install(error: Exception) -> str:
+    """Return the pip command for what `error` misses; gymnasium's messages carry it in backquotes."""
+    extra = re.search(r"gymnasium\[[\w-]+\]", str(error))
+    if extra:
+        first = "pip install swig && " if "swig" in str(error) else ""
+        return f'{first}pip install "{extra.group()}"'
+    if isinstance(error, ImportError) and error.name:
+        return f"pip install {error.name.partition('.')[0]}"
+    return "install the package named above"
