@@ -28,7 +28,8 @@ def main() -> int:
         for what, value, limit in BENCHMARKS[name]():
             within = limit is None or value <= limit
             passed &= within
-            table.add(f"{name}: {what}", f"{value:.3g}", None if limit is None else f"{limit:g}", "" if within else "OVER")
+            promised = None if limit is None else f"{limit:g}"
+            table.add(f"{name}: {what}", f"{value:.3g}", promised, "" if within else "OVER")
     print(f"{platform.platform()}, Python {platform.python_version()}")
     print(table.to_text())
     return 0 if passed else 1

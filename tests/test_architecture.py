@@ -51,7 +51,8 @@ def test_the_light_wing_imports_nothing_heavy(code: str) -> None:
 
 def test_modules_stay_out_of_each_others_rooms() -> None:
     """Only runs/directory.py spells a path inside a run."""
-    spelled = re.compile(r"""["'](seed-|attempt-|status\.json|summary\.json|evals\.jsonl|curves\.jsonl|manifest\.json)""")
+    names = r"seed-|attempt-|status\.json|summary\.json|evals\.jsonl|curves\.jsonl|manifest\.json"
+    spelled = re.compile(rf"""["']({names})""")
     offenders = [
         str(path.relative_to(ROOT))
         for path in MODULES

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from dreamerlab.errors import LabError
-from dreamerlab.runs.processes import ProcessIdentity
 
 
 def main() -> int:
@@ -25,18 +24,14 @@ def main() -> int:
     arguments = parser.parse_args()
     # Imported here, so that --help answers without torch.
     from dreamerlab.train.attempt import execute
+    from dreamerlab.train.runtime import Supervisor
 
     try:
-        execute(arguments.trial, arguments.attempt, _supervisor())
+        execute(arguments.trial, arguments.attempt, Supervisor.named_in(os.environ))
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def _supervisor() -> ProcessIdentity | None:
-    text = os.environ.get("DREAMERLAB_SUPERVISOR", "")
-    return ProcessIdentity.parse(text) if text else None
 
 
 if __name__ == "__main__":

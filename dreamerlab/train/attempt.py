@@ -20,15 +20,15 @@ import torch
 
 from dreamerlab.config.layers import load_config
 from dreamerlab.errors import Conflict, Interrupted, LabError, NotFound, TrialFailed
-from dreamerlab.runs.atomic import write_json
+from dreamerlab.runs.atomic import atomic_write_text
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
-from dreamerlab.runs.processes import ProcessIdentity, own_identity
+from dreamerlab.runs.processes import own_identity
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.train import checkpoint
 from dreamerlab.train.loop import train
 from dreamerlab.train.recorder import Recorder
-from dreamerlab.train.runtime import StopRequest, TrainingClock
+from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock
 from dreamerlab.train.session import Session
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -65,7 +65,7 @@ class Attempt:
             "note": note,
         }
         before = [entry for entry in read_attempts(self.trial) if entry["attempt"] != self.number]
-        write_json(self.trial.attempts_path, [*before, record])
+        _write_attempts(self.trial, [*before, record])
 
     def close(self, state: str, reason: str | None) -> None:
         """Complete the record of this attempt, if it was ever opened."""
@@ -74,7 +74,7 @@ class Attempt:
             if entry["attempt"] == self.number:
                 entry |= {"ended_at": _now(), "state": state, "reason": reason}
         if attempts:
-            write_json(self.trial.attempts_path, attempts)
+            _write_attempts(self.trial, attempts)
 
 
 def read_attempts(trial: TrialDirectory) -> list[dict[str, Any]]:
@@ -85,7 +85,11 @@ def read_attempts(trial: TrialDirectory) -> list[dict[str, Any]]:
         return []
 
 
-def execute(path: Path, number: int | None, supervisor: ProcessIdentity | None) -> None:
+def _write_attempts(trial: TrialDirectory, attempts: list[dict[str, Any]]) -> None:
+    atomic_write_text(trial.attempts_path, json.dumps(attempts, indent=1) + "\n")
+
+
+def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> None:
     """Run one attempt of the trial at `path` to its end.
 
     Raises Interrupted when asked to stop and TrialFailed when the trial failed; the state on disk is written first
@@ -136,8 +140,6 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _FULL_DISK:
         where = f" while writing {error.filename}" if error.filename else ""
         return f"the disk is full{where}; everything up to the last checkpoint is kept"
-    if isinstance(error, RuntimeError) and "No space left" in str(error):
-        return "the disk is full while writing a checkpoint; everything up to the one before is kept"
     first_line = (str(error).splitlines() or [""])[0]
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {first_line} ({Path(last.filename).name}:{last.lineno})"
@@ -157,8 +159,8 @@ def _running(trial: TrialDirectory, manifest: Manifest, number: int) -> Status:
         host=me.host,
         started_at=now,
         heartbeat_at=now,
-        budget_unit=str(manifest.budget["unit"]),
-        budget_amount=int(manifest.budget["amount"]),
+        budget_unit=manifest.budget.unit,
+        budget_amount=manifest.budget.amount,
         reason=None,
         message=None,
     )

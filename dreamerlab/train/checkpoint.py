@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from dreamerlab.errors import NotFound
-from dreamerlab.runs.atomic import write_json
+from dreamerlab.runs.atomic import atomic_write_json
 
 SCHEMA = 1
 
@@ -71,7 +71,7 @@ def save(folder: Path, state: dict[str, Any], keep: int, **facts: Any) -> Checkp
     finally:
         temporary.unlink(missing_ok=True)
     info = Checkpoint(sha256=digest, size_bytes=size, file=name, **facts)
-    write_json(folder / name.replace(".pt", ".json"), asdict(info))
+    atomic_write_json(folder / name.replace(".pt", ".json"), asdict(info))
     for old in _names(folder)[keep:]:
         (folder / f"{old}.json").unlink(missing_ok=True)
         (folder / f"{old}.pt").unlink(missing_ok=True)

@@ -28,10 +28,9 @@ def train(
             return False
         started = time.monotonic()
         end = session.collector.step(session.policy)
-        at.env_steps += 1
+        at.env_steps, at.episodes = session.collector.env_steps, session.collector.episodes
         recorder.after_acting(time.monotonic() - started)
         if end is not None:
-            at.episodes += 1
             recorder.after_episode(end, at)
         if session.can_learn:
             for _ in range(session.ratio.due(at.env_steps)):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import signal
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from dreamerlab.runs.processes import ProcessIdentity, is_alive
+from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, alive
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -44,13 +45,26 @@ def prepare_process(seed: int, threads: int) -> None:
     torch.manual_seed(stream_seed(seed, "initialisation"))
 
 
+class Supervisor(NamedTuple):
+    """The process that started this one and collects its result."""
+
+    pid: int
+    start_ticks: int | None
+
+    @classmethod
+    def named_in(cls, environment: Mapping[str, str]) -> Supervisor | None:
+        """Return the supervisor that the launcher wrote into the environment; None when the trial runs on its own."""
+        pid, _, start = environment.get(SUPERVISOR_VARIABLE, "").partition(":")
+        return cls(int(pid), int(start) or None) if pid.isdecimal() and start.isdecimal() else None
+
+
 class StopRequest:
     """Says whether the trial should stop, and why: a signal arrived, or the process that started it is gone.
 
     Signals only set a flag, so an update is never torn; the loop looks after every env step.
     """
 
-    def __init__(self, supervisor: ProcessIdentity | None) -> None:
+    def __init__(self, supervisor: Supervisor | None) -> None:
         self.reason: str | None = None
         self._supervisor = supervisor
         self._last_look = time.monotonic()
@@ -65,7 +79,7 @@ class StopRequest:
         now = time.monotonic()
         if self.reason is None and self._supervisor is not None and now - self._last_look > 1.0:
             self._last_look = now
-            if not is_alive(self._supervisor):
+            if not alive(self._supervisor.pid, self._supervisor.start_ticks):
                 self.reason = f"the process that started it (pid {self._supervisor.pid}) is gone"
         return self.reason is not None
 

@@ -126,7 +126,7 @@ class _Bomb:
 def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     info = write(tmp_path, 10)
-    payload = pickle.dumps(_Bomb())
+    payload = pickle.dumps(_Bomb(), protocol=2)
     (tmp_path / info.file).write_bytes(payload)
     import hashlib
 

@@ -5,8 +5,8 @@ import signal
 
 import torch
 
-from dreamerlab.runs.processes import own_identity
-from dreamerlab.train.runtime import StopRequest, TrainingClock, numpy_stream, stream_seed, torch_stream
+from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, own_identity
+from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock, numpy_stream, stream_seed, torch_stream
 
 
 def test_streams_depend_on_seed_and_name_alone() -> None:
@@ -39,12 +39,11 @@ def test_a_signal_only_sets_a_request() -> None:
 
 
 def test_a_vanished_supervisor_is_a_request(monkeypatch) -> None:
-    import dataclasses
-
-    gone = dataclasses.replace(own_identity(), start_ticks=1)
+    me = own_identity()
+    gone, here = Supervisor(me.pid, 1), Supervisor(me.pid, me.start_ticks)
     now = [0.0]
     monkeypatch.setattr("dreamerlab.train.runtime.time.monotonic", lambda: now[0])
-    stop, kept = StopRequest(gone), StopRequest(own_identity())
+    stop, kept = StopRequest(gone), StopRequest(here)
     assert not stop.check(), "looked again within a second"
     now[0] = 2.0
     assert stop.check()
@@ -57,3 +56,11 @@ def test_clock_continues_where_the_last_attempt_stopped() -> None:
     clock = TrainingClock(5.0, lambda: now[0])
     now[0] = 12.5
     assert clock.total_s() == 7.5
+
+
+def test_the_supervisor_is_read_from_the_environment() -> None:
+    me = own_identity()
+    assert Supervisor.named_in({SUPERVISOR_VARIABLE: me.supervisor_value()}) == (me.pid, me.start_ticks)
+    assert Supervisor.named_in({SUPERVISOR_VARIABLE: "12:0"}) == (12, None)
+    assert Supervisor.named_in({}) is None
+    assert Supervisor.named_in({SUPERVISOR_VARIABLE: "garbage"}) is None
