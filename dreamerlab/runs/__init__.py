@@ -1,1 +1,5 @@
-"""The run directory and its records on disk: the one bridge between the protocol wing and the trainer."""
+"""Run directories on disk: the bridge between the protocol wing and the trainer, read and written by both.
+
+Start with `directory.py` (every path), then `manifest.py`, `status.py`, `series.py`, `summary.py`, `store.py`.
+Dataclasses and json only: importing anything here costs milliseconds.
+"""

@@ -1,0 +1,109 @@
+"""How a run comes to be: number and name given out under the workspace lock, built aside, renamed when whole.
+
+Everything is written into `runs/.new-<id>` and synced; the rename makes it `runs/<id>`. So every `runs/R…` is a whole
+run, two processes never get the same number, and a crash leaves only a `.new-` folder that `store.half_made` lists.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import string
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dreamerlab.errors import Conflict, UsageError
+from dreamerlab.runs.atomic import atomic_write_bytes, atomic_write_text, disk_failure, read_small, sync_directory
+from dreamerlab.runs.directory import HALF_MADE, RunDirectory, RunId, parse_run_id
+from dreamerlab.runs.manifest import Manifest, write_manifest
+from dreamerlab.runs.status import Status, write_status
+from dreamerlab.runs.store import Workspace, aliases, directory_names
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_LIKE_AN_ID = re.compile(r"[RrHh]\d+(-.*)?")
+
+
+def create_run(
+    workspace: Workspace,
+    manifest: Manifest,
+    *,
+    config_yaml: str,
+    origins: Mapping[str, str],
+    patch: bytes | None = None,
+    freeze: str | None = None,
+) -> RunDirectory:
+    """Create a whole run with its trials queued, and return it; `manifest.id` is replaced by the next free id.
+
+    Conflict when the alias is taken, UsageError when it cannot be one, ToolFailed when the disk refuses; nothing is
+    left behind then.
+    """
+    if manifest.name is not None:
+        check_alias(manifest.name)
+    with workspace.lock():
+        if manifest.name is not None and (holder := aliases(workspace).get(manifest.name)):
+            raise Conflict(f"the name '{manifest.name}' belongs to {holder}", hint="choose another --name")
+        try:
+            workspace.runs.mkdir(parents=True, exist_ok=True)
+            run_id = str(_next_id(workspace))
+            building = RunDirectory(workspace.runs / f"{HALF_MADE}{run_id}")
+            building.path.mkdir()
+        except OSError as error:
+            raise disk_failure(workspace.runs, error) from error
+        try:
+            _fill(building, replace(manifest, id=run_id), config_yaml, origins, patch, freeze)
+            final = workspace.run(run_id)
+            building.path.rename(final.path)
+            sync_directory(workspace.runs)
+        except OSError as error:
+            raise disk_failure(building.path, error) from error
+        finally:
+            shutil.rmtree(building.path, ignore_errors=True)
+    return final
+
+
+def check_alias(name: str) -> None:
+    """Refuse a name that is not letters, digits, - and _, or that could be taken for an id."""
+    if not _ALIAS.fullmatch(name):
+        raise UsageError(f"'{name}' cannot be a name", hint="use up to 64 letters, digits, - and _")
+    if _LIKE_AN_ID.fullmatch(name):
+        raise UsageError(f"the name '{name}' could be taken for an id", hint="choose one that does not start like R12")
+
+
+def _fill(
+    run: RunDirectory,
+    manifest: Manifest,
+    config_yaml: str,
+    origins: Mapping[str, str],
+    patch: bytes | None,
+    freeze: str | None,
+) -> None:
+    write_manifest(run.manifest_path, manifest)
+    atomic_write_text(run.config_path, config_yaml)
+    atomic_write_text(run.origins_path, json.dumps(dict(origins), indent=1) + "\n")
+    atomic_write_text(run.gitignore_path, f"/{run.artifacts.name}\n")
+    if patch:
+        atomic_write_bytes(run.patch_path, patch)
+    if freeze:
+        atomic_write_text(run.freeze_path, freeze)
+    for seed in manifest.seeds:
+        trial = run.trial(seed)
+        trial.path.mkdir()
+        trial.artifacts.mkdir(parents=True)
+        budget = manifest.budget
+        write_status(trial, Status("queued", seed, budget_unit=budget.unit, budget_amount=budget.amount))
+
+
+def _next_id(workspace: Workspace) -> RunId:
+    """One more than the highest number ever given out here, also to runs since deleted."""
+    counter = workspace.hidden / "highest_run"
+    try:
+        highest = int(read_small(str(counter)))
+    except (FileNotFoundError, ValueError):
+        highest = 0
+    seen = (parse_run_id(name.removeprefix(HALF_MADE)) for name in directory_names(workspace))
+    number_ = 1 + max([highest, *(found.number for found in seen if found)])
+    atomic_write_text(counter, f"{number_}\n")
+    return RunId(number_, "".join(secrets.choice(_ALPHABET) for _ in range(3)))

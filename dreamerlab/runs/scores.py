@@ -1,0 +1,39 @@
+"""The scores of all runs in one generated file, `runs/scores.json`: the metrics file that `dvc.yaml` names.
+
+Rendered from the trials' summaries, deterministically and without a time stamp, so that equal records give equal
+bytes. A mean is given only when every declared seed has a score.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from dreamerlab.runs.atomic import atomic_write_json
+from dreamerlab.runs.store import RunRow, Workspace, list_runs
+
+
+def collect_scores(workspace: Workspace) -> dict[str, Any]:
+    """Return run id -> env, kind, score per seed and mean, by id; runs with a damaged manifest are left out."""
+    return {row.id: _scores(row) for row in list_runs(workspace) if row.manifest is not None}
+
+
+def write_scores(workspace: Workspace) -> dict[str, Any]:
+    """Write `runs/scores.json`, all at once, and return what it holds."""
+    scores = collect_scores(workspace)
+    atomic_write_json(workspace.scores_path, scores)
+    return scores
+
+
+def _scores(row: RunRow) -> dict[str, Any]:
+    assert row.manifest is not None
+    seeds = {str(trial.status.seed): trial.score for trial in row.trials}
+    known = [score for score in seeds.values() if score is not None]
+    complete = bool(seeds) and len(known) == len(seeds)
+    return {
+        "env": row.manifest.env,
+        "kind": row.manifest.kind,
+        "score": row.manifest.score,
+        "seeds": seeds,
+        "mean": math.fsum(known) / len(known) if complete else None,
+    }

@@ -1,0 +1,126 @@
+"""Where a trial stands: what its processes wrote, and what that is worth now.
+
+`status.json` is replaced at every heartbeat. It says what its writer believed; `effective_state` says what is true:
+a dead process is never shown as running (DESIGN section 5). States as written: queued, running, finished,
+interrupted, failed. Effective states add: killed (said running, process gone), waiting (queued, but nobody is left
+who would start it) and unreadable (no file, or a damaged one).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, cast
+
+from dreamerlab.runs.atomic import atomic_write_json, number, read_object
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.processes import alive, hostname
+
+STATES: Final = ("queued", "running", "finished", "interrupted", "failed")
+ONGOING: Final = frozenset({"queued", "running"})
+"""Effective states in which something may still happen by itself; every other one is an end or a halt."""
+HEARTBEAT_LIMIT_S: Final = 60.0
+"""A trial on another host is taken for dead after this long without a heartbeat."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """One trial at one moment; `spent` and `budget_amount` are in `budget_unit`, times are unix seconds."""
+
+    state: str
+    seed: int
+    attempt: int = 0
+    """The attempt under way or last made; 0 before the first."""
+    pid: int | None = None
+    """The trainer; of a queued trial the supervisor that will start it."""
+    pid_start: int | None = None
+    """When that process started, in kernel ticks."""
+    boot_id: str | None = None
+    host: str | None = None
+    started_at: float | None = None
+    heartbeat_at: float | None = None
+    env_steps: int = 0
+    updates: int = 0
+    episodes: int = 0
+    budget_unit: str | None = None
+    budget_amount: int | None = None
+    spent: float = 0.0
+    wall_s: float = 0.0
+    """Seconds of training over all attempts."""
+    latest: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Newest value of a few metrics."""
+    reason: str | None = None
+    """Why it ended or cannot be read, in one line."""
+    message: str | None = None
+    """Something worth saying, in one line; for instance that a damaged checkpoint was passed over."""
+    schema: int = 1
+
+
+_FIELDS = frozenset(item.name for item in fields(Status))
+_COUNTS = ("seed", "attempt", "env_steps", "updates", "episodes")
+_AMOUNTS = ("spent", "wall_s")
+
+
+def write_status(trial: TrialDirectory, status: Status) -> None:
+    """Replace the trial's status, all at once."""
+    assert status.state in STATES, status.state
+    atomic_write_json(trial.status_path, vars(status))
+
+
+def read_status(trial: TrialDirectory) -> Status:
+    """Return the trial's status; a missing or damaged file gives the state `unreadable` with its reason."""
+    return load_status(str(trial.status_path), trial.seed)
+
+
+def load_status(path: str, seed: int) -> Status:
+    """Return the status in the file at `path`, as `read_status` does; spares thousands of path objects in a listing."""
+    try:
+        return _status_from(read_object(path))
+    except FileNotFoundError:
+        return Status("unreadable", seed, reason="status.json is missing")
+    except OSError as error:
+        return Status("unreadable", seed, reason=f"status.json cannot be read: {error.strerror or error}")
+    except (ValueError, TypeError, KeyError) as error:
+        return Status("unreadable", seed, reason=f"status.json is damaged: {error}")
+
+
+def effective_state(status: Status, now: float | None = None) -> str:
+    """Return the state that is true at `now` (unix seconds, default: the clock).
+
+    running: the recorded process lives (same pid, start time and boot); else killed. On another host: its heartbeat
+    is younger than 60 s. queued: its supervisor lives; else waiting. A queue on another host cannot be judged from here
+    and is believed. Ended states are what they are.
+    """
+    if status.state not in ONGOING:
+        return status.state
+    if status.pid is None:
+        return "waiting" if status.state == "queued" else "killed"
+    if status.host is not None and status.host != hostname():
+        return status.state if status.state == "queued" or _beats(status, now) else "killed"
+    if alive(status.pid, status.pid_start, status.boot_id):
+        return status.state
+    return "waiting" if status.state == "queued" else "killed"
+
+
+def _beats(status: Status, now: float | None) -> bool:
+    clock = time.time() if now is None else now
+    return status.heartbeat_at is not None and clock - status.heartbeat_at < HEARTBEAT_LIMIT_S
+
+
+def _status_from(data: dict[str, Any]) -> Status:
+    if data["state"] not in STATES:
+        raise ValueError(f"unknown state {data['state']!r}")
+    known = {key: value for key, value in data.items() if key in _FIELDS}
+    for key in _COUNTS:
+        if not isinstance(known.get(key, 0), int):
+            raise TypeError(f"'{key}' is {known[key]!r}")
+    for key in _AMOUNTS:
+        if key in known and not isinstance(known[key], float):
+            value = number(known[key])
+            if value is None:
+                raise TypeError(f"'{key}' is {known[key]!r}")
+            known[key] = value
+    latest = cast("dict[str, Any]", data.get("latest") or {})
+    known["latest"] = {key: value for key, item in latest.items() if (value := number(item)) is not None}
+    return Status(**known)

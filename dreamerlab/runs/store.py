@@ -1,0 +1,220 @@
+"""Which runs there are: the workspace, finding a run by what a person types, listing them all.
+
+A workspace is a folder with `protocol/workspace.yaml`. Listing reads a manifest and two small files per trial and
+nothing else: a thousand runs in a blink. How a run comes to be is `creation.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamerlab.errors import Conflict, NotFound, UsageError, did_you_mean
+from dreamerlab.runs.atomic import (
+    number,
+    read_object,
+)
+from dreamerlab.runs.directory import HALF_MADE, RunDirectory, RunId, parse_run_id
+from dreamerlab.runs.lock import owned_lock
+from dreamerlab.runs.manifest import Manifest, manifest_from_dict
+from dreamerlab.runs.status import Status, effective_state, load_status
+
+MARKER = Path("protocol", "workspace.yaml")
+_PREFIX = re.compile(r"[Rr](\d+)(?:-([a-z0-9]{0,3}))?")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder everything lives in, made absolute; every path directly under it has its name here."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.absolute())
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Workspace:
+        """Return the nearest workspace at or above `start` (default: the current directory); NotFound when none."""
+        here = (start or Path.cwd()).absolute()
+        for folder in (here, *here.parents):
+            if (folder / MARKER).is_file():
+                return cls(folder)
+        raise NotFound(f"no dreamerlab workspace at or above {here}", hint="make one here: dreamerlab init")
+
+    @property
+    def marker(self) -> Path:
+        """The file that makes a folder a workspace; its settings are read by whoever owns them."""
+        return self.path / MARKER
+
+    @property
+    def runs(self) -> Path:
+        """All runs."""
+        return self.path / "runs"
+
+    @property
+    def scores_path(self) -> Path:
+        """The scores of all runs in one generated file."""
+        return self.runs / "scores.json"
+
+    @property
+    def env_configs(self) -> Path:
+        """One yaml per environment, and experiments."""
+        return self.path / "env_configs"
+
+    @property
+    def protocol(self) -> Path:
+        """Registry, log, decisions, reference."""
+        return self.path / "protocol"
+
+    @property
+    def hidden(self) -> Path:
+        """What git does not carry: lock, caches, snapshots, the MLflow database, the local DVC remote."""
+        return self.path / ".dreamerlab"
+
+    @property
+    def snapshots(self) -> Path:
+        """Copies of the code that runs execute, by code identity."""
+        return self.hidden / "snapshots"
+
+    @property
+    def cache(self) -> Path:
+        """What can be computed or fetched again."""
+        return self.hidden / "cache"
+
+    @property
+    def lock_path(self) -> Path:
+        """The workspace lock."""
+        return self.hidden / "lock"
+
+    @property
+    def mlflow_db(self) -> Path:
+        """The MLflow mirror."""
+        return self.hidden / "mlflow.db"
+
+    @property
+    def dvc_remote(self) -> Path:
+        """The DVC remote that is used unless another one is configured."""
+        return self.hidden / "dvc-remote"
+
+    def lock(self, timeout_s: float = 10.0) -> AbstractContextManager[None]:
+        """Hold the workspace lock for a block; Conflict names the holder's pid when it stays taken that long."""
+        return owned_lock(self.lock_path, timeout_s=timeout_s, what="the workspace")
+
+    def run(self, run_id: str) -> RunDirectory:
+        """Return the directory of a full run id, whether it exists or not."""
+        return RunDirectory(self.runs / run_id)
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial in a listing: its status as written, the state that is true now, its score if it has one."""
+
+    status: Status
+    state: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run in a listing; `manifest` is None and `fault` says why when its manifest cannot be read."""
+
+    id: str
+    manifest: Manifest | None
+    trials: tuple[TrialRow, ...] = ()
+    fault: str | None = None
+
+
+def find_run(workspace: Workspace, text: str) -> RunDirectory:
+    """Return the run meant by `text`: a full id, a unique prefix (`R12` is number 12, `R12-9`), or an alias.
+
+    UsageError for what looks like a path, Conflict for a prefix of several runs, NotFound with the nearest names.
+    """
+    refuse_path(text)
+    if parse_run_id(text) and (workspace.runs / text / "manifest.json").is_file():
+        return workspace.run(text)
+    ids = run_ids(workspace)
+    match = _PREFIX.fullmatch(text)
+    if match:
+        number_, tail = int(match[1]), match[2] or ""
+        matching = [str(item) for item in ids if item.number == number_ and item.tail.startswith(tail)]
+        if len(matching) > 1:
+            raise Conflict(f"'{text}' could be {' or '.join(matching)}", hint="add the characters after the dash")
+        if matching:
+            return workspace.run(matching[0])
+    names = aliases(workspace)
+    if text in names:
+        return workspace.run(names[text])
+    near = did_you_mean(text, [*map(str, ids), *names])
+    raise NotFound(f"no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
+
+
+def refuse_path(text: str) -> None:
+    """Refuse an id that could reach outside its folder, before the disk is touched."""
+    if not text or text.startswith(".") or any(character in text for character in "/\\\0"):
+        raise UsageError(f"{text!r} is not a run id", hint="give the id alone, for example R12 or R0012-9qd")
+
+
+def run_ids(workspace: Workspace) -> list[RunId]:
+    """Return the ids of all whole runs, ascending."""
+    return sorted(found for name in directory_names(workspace) if (found := parse_run_id(name)))
+
+
+def directory_names(workspace: Workspace) -> list[str]:
+    """Return the names of the folders in `runs/` that are runs, whole or half-made."""
+    try:
+        with os.scandir(workspace.runs) as entries:
+            return [entry.name for entry in entries if entry.name[0] in "R." and entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def aliases(workspace: Workspace) -> dict[str, str]:
+    """Return alias -> run id; a run whose manifest cannot be read has none."""
+    found: dict[str, str] = {}
+    for run_id in run_ids(workspace):
+        try:
+            name = read_object(f"{workspace.runs}/{run_id}/manifest.json").get("name")
+        except (OSError, ValueError):
+            continue
+        if isinstance(name, str):
+            found[name] = str(run_id)
+    return found
+
+
+def half_made(workspace: Workspace) -> list[Path]:
+    """Return the folders that a crashed `create_run` left behind; while another process creates a run, also its own."""
+    return sorted(workspace.runs / name for name in directory_names(workspace) if name.startswith(HALF_MADE))
+
+
+def list_runs(workspace: Workspace, *, now: float | None = None) -> list[RunRow]:
+    """Return every run with the true state and score of each trial, by id; a damaged record is a fault, no error."""
+    return [_row(f"{workspace.runs}/{run_id}", str(run_id), now) for run_id in run_ids(workspace)]
+
+
+def run_row(run: RunDirectory, *, now: float | None = None) -> RunRow:
+    """Return one run as `list_runs` shows it."""
+    return _row(str(run.path), run.id, now)
+
+
+def _row(path: str, run_id: str, now: float | None) -> RunRow:
+    try:
+        manifest = manifest_from_dict(read_object(f"{path}/manifest.json"))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return RunRow(run_id, None, fault=f"manifest.json: {getattr(error, 'strerror', None) or error}")
+    return RunRow(run_id, manifest, tuple(_trial_row(path, seed, now) for seed in manifest.seeds))
+
+
+def _trial_row(path: str, seed: int, now: float | None) -> TrialRow:
+    status = load_status(f"{path}/seed-{seed}/status.json", seed)
+    state = effective_state(status, now)
+    return TrialRow(status, state, None if status.attempt == 0 else _score(f"{path}/seed-{seed}/summary.json"))
+
+
+def _score(path: str) -> float | None:
+    try:
+        return number(read_object(path).get("score"))
+    except (OSError, ValueError):
+        return None
