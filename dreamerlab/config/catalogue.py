@@ -160,20 +160,16 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 def _range_text(metadata: Iterable[Any]) -> str:
-    bounds = {name: value for mark in metadata for name, value in vars_of(mark).items() if value is not None}
+    names = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")
+    found = ((name, getattr(mark, name, None)) for mark in metadata for name in names)
+    bounds: dict[str, Any] = {name: value for name, value in found if value is not None}
     low, high = bounds.get("ge"), bounds.get("le")
     if low is not None and high is not None and "gt" not in bounds and "lt" not in bounds:
         return f"{low}..{high}"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     parts = [f"{sign} {bounds[name]}" for name, sign in signs.items() if name in bounds]
     if "max_length" in bounds:
-        parts.append(f"of {bounds.get('min_length', 0)}..{bounds['max_length']} characters")
-    if "pattern" in bounds:
-        parts.append(f"matching {bounds['pattern']}")
+        allowed = bounds.get("pattern", "").removeprefix("^[").removesuffix("]+$")
+        drawn = f" out of {allowed}" if allowed else ""
+        parts.append(f"of {bounds.get('min_length', 0)}..{bounds['max_length']} characters{drawn}")
     return " and ".join(parts)
-
-
-def vars_of(mark: Any) -> dict[str, Any]:
-    """Return the limits that one piece of pydantic's field metadata carries, by name."""
-    names = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")
-    return {name: getattr(mark, name) for name in names if hasattr(mark, name)}

@@ -44,7 +44,7 @@ def to_yaml(config: Config) -> str:
         if info.section != section:
             section = info.section
             lines.append(f"{section}:")
-        lines.append(f"  {info.name}: {_emit(value)}")
+        lines.append(f"  {info.name}: {spell(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -87,16 +87,24 @@ def _today(key: str, schema: int, renames: Sequence[Rename]) -> str:
     return key
 
 
+def original_name(key: str, renames: Sequence[Rename] = RENAMES) -> str:
+    """Return what the first schema that had this leaf called it; families hash this name, so a rename keeps them."""
+    for rename in sorted(renames, key=lambda rename: rename.schema, reverse=True):
+        if key == rename.new:
+            key = rename.old
+    return key
+
+
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _YAML_1_1_WORDS = {"y", "n", "yes", "no", "on", "off"}
 
 
-def _emit(value: object) -> str:
+def spell(value: object) -> str:
     """Spell one value so that YAML 1.1 and 1.2 readers agree on it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, tuple):
-        return "[" + ", ".join(_emit(item) for item in cast("tuple[object, ...]", value)) + "]"
+        return "[" + ", ".join(spell(item) for item in cast("tuple[object, ...]", value)) + "]"
     if isinstance(value, float):
         shown = repr(value)
         return shown if "." in shown or "e" not in shown else shown.replace("e", ".0e")
