@@ -77,7 +77,7 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
         return None
 
     def _raised(self, call: str, error: Exception) -> EnvironmentFault:
-        return self._fault(call, f"{type(error).__name__}: {error}")
+        return self._fault(call, f"{type(error).__name__}: {_show(error)}")
 
     def _refuse(self, call: str, problem: str | None) -> None:
         if problem is not None:
@@ -100,4 +100,4 @@ def _reward_problem(reward: Any) -> str | None:
 
 def _show(value: Any) -> str:
     text = " ".join(str(value).split()) or repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.spaces import Box, Dict, Discrete
 
@@ -75,7 +76,7 @@ def _build(env_id: str, limit: int | None) -> gym.Env[Any, Any]:
         ) from error
 
 
-def _find(env_id: str) -> gym.envs.registration.EnvSpec:
+def _find(env_id: str) -> Registered:
     module, colon, name = env_id.rpartition(":")
     if colon:
         _import(env_id, module)

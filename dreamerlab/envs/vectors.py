@@ -39,7 +39,7 @@ def action_choices(env_id: str, space: Space[Any]) -> Discrete:
     return space
 
 
-class VectorEnv(gym.Wrapper[dict[str, np.ndarray], int, Any, Any]):
+class VectorEnv(gym.Wrapper[Any, Any, Any, Any]):
     """The environment with observations `{key: (size,) float32}` and actions 0 .. num_actions-1.
 
     Observations are fresh copies, so an environment may reuse its buffers. Actions of a Discrete space that

@@ -1,0 +1,52 @@
+"""Streams of steps with known contents: every number in row n of a stream tells n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dreamerlab.experience.episode import Step
+from dreamerlab.experience.replay import Replay, Sample
+
+OBS_SIZES = {"angle": 1, "speed": 2}
+DETER, STOCH = 3, 2
+
+
+def make_replay(capacity: int, *, online: bool = True, latent_context: bool = True) -> Replay:
+    return Replay(capacity, OBS_SIZES, deter=DETER, stoch=STOCH, online=online, latent_context=latent_context)
+
+
+def row(number: int, flags: Mapping[str, bool] | None = None) -> Step:
+    """Row `number`, in the middle of an episode unless `flags` says otherwise."""
+    return {
+        "obs": {"angle": np.float32([number]), "speed": np.float32([number + 0.25, -number])},
+        "action": number % 97,
+        "reward": number / 8,
+        "is_first": False,
+        "is_last": False,
+        "is_terminal": False,
+        "deter": np.float32([number, 2 * number, 0.5]),
+        "stoch": np.int16([number % 5, number % 7]),
+        **(flags or {}),
+    }
+
+
+def fill(replay: Replay, rows: int) -> None:
+    for _ in range(rows):
+        replay.add(row(replay.total))
+
+
+def window_starts(sample: Sample) -> list[int]:
+    """The stream numbers of the first rows, read from the contents (not from the sample's own addresses)."""
+    return [int(value) for value in sample.obs["angle"][:, 0, 0]]
+
+
+def same(left: Sample, right: Sample) -> bool:
+    """Bit for bit the same sample."""
+
+    def parts(sample: Sample) -> list[bytes]:
+        fields = {**vars(sample), **sample.obs}
+        return [value.tobytes() for key, value in sorted(fields.items()) if key != "obs"]
+
+    return parts(left) == parts(right)
