@@ -1,0 +1,110 @@
+"""The agent: acts in the environment and learns from batches of replay. This file is the story of one update.
+
+    observe    windows of replay -> latent states                    world_model, rssm
+    explain    reconstruct, predict reward and continue, KL          world_model
+    imagine    from those states, follow the policy in the model     behavior
+    judge      lambda-returns, advantages, values                    behavior
+    learn      ONE backward pass of all losses, one optimiser step   optim
+
+Gradients stop where the reference stops them (FACTS A4, A6, A7): imagination starts from detached states, actor and
+critic see detached features; only the replay value loss reaches from the critic into the world model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dreamerlab.config.schema import Config
+from dreamerlab.dreamer.batch import Batch, Carry, Update
+from dreamerlab.dreamer.behavior import Behavior
+from dreamerlab.dreamer.codecs import squash
+from dreamerlab.dreamer.optim import LaProp
+from dreamerlab.dreamer.world_model import WorldModel
+from dreamerlab.spaces import EnvSpec
+
+
+class Agent(nn.Module):
+    """World model, behavior and optimiser; `state_dict` holds everything that training changes.
+
+    Parameters are drawn from torch's global generator, which the caller seeds; everything random afterwards comes
+    from the generator passed to `act` and `update`.
+    """
+
+    def __init__(self, spec: EnvSpec, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.world = WorldModel(spec, config)
+        self.behavior = Behavior(self.world.dynamics.feature_size, spec.action.num_actions, config)
+        rates = config.optimizer
+        self.optimizer = LaProp(
+            {
+                "world": (self.world.parameters(), rates.lr_world),
+                "actor": (self.behavior.policy.parameters(), rates.lr_actor),
+                "critic": (self.behavior.critic.parameters(), rates.lr_critic),
+            },
+            config.optimizer,
+        )
+
+    def initial_carry(self, batch: int) -> Carry:
+        """Return the memory before any step: zero state, no action."""
+        model, like = self.config.model, self.optimizer.momentum
+        none = torch.full((batch, model.stoch + 1), -1, dtype=torch.int64, device=like.device)
+        return Carry(like.new_zeros(batch, model.deter), none[:, 1:], none[:, 0])
+
+    @torch.no_grad()
+    def act(
+        self,
+        obs: Mapping[str, Float[Tensor, "B size"]],
+        is_first: Bool[Tensor, " B"],
+        carry: Carry,
+        *,
+        mode: bool,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Carry]:
+        """Return an action (B,) for each observation and the memory for the next call.
+
+        `mode` picks the most likely action instead of drawing one; latents are drawn either way.
+        """
+        tokens = self.world.encoder(squash(obs)).unsqueeze(1)
+        observed = self.world.dynamics.observe(
+            tokens, carry.prev_action.unsqueeze(1), is_first.unsqueeze(1), carry.deter, carry.stoch, generator
+        )
+        action = self.behavior.act(observed.features.squeeze(1), mode=mode, generator=generator)
+        return action, Carry(observed.deter.squeeze(1), observed.stoch.squeeze(1), action)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> Update:
+        """Learn from one batch: world model, actor and critic, slow critic, return scale.
+
+        Returns metrics and the batch's fresh latent states. Determined by parameters, batch and generator.
+        """
+        observed, squashed = self.world.observe(batch, generator)
+        model = self.world.losses(batch, observed, squashed)
+
+        starts = self.config.train.imagination_starts
+        kept = batch.action.shape[1] if starts == "all" else starts
+        features = observed.features[:, -kept:]
+        imagined = self.behavior.imagine(self.world, features.detach().flatten(0, 1), generator)
+        behavior, returns = self.behavior.losses(imagined)
+
+        shape = features.shape[:2]
+        replay = self.behavior.replay_loss(features, batch, returns.view(shape), imagined.slow_value[0].view(shape))
+
+        losses = model.terms | behavior.terms | replay.terms
+        scales = self.config.loss_scales.model_dump()
+        assert losses.keys() == scales.keys(), (losses.keys(), scales.keys())
+        # A loss of scale 0 is left out altogether, so that it costs no backward pass.
+        total = sum(scales[name] * loss.mean() for name, loss in losses.items() if scales[name] > 0.0)
+        assert isinstance(total, Tensor), "every loss has scale 0"
+        parameters = self.optimizer.parameters_in_order
+        grads = torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True)
+        optim = self.optimizer.step(grads)
+        self.behavior.follow()
+
+        with torch.no_grad():
+            world_loss = torch.stack([scales[name] * loss.mean() for name, loss in model.terms.items()]).sum()
+        metrics = {"wm/loss": world_loss, **model.metrics, **behavior.metrics, **replay.metrics, **optim}
+        return Update(metrics, observed.deter.detach(), observed.stoch.to(torch.int16))

@@ -1,0 +1,50 @@
+"""What goes into an update and what comes out: windows of replay as tensors, and the results of one update.
+
+Mirrors `dreamerlab.experience.replay.Sample`; the trainer converts. How the rows of a window line up (reward on
+arrival, action chosen at the observation) is drawn once in `dreamerlab.experience.episode`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of T consecutive steps, and the state each window continues from (FACTS A1, A10)."""
+
+    obs: dict[str, Float[Tensor, "B T size"]]
+    action: Int[Tensor, "B T"]
+    """Action chosen at the observation of the same row."""
+    reward: Float[Tensor, "B T"]
+    """Reward received on arriving at the observation of the same row."""
+    is_first: Bool[Tensor, "B T"]
+    is_last: Bool[Tensor, "B T"]
+    is_terminal: Bool[Tensor, "B T"]
+    prev_action: Int[Tensor, " B"]
+    """Action of the row before the window; -1 stands for none."""
+    context_deter: Float[Tensor, "B D"]
+    context_stoch: Int[Tensor, "B S"]
+    """Class of each latent on the row before the window; -1 stands for the zero vector."""
+
+
+class Carry(NamedTuple):
+    """What acting remembers from one step to the next."""
+
+    deter: Float[Tensor, "B D"]
+    stoch: Int[Tensor, "B S"]
+    """Class of each latent; -1 stands for the zero vector."""
+    prev_action: Int[Tensor, " B"]
+    """The action just chosen; -1 stands for none."""
+
+
+class Update(NamedTuple):
+    """The results of one update: metrics as 0-dim tensors, and fresh latents to write back into replay."""
+
+    metrics: dict[str, Tensor]
+    deter: Float[Tensor, "B T D"]
+    stoch: Int[Tensor, "B T S"]

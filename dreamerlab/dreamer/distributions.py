@@ -1,0 +1,156 @@
+"""Categorical with unimix, straight-through samples, KL, entropy; two-hot regression; continue probability.
+
+Functions on logits rather than distribution objects: the step is bound by the number of tensor operations at
+small sizes. `torch.softmax` is avoided for the short rows of the latents (it is several times slower there than
+its parts), and samples use one uniform number each by inverting the cumulative distribution.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dreamerlab.dreamer.maths import symexp_bins
+
+
+class Categorical(NamedTuple):
+    """Probabilities over the last axis and their logarithms, unimix applied."""
+
+    probs: Float[Tensor, "*rows K"]
+    log_probs: Float[Tensor, "*rows K"]
+
+    def detach(self) -> Categorical:
+        """Return the same distribution without gradient."""
+        return Categorical(self.probs.detach(), self.log_probs.detach())
+
+
+def categorical(logits: Float[Tensor, "*rows K"], unimix: float) -> Categorical:
+    """Return p = (1 - unimix) * softmax(logits) + unimix / K and log p (FACTS A3)."""
+    shifted = logits - logits.detach().amax(-1, keepdim=True)
+    exp = shifted.exp()
+    total = exp.sum(-1, keepdim=True)
+    if unimix == 0.0:
+        return Categorical(exp / total, shifted - total.log())
+    probs = exp * ((1.0 - unimix) / total) + unimix / logits.shape[-1]
+    return Categorical(probs, probs.log())
+
+
+def entropy(dist: Categorical) -> Float[Tensor, "*rows"]:
+    """Return -sum p log p over the last axis, in nats."""
+    return -(dist.probs * dist.log_probs).sum(-1)
+
+
+def kl_divergence(p: Categorical, q: Categorical) -> Float[Tensor, "*rows"]:
+    """Return KL(p || q), summed over latents and classes (the last two axes), in nats (FACTS A4)."""
+    return (p.probs * (p.log_probs - q.log_probs)).sum((-2, -1))
+
+
+def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> Float[Tensor, "*rows K-1"]:
+    """Return what `sample` compares the cumulative softmax with; hoisted out of loops, one call for all steps.
+
+    The first class whose mixed cumulative probability exceeds u is drawn. Solved for the softmax part c:
+    (1 - unimix) * c_k + unimix * (k + 1) / K <= u  <=>  c_k <= (u - unimix * (k + 1) / K) / (1 - unimix).
+    """
+    uniform_part = torch.arange(1, classes, device=uniform.device, dtype=uniform.dtype) * (unimix / classes)
+    return (uniform.unsqueeze(-1) - uniform_part) / (1.0 - unimix)
+
+
+def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K-1"]) -> Int[Tensor, "*rows"]:
+    """Return a class drawn by inverting the cumulative distribution, given `thresholds` of uniform numbers."""
+    cumulative = (logits - logits.amax(-1, keepdim=True)).exp_().cumsum(-1)
+    return (cumulative[..., :-1] <= threshold * cumulative[..., -1:]).sum(-1)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """One-hot forward, gradient of the mixed probabilities backward: onehot + p - sg(p) (FACTS A3)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, threshold: Tensor, one_hot_rows: Tensor, unimix: float
+    ) -> tuple[Tensor, Tensor]:
+        exp = (logits - logits.amax(-1, keepdim=True)).exp_()
+        cumulative = exp.cumsum(-1)
+        total = cumulative[..., -1:]
+        index = (cumulative[..., :-1] <= threshold * total).sum(-1)
+        ctx.save_for_backward(exp.div_(total))
+        ctx.unimix = unimix
+        ctx.mark_non_differentiable(index)
+        return functional.embedding(index, one_hot_rows), index
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        (softmax,) = ctx.saved_tensors
+        weighted = softmax * grad
+        inner = torch.addcmul(weighted, softmax, weighted.sum(-1, keepdim=True), value=-1.0)
+        return inner.mul_(1.0 - ctx.unimix), None, None, None
+
+
+def sample_straight_through(
+    logits: Float[Tensor, "*rows K"],
+    threshold: Float[Tensor, "*rows K-1"],
+    one_hot_rows: Float[Tensor, "rows K"],
+    unimix: float,
+) -> tuple[Float[Tensor, "*rows K"], Int[Tensor, "*rows"]]:
+    """Return a drawn one-hot that carries the gradient of the mixed probabilities, and its class.
+
+    `one_hot_rows` is a table whose row k is the one-hot of class k (further rows are ignored).
+    """
+    return _StraightThrough.apply(logits, threshold, one_hot_rows, unimix)  # type: ignore[no-any-return]
+
+
+class Encoded(NamedTuple):
+    """A scalar as weights on two neighbouring bins."""
+
+    index: Int[Tensor, "*rows 2"]
+    weight: Float[Tensor, "*rows 2"]
+
+
+class TwoHot(nn.Module):
+    """Regression by classification on symexp bins: targets and read-out in raw space (FACTS A5)."""
+
+    bins: Tensor
+
+    def __init__(self, count: int, high: float) -> None:
+        super().__init__()
+        self.register_buffer("bins", symexp_bins(count, high), persistent=False)
+
+    def mean(self, logits: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
+        """Return sum p_i b_i; opposite bins are paired, so that uniform logits give exactly 0."""
+        probs = logits.softmax(-1)
+        half = probs.shape[-1] // 2
+        paired = probs[..., half + 1 :] - probs[..., :half].flip(-1)
+        return paired @ self.bins[half + 1 :]
+
+    def encode(self, x: Float[Tensor, "*rows"]) -> Encoded:
+        """Return the two bins around x, weighted linearly in raw space; beyond the range all on the edge."""
+        x = x.contiguous()
+        above = torch.bucketize(x, self.bins, right=True).clamp_(1, len(self.bins) - 1)
+        index = torch.stack([above - 1, above], -1)
+        low, high = self.bins[index].unbind(-1)
+        share = ((x - low) / (high - low)).clamp(0.0, 1.0)
+        return Encoded(index, torch.stack([1.0 - share, share], -1))
+
+    @staticmethod
+    def cross_entropy(log_probs: Float[Tensor, "N L"], target: Encoded) -> Float[Tensor, " N *targets"]:
+        """Return -sum target * log p for one or several targets per row, by gathering two bins of each."""
+        picked = log_probs.gather(-1, target.index.flatten(1)).view_as(target.weight)
+        return -(picked * target.weight).sum(-1)
+
+    @staticmethod
+    def floor(target: Encoded) -> Float[Tensor, "*rows"]:
+        """Return the entropy of the target: the cross-entropy cannot go below it (FACTS A5)."""
+        return -torch.special.xlogy(target.weight, target.weight).sum(-1)
+
+
+def continue_loss(logit: Float[Tensor, "*rows"], target: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+    """Return the binary cross-entropy of sigmoid(logit) against a target probability (FACTS A4)."""
+    return functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
+
+
+def continue_floor(target: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+    """Return the entropy of the continue target, the least value of `continue_loss`."""
+    return -torch.special.xlogy(target, target) - torch.special.xlogy(1.0 - target, 1.0 - target)

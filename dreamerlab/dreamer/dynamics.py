@@ -1,0 +1,69 @@
+"""The contract of a world-model core: what the rest of the agent may ask of any recurrent model.
+
+A core turns tokens and actions into features (`observe`), explains itself (`losses`), and runs ahead of the data
+(`imagine`). Nothing outside the factory in `world_model` knows which core it talks to. The only core here is
+`rssm.RSSM`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+ImaginedPolicy = Callable[[Tensor, int], Tensor]
+"""Given features (N, F) and the number of the imagined step, returns one action (N,) per rollout."""
+
+
+class Observed(NamedTuple):
+    """What a core made of a window."""
+
+    features: Float[Tensor, "B T F"]
+    """What every head reads; carries gradient."""
+    deter: Float[Tensor, "B T D"]
+    stoch: Int[Tensor, "B T S"]
+    """Class of each latent. `deter` and `stoch` of a row are all that is needed to go on from it."""
+    posterior_logits: Float[Tensor, "B T S K"]
+
+
+class Losses(NamedTuple):
+    """Named losses, one value per element, and metrics as 0-dim tensors without gradient."""
+
+    terms: dict[str, Tensor]
+    metrics: dict[str, Tensor]
+
+
+class Dynamics(Protocol):
+    """A recurrent model of the environment in latent space."""
+
+    feature_size: int
+
+    def observe(
+        self,
+        tokens: Float[Tensor, "B T E"],
+        prev_action: Int[Tensor, "B T"],
+        is_first: Bool[Tensor, "B T"],
+        deter: Float[Tensor, "B D"],
+        stoch: Int[Tensor, "B S"],
+        generator: torch.Generator,
+    ) -> Observed:
+        """Return the states of a window, given the state before it and the action before each row.
+
+        -1 in `prev_action` is no action, -1 in `stoch` the zero vector. Where `is_first`, state and previous action
+        are zeroed before the core runs, so nothing crosses the start of an episode (FACTS A1). Acting is the same
+        call with T = 1.
+        """
+        ...
+
+    def losses(self, observed: Observed) -> Losses:
+        """Return the losses that tie the core to itself (`dyn` and `rep`), each of shape (B, T)."""
+        ...
+
+    def imagine(
+        self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "H+1 N F"], Int[Tensor, "H N"]]:
+        """Return features of the start and of `horizon` steps after it, and the actions between, without gradient."""
+        ...

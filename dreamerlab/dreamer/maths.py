@@ -1,0 +1,96 @@
+"""Pure functions on tensors: symlog, two-hot bins, returns, percentiles. No parameters, no state.
+
+Recursions over time have time as their FIRST axis and accept any shape after it. Rewards, continues and values
+are those of the state they arrive at (FACTS A6): index t + 1 follows the action taken at t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+
+def symlog(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return sign(x) * ln(1 + |x|): a logarithm that keeps sign and passes through 0 (FACTS A5)."""
+    return torch.copysign(torch.log1p(x.abs()), x)
+
+
+def symexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return sign(x) * (e^|x| - 1), the inverse of `symlog` (FACTS A5)."""
+    return torch.copysign(torch.expm1(x.abs()), x)
+
+
+def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:
+    """Return `count` (odd) bins symexp(linspace(-high, high)), antisymmetric bit for bit, the middle one 0.
+
+    One half is computed and mirrored, so that opposite bins cancel exactly (FACTS A5).
+    """
+    assert count % 2 == 1, count
+    half = symexp(torch.linspace(0.0, high, count // 2 + 1, dtype=torch.float64)).float()[1:]
+    return torch.cat([-half.flip(0), torch.zeros(1), half])
+
+
+def lambda_return(
+    reward: Float[Tensor, " H *rows"],
+    cont: Float[Tensor, " H *rows"],
+    value: Float[Tensor, " H *rows"],
+    lam: float,
+) -> Float[Tensor, " H *rows"]:
+    """Return R_0 .. R_{H-1} from the rewards, continues and values of states 1 .. H (FACTS A6).
+
+    R_t = r_{t+1} + c_{t+1} * [(1 - lam) * v_{t+1} + lam * R_{t+1}], with R_H = v_H. The continues already
+    contain the discount. Quantities of state 0 are no arguments: they cannot matter.
+    """
+    one_step = torch.addcmul(reward, cont, value, value=1.0 - lam)
+    return _backward_recursion(one_step, lam * cont, value[-1])
+
+
+def replay_return(
+    reward: Float[Tensor, " T *rows"],
+    is_last: Float[Tensor, " T *rows"],
+    is_terminal: Float[Tensor, " T *rows"],
+    boot: Float[Tensor, " T *rows"],
+    discount: float,
+    lam: float,
+) -> Float[Tensor, " T-1 *rows"]:
+    """Return R_0 .. R_{T-2} along replayed rows, bootstrapping from imagined returns (FACTS A7).
+
+    R_t = r_{t+1} + g_{t+1} * [(1 - l_{t+1}) * boot_{t+1} + l_{t+1} * R_{t+1}], R_{T-1} = boot_{T-1}, where
+    g = discount * (1 - terminal) and l = lam * (1 - last): the end of an episode cuts the trace and still
+    bootstraps, a death removes the bootstrap as well.
+    """
+    live = discount * (1.0 - is_terminal[1:])
+    trace = lam * (1.0 - is_last[1:])
+    one_step = torch.addcmul(reward[1:], live * (1.0 - trace), boot[1:])
+    return _backward_recursion(one_step, live * trace, boot[-1])
+
+
+def _backward_recursion(
+    start: Float[Tensor, " H *rows"], factor: Float[Tensor, " H *rows"], last: Float[Tensor, "*rows"]
+) -> Float[Tensor, " H *rows"]:
+    """Return x with x_t = start_t + factor_t * x_{t+1}, where x_H = last."""
+    out = []
+    for start_t, factor_t in zip(reversed(start.unbind(0)), reversed(factor.unbind(0)), strict=True):
+        last = torch.addcmul(start_t, factor_t, last)
+        out.append(last)
+    return torch.stack(out[::-1])
+
+
+def percentiles(x: Float[Tensor, " ..."], shares: Sequence[float]) -> Float[Tensor, " shares"]:
+    """Return percentiles (0..100) of all elements of `x`, linearly interpolated between neighbours (FACTS A6)."""
+    ordered = x.flatten().sort().values
+    picked = []
+    for share in shares:
+        position = share / 100.0 * (len(ordered) - 1)
+        below = min(int(position), len(ordered) - 1)
+        above = min(below + 1, len(ordered) - 1)
+        picked.append(torch.lerp(ordered[below], ordered[above], position - below))
+    return torch.stack(picked)
+
+
+def shift_actions(prev: Shaped[Tensor, " B"], action: Shaped[Tensor, "B T"]) -> Shaped[Tensor, "B T"]:
+    """Return, for every row, the action taken BEFORE it: `prev`, then all but the last of `action` (FACTS A1)."""
+    return torch.cat([prev[:, None], action[:, :-1]], 1)

@@ -1,0 +1,99 @@
+"""Building blocks: initialised Linear, RMSNorm followed by SiLU, MLP, block-diagonal Linear (FACTS A2, A3).
+
+Weights are stored (inputs, outputs), so that a layer is one `addmm`. Modules take any leading axes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+RMS_EPS = 1e-4
+
+
+def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.Parameter:
+    """Return a weight drawn from a normal cut at two sigma whose true deviation is scale / sqrt(fan_in).
+
+    Cutting at two sigma shrinks the deviation by 1 / 1.1368 (FACTS A3); drawn from torch's global generator.
+    """
+    sigma = 1.1368 / math.sqrt(fan_in)
+    weight = nn.init.trunc_normal_(torch.empty(shape), std=sigma, a=-2.0 * sigma, b=2.0 * sigma)
+    return nn.Parameter(weight * scale)
+
+
+def rms_silu(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Float[Tensor, "*rows F"]:
+    """Return silu(scale * x / rms(x)), the root mean square over the last axis with eps 1e-4 inside the root."""
+    inverse = torch.rsqrt(x.square().mean(-1, keepdim=True) + RMS_EPS)
+    return functional.silu(x * inverse * scale)
+
+
+class Linear(nn.Module):
+    """x @ weight + bias. `scale` multiplies the initial weight; 0 makes the layer start at exactly 0."""
+
+    def __init__(self, inputs: int, outputs: int, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = init_weight((inputs, outputs), inputs, scale)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
+        """Return the affine image of the last axis."""
+        if x.ndim == 2:
+            return torch.addmm(self.bias, x, self.weight)
+        return torch.addmm(self.bias, x.flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
+
+
+class NormSiLU(nn.Module):
+    """RMSNorm with a learned scale and no shift, then SiLU: follows every hidden Linear (FACTS A2)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Float[Tensor, "*rows F"]) -> Float[Tensor, "*rows F"]:
+        """Return the normalised activation."""
+        return rms_silu(x, self.scale)
+
+
+class MLP(nn.Module):
+    """`layers` hidden layers (Linear, RMSNorm, SiLU), then a Linear to `outputs` if that is given."""
+
+    def __init__(
+        self, inputs: int, units: int, layers: int, outputs: int | None = None, *, output_scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        sizes = [inputs] + [units] * layers
+        self.linears = nn.ModuleList(Linear(a, b) for a, b in itertools.pairwise(sizes))
+        self.norms = nn.ModuleList(NormSiLU(units) for _ in range(layers))
+        self.output = None if outputs is None else Linear(units, outputs, scale=output_scale)
+
+    def forward(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
+        """Return the output layer's result, or the last hidden activation when there is none."""
+        return self.after_first(self.norms[0](self.linears[0](x)))
+
+    def after_first(self, hidden: Float[Tensor, "*rows U"]) -> Float[Tensor, "*rows O"]:
+        """Return the result given the first hidden activation, for callers that compute the first layer in parts."""
+        for linear, norm in zip(self.linears[1:], self.norms[1:], strict=True):
+            hidden = norm(linear(hidden))
+        return hidden if self.output is None else self.output(hidden)
+
+
+class BlockLinear(nn.Module):
+    """G independent Linears side by side: group g of the output sees only group g of the input (FACTS A3).
+
+    The initial deviation uses the FULL input width as fan-in, as the reference does: it is sqrt(G) smaller than
+    the width of one group would give.
+    """
+
+    def __init__(self, groups: int, group_inputs: int, group_outputs: int) -> None:
+        super().__init__()
+        self.weight = init_weight((groups, group_inputs, group_outputs), groups * group_inputs)
+        self.bias = nn.Parameter(torch.zeros(groups, 1, group_outputs))
+
+    def forward(self, x: Float[Tensor, "G N I"]) -> Float[Tensor, "G N O"]:
+        """Return the groups' images; groups come first, rows second."""
+        return torch.baddbmm(self.bias, x, self.weight)

@@ -1,0 +1,192 @@
+"""The recurrent state-space model: a block-diagonal GRU with categorical latents (FACTS A3).
+
+The time loops hold only what is recurrent. Everything else is hoisted: action branch and token projection before
+the loop, prior logits after it, random numbers in one draw. `_hoist` rearranges the weights of the first core layer
+accordingly; the parameters themselves stay as the reference has them, so clipping and initialisation agree.
+Losses of heads live in `world_model`, the use of imagined states in `behavior`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from dreamerlab.config.schema import Model
+from dreamerlab.dreamer.distributions import categorical, entropy, kl_divergence, sample, sample_straight_through
+from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
+from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed
+from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, rms_silu
+
+
+class Hoisted(NamedTuple):
+    """Weights of the core as its loops want them, derived once per pass."""
+
+    actions: Tensor
+    """(A + 1, D): what each action adds to the first core layer, bias included; the last row is no action."""
+    inputs_scale: Tensor
+    """(2, hidden): norm scales of the deter and stoch branches."""
+    from_inputs: Tensor
+    """(2 * hidden, D): first core layer as seen from the two branches, which every group reads in full."""
+    from_deter: Tensor
+    """(G, D/G, D/G): first core layer as seen from each group's own slice of the deterministic state."""
+    gates_bias: Tensor
+    """(G, 1, 3D/G): bias of the gates with the -1 of the update gate folded in."""
+
+
+class RSSM(nn.Module):
+    """Deterministic state (N, D) and S categorical latents of K classes; see `dynamics.Dynamics`."""
+
+    one_hot: Tensor
+    action_rows: Tensor
+    update_shift: Tensor
+
+    def __init__(self, token_size: int, num_actions: int, model: Model, free_nats: float) -> None:
+        super().__init__()
+        self.deter, self.stoch, self.classes = model.deter, model.stoch, model.classes
+        self.hidden, self.groups, self.unimix = model.hidden, model.blocks, model.unimix
+        self.free_nats = free_nats
+        self.feature_size = self.deter + self.stoch * self.classes
+        width = self.deter // self.groups
+        # -- core
+        self.deter_input = Linear(self.deter, self.hidden)
+        self.deter_norm = NormSiLU(self.hidden)
+        self.stoch_input = Linear(self.stoch * self.classes, self.hidden)
+        self.stoch_norm = NormSiLU(self.hidden)
+        self.action_input = Linear(num_actions, self.hidden)
+        self.action_norm = NormSiLU(self.hidden)
+        inputs = [width + 3 * self.hidden] + [width] * (model.dyn_layers - 1)
+        self.core = nn.ModuleList(BlockLinear(self.groups, size, width) for size in inputs)
+        self.core_norms = nn.ModuleList(NormSiLU(self.deter) for _ in inputs)
+        self.gates = BlockLinear(self.groups, width, 3 * width)
+        # -- posterior p(z | h, token) and prior p(z | h)
+        logits = self.stoch * self.classes
+        self.posterior = MLP(self.deter + token_size, self.hidden, model.posterior_layers, logits)
+        self.prior = MLP(self.deter, self.hidden, model.prior_layers, logits)
+        # -- constants; index -1 picks the last row, which is zero
+        self.register_buffer("one_hot", _one_hot_rows(self.classes), persistent=False)
+        self.register_buffer("action_rows", _one_hot_rows(num_actions), persistent=False)
+        shift = torch.zeros(1, 1, 3 * width)
+        shift[..., 2 * width :] = -1.0
+        self.register_buffer("update_shift", shift, persistent=False)
+
+    def observe(
+        self,
+        tokens: Float[Tensor, "B T E"],
+        prev_action: Int[Tensor, "B T"],
+        is_first: Bool[Tensor, "B T"],
+        deter: Float[Tensor, "B D"],
+        stoch: Int[Tensor, "B S"],
+        generator: torch.Generator,
+    ) -> Observed:
+        """Return posterior states of a window; see `dynamics.Dynamics.observe`."""
+        batch, length = is_first.shape
+        hoisted = self._hoist()
+        uniform = torch.rand((batch, length, self.stoch), generator=generator, device=tokens.device)
+        threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(1)
+        action_term = hoisted.actions[prev_action.masked_fill(is_first, -1)].unbind(1)
+        keep = (~is_first).to(deter.dtype).unsqueeze(-1).unbind(1)
+        first = self.posterior.linears[0]
+        weight_deter, weight_token = first.weight.split([self.deter, tokens.shape[-1]])
+        token_term = torch.matmul(tokens, weight_token).add(first.bias).unbind(1)
+        latent = self.one_hot[stoch].flatten(1)
+        deters, latents, classes, logits = [], [], [], []
+        for t in range(length):
+            deter = self._step(hoisted, deter * keep[t], latent * keep[t], action_term[t])
+            hidden = self.posterior.norms[0](torch.addmm(token_term[t], deter, weight_deter))
+            logit = self.posterior.after_first(hidden).view(batch, self.stoch, self.classes)
+            latent, drawn = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)
+            latent = latent.flatten(1)
+            deters.append(deter)
+            latents.append(latent)
+            classes.append(drawn)
+            logits.append(logit)
+        all_deter = torch.stack(deters, 1)
+        features = torch.cat([all_deter, torch.stack(latents, 1)], -1)
+        return Observed(features, all_deter, torch.stack(classes, 1), torch.stack(logits, 1))
+
+    def losses(self, observed: Observed) -> Losses:
+        """Return `dyn` and `rep`: the same KL(posterior || prior), with the stop-gradient on either side (FACTS A4).
+
+        Each is clipped at the free bits per element, after summing over latents: below, the gradient is 0.
+        """
+        prior = categorical(self.prior(observed.deter).unflatten(-1, (self.stoch, self.classes)), self.unimix)
+        posterior = categorical(observed.posterior_logits, self.unimix)
+        dyn = kl_divergence(posterior.detach(), prior)
+        rep = kl_divergence(posterior, prior.detach())
+        raw = dyn.detach()
+        if self.free_nats > 0.0:
+            dyn, rep = dyn.clamp(min=self.free_nats), rep.clamp(min=self.free_nats)
+        metrics = {
+            "wm/kl_nats": raw.mean(),
+            "wm/kl_dyn_nats": dyn.detach().mean(),
+            "wm/kl_rep_nats": rep.detach().mean(),
+            "wm/free_bits_frac": (raw < self.free_nats).to(raw.dtype).mean(),
+            "wm/prior_entropy_nats": entropy(prior.detach()).sum(-1).mean(),
+            "wm/posterior_entropy_nats": entropy(posterior.detach()).sum(-1).mean(),
+        }
+        return Losses({"dyn": dyn, "rep": rep}, metrics)
+
+    @torch.no_grad()
+    def imagine(
+        self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "H+1 N F"], Int[Tensor, "H N"]]:
+        """Return features of the start and of `horizon` prior steps, and the actions; see `dynamics.Dynamics`."""
+        rows = len(start)
+        hoisted = self._hoist()
+        uniform = torch.rand((horizon, rows, self.stoch), generator=generator, device=start.device)
+        threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
+        features = start.new_empty(horizon + 1, rows, self.feature_size)
+        features[0] = start
+        deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
+        actions = []
+        for t in range(horizon):
+            action = policy(features[t], t)
+            deter = self._step(hoisted, deter, latent, hoisted.actions[action])
+            logit = self.prior(deter).view(rows, self.stoch, self.classes)
+            latent = nn.functional.embedding(sample(logit, threshold[t]), self.one_hot).flatten(1)
+            torch.cat([deter, latent], -1, out=features[t + 1])
+            actions.append(action)
+        return features, torch.stack(actions)
+
+    def _step(self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor) -> Tensor:
+        """Return the next deterministic state (N, D) from state, latents (N, S*K) and the hoisted action term."""
+        rows, width = len(deter), self.deter // self.groups
+        inputs = torch.cat([self.deter_input(deter), self.stoch_input(latent)], -1).view(rows, 2, self.hidden)
+        inputs = rms_silu(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
+        shared = torch.addmm(action_term, inputs, hoisted.from_inputs)
+        grouped = deter.view(rows, self.groups, width).transpose(0, 1)
+        x = torch.baddbmm(shared.view(rows, self.groups, width).transpose(0, 1), grouped, hoisted.from_deter)
+        x = self.core_norms[0](x.transpose(0, 1).reshape(rows, self.deter))
+        for layer, norm in zip(self.core[1:], self.core_norms[1:], strict=True):
+            x = layer(x.view(rows, self.groups, width).transpose(0, 1))
+            x = norm(x.transpose(0, 1).reshape(rows, self.deter))
+        x = x.view(rows, self.groups, width).transpose(0, 1)
+        gates = torch.baddbmm(hoisted.gates_bias, x, self.gates.weight)  # (G, N, 3D/G)
+        reset, candidate, update = gates.view(self.groups, rows, 3, width).unbind(2)
+        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+        # h' = u * c + (1 - u) * h
+        mixed = torch.lerp(grouped, candidate, torch.sigmoid(update))
+        return mixed.transpose(0, 1).reshape(rows, self.deter)
+
+    def _hoist(self) -> Hoisted:
+        """Return the core's weights rearranged for the loops; cheap, once per pass, differentiable."""
+        width = self.deter // self.groups
+        own, branches, action = self.core[0].weight.split([width, 2 * self.hidden, self.hidden], 1)
+        # An action enters as a / max(1, |a|) (FACTS A3); one-hot rows are within the limit already.
+        action_branch = self.action_norm(self.action_input(self.action_rows))
+        by_action = action.transpose(0, 1).reshape(self.hidden, self.deter)
+        return Hoisted(
+            actions=torch.addmm(self.core[0].bias.view(self.deter), action_branch, by_action),
+            inputs_scale=torch.stack([self.deter_norm.scale, self.stoch_norm.scale]),
+            from_inputs=branches.transpose(0, 1).reshape(2 * self.hidden, self.deter),
+            from_deter=own,
+            gates_bias=self.gates.bias + self.update_shift,
+        )
+
+
+def _one_hot_rows(count: int) -> Tensor:
+    """Return (count + 1, count): the one-hot of each index, and a zero row that index -1 picks."""
+    return torch.cat([torch.eye(count), torch.zeros(1, count)])

@@ -1,0 +1,82 @@
+"""The world model: encoder, recurrent core, and the heads for observation, reward and continue (FACTS A4).
+
+Owns the world-model losses, each of shape (B, T). Imagination and the losses of actor and critic are in `behavior`.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dreamerlab.config.schema import Config
+from dreamerlab.dreamer.batch import Batch
+from dreamerlab.dreamer.codecs import Decoder, Encoder, squash
+from dreamerlab.dreamer.distributions import TwoHot, continue_floor, continue_loss
+from dreamerlab.dreamer.dynamics import Dynamics, Losses, Observed
+from dreamerlab.dreamer.maths import shift_actions
+from dreamerlab.dreamer.networks import MLP
+from dreamerlab.dreamer.rssm import RSSM
+from dreamerlab.spaces import EnvSpec
+
+
+class WorldModel(nn.Module):
+    """Learns to predict what is observed, what is rewarded, and whether it goes on."""
+
+    dynamics: Dynamics
+
+    def __init__(self, spec: EnvSpec, config: Config) -> None:
+        super().__init__()
+        model = config.model
+        self.discount = 1.0 - 1.0 / config.behavior.discount_horizon
+        self.encoder = Encoder(spec, model)
+        self.dynamics = RSSM(self.encoder.token_size, spec.action.num_actions, model, config.free_bits.nats)
+        size = self.dynamics.feature_size
+        self.decoder = Decoder(size, spec, model)
+        self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1])
+        self.reward = MLP(size, model.units, model.reward_layers, config.twohot.bins, output_scale=0.0)
+        self.cont = MLP(size, model.units, model.continue_layers, 1)
+
+    def observe(self, batch: Batch, generator: torch.Generator) -> tuple[Observed, Float[Tensor, "B T all"]]:
+        """Return the states of a batch of windows, and its squashed observations."""
+        squashed = squash(batch.obs)
+        prev_action = shift_actions(batch.prev_action, batch.action)
+        observed = self.dynamics.observe(
+            self.encoder(squashed), prev_action, batch.is_first, batch.context_deter, batch.context_stoch, generator
+        )
+        return observed, squashed
+
+    def losses(self, batch: Batch, observed: Observed, squashed: Float[Tensor, "B T all"]) -> Losses:
+        """Return recon, reward, cont, dyn and rep, each (B, T), and the world model's metrics."""
+        shape = batch.reward.shape
+        features = observed.features.flatten(0, 1)
+        recon = self.decoder.loss(features, squashed.flatten(0, 1)).view(shape)
+
+        encoded = self.twohot.encode(batch.reward.flatten())
+        reward = self.twohot.cross_entropy(self.reward(features).log_softmax(-1), encoded).view(shape)
+
+        # The head predicts the discount, not the probability of going on: gamma until a death, then 0.
+        target = self.discount * (1.0 - batch.is_terminal.to(reward.dtype))
+        cont = continue_loss(self.cont(features).view(shape), target)
+
+        core = self.dynamics.losses(observed)
+        terms = {"recon": recon, "reward": reward, "cont": cont, **core.terms}
+        with torch.no_grad():
+            reward_mean, cont_mean = reward.mean(), cont.mean()
+            metrics = {
+                "wm/recon_loss": recon.mean(),
+                "wm/reward_loss": reward_mean,
+                "wm/reward_excess": reward_mean - self.twohot.floor(encoded).mean(),
+                "wm/continue_loss": cont_mean,
+                "wm/continue_excess": cont_mean - continue_floor(target).mean(),
+                **core.metrics,
+            }
+        return Losses(terms, metrics)
+
+    def predict_reward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
+        """Return the expected reward received on arriving at each state."""
+        return self.twohot.mean(self.reward(features))
+
+    def predict_continue(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
+        """Return the predicted discount of each state: gamma where it goes on, 0 after a death."""
+        return torch.sigmoid(self.cont(features).squeeze(-1))
