@@ -24,6 +24,7 @@ from dreamerlab.runs.atomic import atomic_write_text
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.processes import own_identity
+from dreamerlab.runs.series import read_attempts
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.train import checkpoint
 from dreamerlab.train.loop import train
@@ -75,14 +76,6 @@ class Attempt:
                 entry |= {"ended_at": _now(), "state": state, "reason": reason}
         if attempts:
             _write_attempts(self.trial, attempts)
-
-
-def read_attempts(trial: TrialDirectory) -> list[dict[str, Any]]:
-    """Return the records of earlier attempts, oldest first."""
-    try:
-        return json.loads(trial.attempts_path.read_text())
-    except FileNotFoundError:
-        return []
 
 
 def _write_attempts(trial: TrialDirectory, attempts: list[dict[str, Any]]) -> None:

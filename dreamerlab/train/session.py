@@ -136,5 +136,5 @@ def _to_batch(sample: Sample, device: torch.device) -> Batch:
         is_terminal=tensor(sample.is_terminal),
         prev_action=tensor(sample.prev_action),
         context_deter=tensor(sample.context_deter),
-        context_stoch=tensor(sample.context_stoch),
+        context_stoch=tensor(sample.context_stoch).long(),
     )

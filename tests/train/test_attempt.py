@@ -1,0 +1,261 @@
+"""One attempt in this process: what it leaves behind when it ends well, badly, or half-way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dreamerlab.errors import Conflict, Interrupted, TrialFailed
+from dreamerlab.metrics import CATALOGUE
+from dreamerlab.runs.status import effective_state, read_status
+from dreamerlab.train import attempt, checkpoint
+from dreamerlab.train.attempt import execute
+from dreamerlab.train.recorder import Recorder
+from dreamerlab.train.runtime import StopRequest
+from dreamerlab.train.session import Session
+from tests.train.trials import lines, make_trial, timeless, tiny_config
+
+
+@pytest.fixture(autouse=True)
+def _leave_signals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StopRequest, "listen", lambda self: None)
+
+
+def _stop_after(monkeypatch: pytest.MonkeyPatch, env_steps: int) -> None:
+    """Request a stop when the trial has made this many env steps."""
+    written = Recorder.heartbeat
+
+    def heartbeat(self, at, spent):
+        written(self, at, spent)
+        stops[-1].reason = "stopped by SIGTERM" if at.env_steps == env_steps else None
+
+    stops: list[StopRequest] = []
+    monkeypatch.setattr(StopRequest, "listen", lambda self: stops.append(self))
+    monkeypatch.setattr(Recorder, "heartbeat", heartbeat)
+
+
+def test_a_finished_trial_leaves_everything(tmp_path: Path) -> None:
+    trial = make_trial(tmp_path, tiny_config())
+    execute(trial.path, None, None)
+    status = read_status(trial)
+    assert effective_state(status) == "finished"
+    assert (status.env_steps, status.spent, status.attempt) == (60, 60, 1)
+    assert status.updates == lines(trial.metrics_path(1))[-1]["updates"] > 20
+    assert [line["env_steps"] for line in lines(trial.metrics_path(1))] == [10, 20, 30, 40, 50, 60]
+    assert [line["env_steps"] for line in lines(trial.evals_path)] == [30, 60]
+    assert all(len(line["returns"][policy]) == 2 for line in lines(trial.evals_path) for policy in ("mode", "sample"))
+    episodes = lines(trial.episodes_path)
+    assert [line["episode"] for line in episodes] == list(range(1, len(episodes) + 1))
+    assert status.episodes == len(episodes)
+    assert [path.name for path in sorted(trial.checkpoints.iterdir())] == ["ckpt-000000060.json", "ckpt-000000060.pt"]
+    assert not checkpoint.load_newest(trial.checkpoints).info.has_replay
+    (record,) = json.loads(trial.attempts_path.read_text())
+    assert (record["state"], record["start_env_steps"], record["threads"]) == ("finished", 0, 1)
+    assert not list(trial.artifacts.glob(".*"))
+
+
+def test_only_metrics_of_the_catalogue_are_emitted(tmp_path: Path) -> None:
+    trial = make_trial(tmp_path, tiny_config())
+    execute(trial.path, None, None)
+    emitted = {name for path in (trial.metrics_path(1), trial.evals_path) for x in lines(path) for name in x["values"]}
+    assert emitted == set(CATALOGUE)
+
+
+def test_keep_replay_keeps_it(tmp_path: Path) -> None:
+    trial = make_trial(tmp_path, tiny_config(checkpoint={"keep_replay": True}))
+    execute(trial.path, None, None)
+    assert checkpoint.load_newest(trial.checkpoints).info.has_replay
+    assert len(list(trial.checkpoints.glob("*.pt"))) == 2
+
+
+@pytest.mark.parametrize(
+    "unit, amount, reached",
+    [("updates", 7, lambda s: s.updates == 7), ("actor_updates", 5, lambda s: s.updates == 5)],
+)
+def test_budgets_in_other_units(tmp_path: Path, unit: str, amount: int, reached) -> None:
+    trial = make_trial(tmp_path, tiny_config(budget={"unit": unit, "amount": amount}))
+    execute(trial.path, None, None)
+    status = read_status(trial)
+    assert reached(status), status
+    assert lines(trial.evals_path)[-1]["env_steps"] == status.env_steps, "evaluated at the end"
+
+
+def test_wall_clock_budget_counts_all_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = make_trial(tmp_path, tiny_config(budget={"unit": "wall_clock", "amount": 1}))
+    execute(trial.path, None, None)
+    assert 1 <= read_status(trial).spent < 3
+
+
+def test_stop_and_resume_equal_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FACTS F20: n steps + stop + resume + n steps equal 2n steps in parameters, metrics and evaluations."""
+    whole = make_trial(tmp_path / "a", tiny_config(checkpoint={"keep_replay": True}))
+    execute(whole.path, None, None)
+    parts = make_trial(tmp_path / "b", tiny_config(checkpoint={"keep_replay": True}))
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 37)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            execute(parts.path, None, None)
+    assert effective_state(read_status(parts)) == "interrupted"
+    torch.rand(3)  # a new process would not share the global generator's state either
+    execute(parts.path, None, None)
+
+    records = json.loads(parts.attempts_path.read_text())
+    assert [(r["attempt"], r["state"], r["start_env_steps"]) for r in records] == [
+        (1, "interrupted", 0),
+        (2, "finished", 37),
+    ]
+    assert records[1]["checkpoint"] == "ckpt-000000037.pt"
+    joined = lines(parts.metrics_path(1)) + lines(parts.metrics_path(2))
+    assert timeless(joined) == timeless(lines(whole.metrics_path(1)))
+    assert timeless(lines(parts.evals_path)) == timeless(lines(whole.evals_path))
+    assert timeless(lines(parts.episodes_path)) == timeless(lines(whole.episodes_path))
+    states = [checkpoint.load_newest(trial.checkpoints).state["session"] for trial in (whole, parts)]
+    for state in states:
+        state["counters"].pop("wall_s")
+    assert flat(states[0]) == flat(states[1])
+
+
+def flat(value) -> object:
+    """Return nested state as comparable plain values, arrays and tensors by their bytes."""
+    if isinstance(value, dict):
+        return {key: flat(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [flat(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        return (str(value.dtype), tuple(value.shape), value.numpy().tobytes())
+    return (str(value.dtype), value.shape, value.tobytes()) if hasattr(value, "tobytes") else value
+
+
+def test_same_seed_twice_is_identical_and_another_seed_is_not(tmp_path: Path) -> None:
+    trials = [make_trial(tmp_path / str(i), tiny_config(), seed) for i, seed in enumerate((0, 0, 1))]
+    for trial in trials:
+        execute(trial.path, None, None)
+    records = [timeless(lines(trial.metrics_path(1))) for trial in trials]
+    assert records[0] == records[1]
+    assert records[0] != records[2]
+
+
+def test_evaluation_leaves_training_bit_identical(tmp_path: Path) -> None:
+    """FACTS F24: evaluating more often changes nothing in training."""
+    rare, often = (
+        make_trial(tmp_path / str(every), tiny_config(eval={"every": every, "episodes": 2})) for every in (60, 7)
+    )
+    for trial in (rare, often):
+        execute(trial.path, None, None)
+    assert timeless(lines(rare.metrics_path(1))) == timeless(lines(often.metrics_path(1)))
+    assert timeless(lines(rare.episodes_path)) == timeless(lines(often.episodes_path))
+
+
+def test_a_torn_checkpoint_falls_back_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = make_trial(tmp_path, tiny_config())
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 45)
+        with pytest.raises(Interrupted):
+            execute(trial.path, None, None)
+    newest = trial.checkpoints / "ckpt-000000045.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    execute(trial.path, None, None)
+    status, records = read_status(trial), json.loads(trial.attempts_path.read_text())
+    assert effective_state(status) == "finished"
+    assert "ckpt-000000040.pt; passed over ckpt-000000045.pt: 1000 bytes instead of" in (status.message or "")
+    assert records[1]["start_env_steps"] == 40
+
+
+def test_a_finished_trial_cannot_be_resumed(tmp_path: Path) -> None:
+    trial = make_trial(tmp_path, tiny_config(budget={"amount": 20}))
+    execute(trial.path, None, None)
+    with pytest.raises(TrialFailed, match="end of a finished trial"):
+        execute(trial.path, None, None)
+
+
+def test_a_checkpoint_of_another_trial_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = make_trial(tmp_path, tiny_config(), seed=0)
+    _stop_after(monkeypatch, 25)
+    with pytest.raises(Interrupted):
+        execute(one.path, None, None)
+    other = make_trial(tmp_path, tiny_config(), seed=1, run_id="R0002-xyz")
+    other.artifacts.mkdir(parents=True)
+    one.checkpoints.rename(other.checkpoints)
+    with pytest.raises(TrialFailed, match="belongs to R0001-abc seed 0, not to R0002-xyz seed 1") as failure:
+        execute(other.path, None, None)
+    assert isinstance(failure.value.__cause__, Conflict)
+
+
+@pytest.mark.parametrize(
+    "env_id, said",
+    [
+        ("tests.toy_envs:RaiseInReset-v0", "the engine did not start"),
+        ("tests.toy_envs:RaiseInStep-v0", "the engine stalled"),
+        ("tests.toy_envs:NanReward-v0", "nan"),
+    ],
+)
+def test_a_faulty_environment_fails_the_trial_in_one_line(tmp_path: Path, env_id: str, said: str) -> None:
+    trial = make_trial(tmp_path, tiny_config(env={"id": env_id}))
+    with pytest.raises(TrialFailed, match=said):
+        execute(trial.path, None, None)
+    status = read_status(trial)
+    assert status.state == "failed"
+    assert said in (status.reason or "")
+    assert "\n" not in (status.reason or "")
+    assert env_id.rpartition(":")[2] in (status.reason or "")
+    assert "Traceback" in trial.error_path(1).read_text()
+
+
+def test_a_loss_that_is_not_finite_stops_the_trial_and_keeps_the_last_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial(tmp_path, tiny_config())
+    update = Session.update
+
+    def poisoned(self):
+        metrics = update(self)
+        return {**metrics, "wm/loss": metrics["wm/loss"] * float("nan")} if self.counters.env_steps > 30 else metrics
+
+    monkeypatch.setattr(Session, "update", poisoned)
+    with pytest.raises(TrialFailed, match="wm/loss is nan"):
+        execute(trial.path, None, None)
+    assert read_status(trial).state == "failed"
+    assert checkpoint.load_newest(trial.checkpoints).info.env_steps == 20
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = make_trial(tmp_path, tiny_config())
+    update = Session.update
+
+    def poisoned(self):
+        metrics = update(self)
+        if self.counters.env_steps == 40:
+            with torch.no_grad():
+                next(iter(self.agent.parameters())).fill_(float("inf"))
+        return metrics
+
+    monkeypatch.setattr(Session, "update", poisoned)
+    with pytest.raises(TrialFailed, match="not finite"):
+        execute(trial.path, None, None)
+    assert checkpoint.load_newest(trial.checkpoints).info.env_steps == 20
+
+
+def test_a_full_disk_stops_cleanly(tmp_path: Path) -> None:
+    """/dev/full refuses every write with ENOSPC, as a full disk does."""
+    trial = make_trial(tmp_path, tiny_config())
+    trial.attempt_dir(1).mkdir(parents=True)
+    trial.metrics_path(1).symlink_to("/dev/full")
+    with pytest.raises(TrialFailed, match=r"(?i)no space left|disk is full"):
+        execute(trial.path, None, None)
+    status = read_status(trial)
+    assert status.state == "failed"
+    assert "\n" not in (status.reason or "")
+    assert json.loads(trial.attempts_path.read_text())[0]["state"] == "failed"
+
+
+def test_explain_is_always_one_line() -> None:
+    def raised() -> Exception:
+        try:
+            raise ValueError("first\nsecond")
+        except ValueError as error:
+            return error
+
+    assert attempt.explain(raised()).startswith("ValueError: first (test_attempt.py:")
