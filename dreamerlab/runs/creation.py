@@ -23,7 +23,7 @@ from dreamerlab.runs.store import Workspace, aliases, directory_names
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_LIKE_AN_ID = re.compile(r"[RrHh]\d+(-.*)?")
+_LIKE_AN_ID = re.compile(r"[RrHh][0-9]+(-.*)?")
 
 
 def create_run(

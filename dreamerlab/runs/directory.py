@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 from dreamerlab.errors import UsageError
 
-RUN_ID = re.compile(r"R(\d{4,})-([a-z0-9]{3})")
+RUN_ID = re.compile(r"R([0-9]{4,12})-([a-z0-9]{3})")
 HALF_MADE = ".new-"
-_SEED = re.compile(r"seed-(\d+)")
-_ATTEMPT = re.compile(r"attempt-(\d+)")
+MANIFEST, STATUS, SUMMARY = "manifest.json", "status.json", "summary.json"
+"""Names of the files a listing reads by the thousand, where making path objects would cost more than reading."""
+_SEED = re.compile(r"seed-([0-9]{1,18})")
+_ATTEMPT = re.compile(r"attempt-([0-9]{1,9})")
 
 
 class RunId(NamedTuple):
@@ -37,6 +39,11 @@ def parse_run_id(text: str) -> RunId | None:
     """Return the parts of a full run id such as `R0012-9qd`, or None when `text` is something else."""
     match = RUN_ID.fullmatch(text)
     return RunId(int(match[1]), match[2]) if match else None
+
+
+def trial_name(seed: int) -> str:
+    """Return the name of the folder of one seed."""
+    return f"seed-{seed}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class RunDirectory:
     @property
     def manifest_path(self) -> Path:
         """What was asked for, by which code, where: `manifest.py`."""
-        return self.path / "manifest.json"
+        return self.path / MANIFEST
 
     @property
     def config_path(self) -> Path:
@@ -95,7 +102,7 @@ class RunDirectory:
 
     def trial(self, seed: int) -> TrialDirectory:
         """Return the trial of one seed, whether it exists or not."""
-        return TrialDirectory(self.path / f"seed-{seed}")
+        return TrialDirectory(self.path / trial_name(seed))
 
     def trials(self) -> list[TrialDirectory]:
         """Return the trials that exist on disk, by seed."""
@@ -127,12 +134,12 @@ class TrialDirectory:
     @property
     def status_path(self) -> Path:
         """Where the trial stands: `status.py`."""
-        return self.path / "status.json"
+        return self.path / STATUS
 
     @property
     def summary_path(self) -> Path:
         """What came out, with the hashes of all files: `summary.py`."""
-        return self.path / "summary.json"
+        return self.path / SUMMARY
 
     @property
     def evals_path(self) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, cast
 
 from dreamerlab.runs.atomic import atomic_write_json, number, read_object
-from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.directory import STATUS, TrialDirectory
 from dreamerlab.runs.processes import alive, hostname
 
 STATES: Final = ("queued", "running", "finished", "interrupted", "failed")
@@ -60,6 +60,7 @@ class Status:
 _FIELDS = frozenset(item.name for item in fields(Status))
 _COUNTS = ("seed", "attempt", "env_steps", "updates", "episodes")
 _AMOUNTS = ("spent", "wall_s")
+_OPTIONAL = (("pid", int), ("pid_start", int), ("heartbeat_at", (int, float)), ("reason", str), ("message", str))
 
 
 def write_status(trial: TrialDirectory, status: Status) -> None:
@@ -78,11 +79,11 @@ def load_status(path: str, seed: int) -> Status:
     try:
         return _status_from(read_object(path))
     except FileNotFoundError:
-        return Status("unreadable", seed, reason="status.json is missing")
+        return Status("unreadable", seed, reason=f"{STATUS} is missing")
     except OSError as error:
-        return Status("unreadable", seed, reason=f"status.json cannot be read: {error.strerror or error}")
+        return Status("unreadable", seed, reason=f"{STATUS} cannot be read: {error.strerror or error}")
     except (ValueError, TypeError, KeyError) as error:
-        return Status("unreadable", seed, reason=f"status.json is damaged: {error}")
+        return Status("unreadable", seed, reason=f"{STATUS} is damaged: {error}")
 
 
 def effective_state(status: Status, now: float | None = None) -> str:
@@ -121,6 +122,11 @@ def _status_from(data: dict[str, Any]) -> Status:
             if value is None:
                 raise TypeError(f"'{key}' is {known[key]!r}")
             known[key] = value
-    latest = cast("dict[str, Any]", data.get("latest") or {})
+    for key, kind in _OPTIONAL:
+        if known.get(key) is not None and not isinstance(known[key], kind):
+            raise TypeError(f"'{key}' is {known[key]!r}")
+    if not isinstance(data.get("latest", {}), dict):
+        raise TypeError(f"'latest' is {data['latest']!r}")
+    latest = cast("dict[str, Any]", data.get("latest", {}))
     known["latest"] = {key: value for key, item in latest.items() if (value := number(item)) is not None}
     return Status(**known)

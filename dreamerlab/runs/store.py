@@ -17,13 +17,22 @@ from dreamerlab.runs.atomic import (
     number,
     read_object,
 )
-from dreamerlab.runs.directory import HALF_MADE, RunDirectory, RunId, parse_run_id
+from dreamerlab.runs.directory import (
+    HALF_MADE,
+    MANIFEST,
+    STATUS,
+    SUMMARY,
+    RunDirectory,
+    RunId,
+    parse_run_id,
+    trial_name,
+)
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import Manifest, manifest_from_dict
 from dreamerlab.runs.status import Status, effective_state, load_status
 
 MARKER = Path("protocol", "workspace.yaml")
-_PREFIX = re.compile(r"[Rr](\d+)(?:-([a-z0-9]{0,3}))?")
+_PREFIX = re.compile(r"[Rr]([0-9]{1,12})(?:-([a-z0-9]{0,3}))?")
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial in a listing: its status as written, the state that is true now, its score if it has one."""
+    """One trial in a listing: its status as written, the state that is true now, its score once it is finished."""
 
     status: Status
     state: str
@@ -133,7 +142,7 @@ def find_run(workspace: Workspace, text: str) -> RunDirectory:
     UsageError for what looks like a path, Conflict for a prefix of several runs, NotFound with the nearest names.
     """
     refuse_path(text)
-    if parse_run_id(text) and (workspace.runs / text / "manifest.json").is_file():
+    if parse_run_id(text) and workspace.run(text).manifest_path.is_file():
         return workspace.run(text)
     ids = run_ids(workspace)
     match = _PREFIX.fullmatch(text)
@@ -153,8 +162,8 @@ def find_run(workspace: Workspace, text: str) -> RunDirectory:
 
 def refuse_path(text: str) -> None:
     """Refuse an id that could reach outside its folder, before the disk is touched."""
-    if not text or text.startswith(".") or any(character in text for character in "/\\\0"):
-        raise UsageError(f"{text!r} is not a run id", hint="give the id alone, for example R12 or R0012-9qd")
+    if not text or len(text) > 80 or text.startswith(".") or any(character in text for character in "/\\\0"):
+        raise UsageError(f"{text[:80]!r} is not a run id", hint="give the id alone, for example R12 or R0012-9qd")
 
 
 def run_ids(workspace: Workspace) -> list[RunId]:
@@ -176,7 +185,7 @@ def aliases(workspace: Workspace) -> dict[str, str]:
     found: dict[str, str] = {}
     for run_id in run_ids(workspace):
         try:
-            name = read_object(f"{workspace.runs}/{run_id}/manifest.json").get("name")
+            name = read_object(f"{workspace.runs}/{run_id}/{MANIFEST}").get("name")
         except (OSError, ValueError):
             continue
         if isinstance(name, str):
@@ -201,16 +210,17 @@ def run_row(run: RunDirectory, *, now: float | None = None) -> RunRow:
 
 def _row(path: str, run_id: str, now: float | None) -> RunRow:
     try:
-        manifest = manifest_from_dict(read_object(f"{path}/manifest.json"))
+        manifest = manifest_from_dict(read_object(f"{path}/{MANIFEST}"))
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        return RunRow(run_id, None, fault=f"manifest.json: {getattr(error, 'strerror', None) or error}")
+        return RunRow(run_id, None, fault=f"{MANIFEST}: {getattr(error, 'strerror', None) or error}")
     return RunRow(run_id, manifest, tuple(_trial_row(path, seed, now) for seed in manifest.seeds))
 
 
 def _trial_row(path: str, seed: int, now: float | None) -> TrialRow:
-    status = load_status(f"{path}/seed-{seed}/status.json", seed)
+    folder = f"{path}/{trial_name(seed)}"
+    status = load_status(f"{folder}/{STATUS}", seed)
     state = effective_state(status, now)
-    return TrialRow(status, state, None if status.attempt == 0 else _score(f"{path}/seed-{seed}/summary.json"))
+    return TrialRow(status, state, _score(f"{folder}/{SUMMARY}") if state == "finished" else None)
 
 
 def _score(path: str) -> float | None:

@@ -54,20 +54,24 @@ def parse_reducer(text: str) -> Reducer:
 def summarise(trial: TrialDirectory) -> dict[str, Any]:
     """Return the result of a trial as JSON-ready values.
 
-    `score` (None with `score_reason`), the evaluations it was computed from, counts, the last evaluation, the mean
-    return of all training episodes, attempts, torn lines, and `files`: path relative to the run -> sha256 and bytes.
+    `score` (None with `score_reason`: too few evaluations, one not finite, or a trial that is not finished and must not
+    read as a result), the evaluations it was computed from, counts, the last evaluation, the mean return of all
+    training episodes, attempts, torn lines, and `files`: path relative to the run -> sha256 and size in bytes.
     """
     status = read_status(trial)
     evals, torn = read_evals(trial)
     episodes, torn_episodes = read_episodes(trial)
     reducer_text = _reducer_text(trial)
     score, reason, used = _score(evals, parse_reducer(reducer_text))
+    state = effective_state(status)
+    if state != "finished":
+        score, reason = None, f"the trial is {state}, not finished"
     returns = [value for line in episodes if (value := number(line.get("return"))) is not None]
     last = evals[-1] if evals else None
     return {
         "schema": 1,
         "seed": trial.seed,
-        "state": effective_state(status),
+        "state": state,
         "reason": status.reason,
         "env_steps": status.env_steps,
         "updates": status.updates,
@@ -130,8 +134,8 @@ def read_curves(trial: TrialDirectory) -> dict[str, list[Point]]:
 
 
 def hash_artifacts(trial: TrialDirectory) -> dict[str, dict[str, Any]]:
-    """Return sha256 and size of every file among the trial's artifacts, by path relative to the run, ascending."""
-    found = sorted(path for path in trial.artifacts.rglob("*") if path.is_file() and not path.name.endswith(".tmp"))
+    """Return sha256 and size of the trial's artifacts by path relative to the run; hidden files are left out."""
+    found = sorted(path for path in trial.artifacts.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {path.relative_to(trial.run.path).as_posix(): _hash(path) for path in found}
 
 
