@@ -128,5 +128,7 @@ def _status_from(data: dict[str, Any]) -> Status:
     if not isinstance(data.get("latest", {}), dict):
         raise TypeError(f"'latest' is {data['latest']!r}")
     latest = cast("dict[str, Any]", data.get("latest", {}))
-    known["latest"] = {key: value for key, item in latest.items() if (value := number(item)) is not None}
+    if not set(map(type, latest.values())) <= {float, int}:  # cheaper than a look at each of fifty values
+        latest = {key: value for key, item in latest.items() if (value := number(item)) is not None}
+    known["latest"] = latest
     return Status(**known)

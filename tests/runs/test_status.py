@@ -132,15 +132,7 @@ def test_any_value_in_any_place_is_read_or_reported(key: str, value: object, sta
         trial.path.mkdir()
         trial.status_path.write_text(json.dumps({**vars(mine(state)), key: value}))
         status = read_status(trial)
-        assert effective_state(status) in {
-            "queued",
-            "running",
-            "finished",
-            "killed",
-            "waiting",
-            "interrupted",
-            "unreadable",
-        }
+        assert effective_state(status) in {*STATES, "killed", "waiting", "unreadable"}
         assert (status.state == "unreadable") == bool(status.reason and "damaged" in status.reason)
 
 
