@@ -12,6 +12,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def append_line(path: Path, record: Mapping[str, Any], *, durable: bool = False)
             try:
                 write_all(descriptor, data)
             except OSError:
-                os.ftruncate(descriptor, size)
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
                 raise
             if durable:
                 os.fsync(descriptor)
