@@ -67,11 +67,11 @@ def _build(env_id: str, limit: int | None) -> gym.Env[Any, Any]:
         return gym.make(spec, max_episode_steps=limit, disable_env_checker=True)
     except (ImportError, DependencyNotInstalled) as error:
         raise UsageError(
-            f"environment '{env_id}' needs a package that is missing: {error}", hint=_install(error)
+            f"environment '{env_id}' needs a package that is missing: {_one_line(error)}", hint=_install(error)
         ) from error
     except Exception as error:
         raise UsageError(
-            f"environment '{env_id}' cannot be built: {type(error).__name__}: {error}",
+            f"environment '{env_id}' cannot be built: {type(error).__name__}: {_one_line(error)}",
             hint=f"gymnasium.make('{env_id}') fails in the same way without dreamerlab",
         ) from error
 
@@ -97,9 +97,13 @@ def _import(env_id: str, module: str) -> None:
         importlib.import_module(module)
     except Exception as error:
         raise UsageError(
-            f"environment '{env_id}': importing module '{module}' failed: {type(error).__name__}: {error}",
+            f"environment '{env_id}': importing module '{module}' failed: {type(error).__name__}: {_one_line(error)}",
             hint=f"install the package that has '{module}', or put its folder on PYTHONPATH",
         ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _install(error: Exception) -> str:

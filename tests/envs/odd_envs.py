@@ -102,3 +102,10 @@ for _name, (_how, _) in LIES.items():
     gym.register(f"odd/{_name}-v0", entry_point=Liar, kwargs={"spoil": _how}, max_episode_steps=100)
 gym.register("odd/NanReset-v0", entry_point=Liar, kwargs={"first": np.full(3, np.inf)})
 gym.register("odd/Endless-v0", entry_point=Liar)
+
+
+def _unbuildable() -> gym.Env:
+    raise RuntimeError("the licence\nhas run out")
+
+
+gym.register("odd/Unbuildable-v0", entry_point=_unbuildable)

@@ -94,6 +94,7 @@ def test_every_odd_space_is_tried() -> None:
         ("CartPole", "did you mean 'CartPole-v1'"),
         ("tests.envs.odd_envs:odd/Pixel-v0", "did you mean 'tests.envs.odd_envs:odd/Pixels-v0'"),
         ("no_such_module:X-v0", "importing module 'no_such_module' failed: ModuleNotFoundError"),
+        ("tests.envs.odd_envs:odd/Unbuildable-v0", "cannot be built: RuntimeError: the licence has run out"),
         ("../x:X-v0", "'../x' in environment id '../x:X-v0' is no module name"),
         ("os.:X-v0", "is no module name"),
     ],

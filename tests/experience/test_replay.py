@@ -120,7 +120,7 @@ class ReplayMachine(RuleBasedStateMachine):
 
 
 TestReplayMachine = ReplayMachine.TestCase
-TestReplayMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestReplayMachine.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
 
 
 def chi_square(counts: np.ndarray) -> float:
@@ -205,6 +205,14 @@ def test_an_abandoned_episode_ends_where_the_next_one_begins() -> None:
     assert not whole.is_terminal.any()
 
 
+def test_a_first_row_that_is_the_newest_ends_nothing() -> None:
+    replay = make_replay(50)
+    for number in range(6):
+        replay.add(row(number, {"is_first": number == 5}))
+    whole = replay.sample(1, 6, np.random.default_rng(0))
+    assert np.flatnonzero(whole.is_last[0]).tolist() == [4]
+
+
 def test_shapes_and_types_are_what_the_agent_reads() -> None:
     replay = make_replay(50)
     fill(replay, 30)
@@ -244,6 +252,17 @@ def test_memory_is_not_claimed_up_front() -> None:
     tracemalloc.stop()
     assert len(replay) == 0
     assert peak < 10e6
+
+
+def test_memory_ends_at_the_capacity() -> None:
+    tracemalloc.start()
+    replay = Replay(1100, {"vector": 1000}, deter=1, stoch=1)
+    fillers = {"obs": {"vector": np.zeros(1000, np.float32)}, "deter": np.zeros(1), "stoch": np.zeros(1)}
+    for number in range(1200):
+        replay.add({**row(number), **fillers})
+    now, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert now < 1.1 * 1100 * 4 * 1000
 
 
 def test_a_restored_buffer_draws_the_same_windows() -> None:
