@@ -1,0 +1,85 @@
+"""Which source files of a package can be imported from one of its modules, found by reading, not by running.
+
+Imports inside functions count, so do both readings of `from package.x import y` (a module `y`, or a name in `x`),
+relative imports, `import_module("package.x")`, and the `__init__` of every package on the way. The one exception is a
+module-level `__getattr__`: it is a door for people at a prompt, and what lies behind it is not what a trial executes.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from dreamerlab.errors import UsageError
+
+
+def import_closure(package: Path, entry: str) -> list[Path]:
+    """Return the source files of `package` reachable from its module `entry` (a full dotted name), sorted.
+
+    UsageError when the entry does not exist or a file is not valid Python.
+    """
+    found: dict[str, Path] = {}
+    waiting = [entry]
+    while waiting:
+        name = waiting.pop()
+        path = _locate(package, name)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting += [name.rpartition(".")[0], *_imports(package.name, name, path)]
+    if entry not in found:
+        raise UsageError(f"there is no module {entry} in {package}")
+    return sorted(found.values())
+
+
+def _locate(package: Path, name: str) -> Path | None:
+    """The file of a module or of a package's `__init__`; None when `name` is neither."""
+    top, _, rest = name.partition(".")
+    if top != package.name:
+        return None
+    base = package.joinpath(*rest.split(".")) if rest else package
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(top: str, name: str, path: Path) -> Iterator[str]:
+    """Every name that a module may import; those that are no modules are sorted out by `_locate`."""
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise UsageError(f"{path}:{error.lineno}: not valid Python: {error.msg}") from error
+    inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in _walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(inside, node)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and _called(node.func) in {"import_module", "__import__"}:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.startswith(f"{top}."):
+                yield first.value
+
+
+def _walk(tree: ast.Module) -> Iterator[ast.AST]:
+    for statement in tree.body:
+        if not (isinstance(statement, ast.FunctionDef) and statement.name == "__getattr__"):
+            yield from ast.walk(statement)
+
+
+def _absolute(inside: str, node: ast.ImportFrom) -> str:
+    """The full name of the module after `from`, dots resolved against the package the import stands in."""
+    if not node.level:
+        return node.module or ""
+    base = inside.split(".")[: len(inside.split(".")) - node.level + 1]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _called(function: ast.expr) -> str | None:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else None
