@@ -30,13 +30,18 @@ def make_env(env: Env) -> gym.Env[dict[str, Any], int]:
     """Return the environment with observations `{key: (size,) float32}` and integer actions from 0.
 
     `env.time_limit` replaces the limit the environment was registered with; null keeps that one. Raises UsageError
-    for an unknown id, a missing package, or a space that is not supported; what goes wrong later is an
+    for an unknown id, a missing package, a space that is not supported, or no limit at all; what goes wrong later is an
     EnvironmentFault.
     """
     raw = _build(env.id, env.time_limit)
     try:
         observation_boxes(env.id, raw.observation_space)
         action_choices(env.id, raw.action_space)
+        if time_limit(raw) is None:
+            raise UsageError(
+                f"environment '{env.id}' has no time limit: an episode, and with it an evaluation, might never end",
+                hint="give it one: env.time_limit=1000",
+            )
     except UsageError:
         raw.close()
         raise

@@ -97,10 +97,11 @@ LIES: dict[str, tuple[Callable[[list[Any]], None], str]] = {
 }
 
 for _name, (_obs, _action) in {**SUPPORTED, **UNSUPPORTED}.items():
-    gym.register(f"odd/{_name}-v0", entry_point=Spaces, kwargs={"obs": _obs, "action": _action})
+    gym.register(f"odd/{_name}-v0", entry_point=Spaces, kwargs={"obs": _obs, "action": _action}, max_episode_steps=100)
 for _name, (_how, _) in LIES.items():
     gym.register(f"odd/{_name}-v0", entry_point=Liar, kwargs={"spoil": _how}, max_episode_steps=100)
-gym.register("odd/NanReset-v0", entry_point=Liar, kwargs={"first": np.full(3, np.inf)})
+gym.register("odd/NanReset-v0", entry_point=Liar, kwargs={"first": np.full(3, np.inf)}, max_episode_steps=100)
+gym.register("odd/Honest-v0", entry_point=Liar, max_episode_steps=100)
 gym.register("odd/Endless-v0", entry_point=Liar)
 
 

@@ -29,7 +29,7 @@ def test_a_fault_names_environment_call_place_and_value(name: str) -> None:
 
 
 def test_an_honest_environment_passes() -> None:
-    env = make_env(Env(id="tests.envs.odd_envs:odd/Endless-v0"))
+    env = make_env(Env(id="tests.envs.odd_envs:odd/Honest-v0"))
     env.reset(seed=0)
     assert [env.step(0)[1] for _ in range(5)] == [1.0] * 5
 
@@ -68,7 +68,7 @@ def test_dict_observations_are_checked_by_key(monkeypatch: pytest.MonkeyPatch, s
 
 
 def test_fault_messages_stay_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    env = make_env(Env(id="tests.envs.odd_envs:odd/Endless-v0"))
+    env = make_env(Env(id="tests.envs.odd_envs:odd/Honest-v0"))
     env.reset(seed=0)
     monkeypatch.setattr(env.unwrapped, "step", lambda action: (range(10_000), 0.0, False, False, {}))
     with pytest.raises(EnvironmentFault) as caught:

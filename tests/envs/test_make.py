@@ -130,13 +130,15 @@ def test_a_time_limit_truncates_and_does_not_terminate() -> None:
     assert flags == [(False, False)] * 6 + [(False, True)]
 
 
-def test_an_environment_without_a_limit_has_none() -> None:
-    assert time_limit(env_of("Endless")) is None
+def test_an_environment_without_a_limit_is_refused_until_it_gets_one() -> None:
+    with pytest.raises(UsageError, match="has no time limit") as error:
+        env_of("Endless")
+    assert "env.time_limit=1000" in str(error.value)
     assert time_limit(env_of("Endless", time_limit=3)) == 3
 
 
 def test_observations_are_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    env = env_of("Endless")
+    env = env_of("Honest")
     buffer = np.zeros(3, np.float32)
     monkeypatch.setattr(env.unwrapped, "_first", buffer)
     obs, _ = env.reset(seed=0)
