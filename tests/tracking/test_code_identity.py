@@ -21,7 +21,7 @@ from tests.runs.records import a_manifest, make_workspace
 
 FILES = {
     "__init__.py": "def __getattr__(name):\n    from dreamerlab.lab.loading import load\n    return load\n",
-    "errors.py": "",
+    "errors.py": "LabError = Exception\n",
     "alone.py": "",
     "lab/__init__.py": "",
     "lab/loading.py": "",
@@ -63,10 +63,10 @@ def test_the_closure_is_what_can_be_imported(package: Path) -> None:
 
 
 def test_a_file_that_is_not_python_is_named_with_its_line(package: Path) -> None:
-    (package / "train" / "loop.py").write_text("x = 1\nthis is not python\n")
+    (package / "train" / "loop.py").write_text("x = 1\nthis is no python\n")
     with pytest.raises(UsageError, match=r"loop\.py:2: not valid Python"):
         import_closure(package, "dreamerlab.train.__main__")
-    with pytest.raises(UsageError, match="no module dreamerlab.nothing"):
+    with pytest.raises(UsageError, match=r"no module dreamerlab\.nothing"):
         import_closure(package, "dreamerlab.nothing")
 
 
@@ -116,9 +116,8 @@ def test_the_users_own_code_belongs_to_it(workspace: Workspace, package: Path) -
     (workspace.path / "single.py").write_text("")
     code = compute(workspace, package)
     assert code.identity != plain
-    assert {"my_envs/maze.py", "my_envs/level.txt", "single.py"} == {
-        n for n in code.files if not n.startswith("dreamer")
-    }
+    own = {name for name in code.files if not name.startswith("dreamerlab/")}
+    assert own == {"my_envs/maze.py", "my_envs/level.txt", "single.py"}
     folder = snapshot(workspace, code)
     assert (folder / "my_envs" / "level.txt").read_text() == "###\n"
     (workspace.path / "my_envs" / "level.txt").write_text("# #\n")
