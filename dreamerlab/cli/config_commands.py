@@ -18,6 +18,7 @@ from dreamerlab.cli.output import emit, emit_json, say, warn
 
 if TYPE_CHECKING:
     from dreamerlab.config.catalogue import LeafInfo
+    from dreamerlab.config.conformance import Finding
 
 app = typer.Typer(
     help="Explain, compare and audit configurations.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -67,16 +68,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def explain(
     words: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[KEY] [KEY=VALUE]...", help="A key, its tail or a section.", autocompletion=_complete_key
-        ),
+        typer.Argument(metavar="KEY|KEY=VALUE", help="A key, its tail or a section.", autocompletion=_complete_key),
     ] = None,
     env: Env = None,
     experiment: Experiment = None,
     run: Run = None,
     json: Json = False,
 ) -> None:
-    """Say what a key means, what it accepts, its value and where that came from; without KEY: all keys."""
+    """Explain a key: meaning, range, value, origin.
+
+    KEY may be a unique tail (`lr_actor`) or a section (`optimizer`); without it, all keys are listed. KEY=VALUE sets
+    a value on top of `--env` and `--experiment`.
+    """
     from dreamerlab.config.catalogue import find_leaves, leaves, sections
     from dreamerlab.config.validation import unknown_tail
     from dreamerlab.errors import ConfigError, UsageError
@@ -108,7 +111,11 @@ def diff(
     b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with.")],
     json: Json = False,
 ) -> None:
-    """Show in which leaves two configs differ, by zone, with the origin of each value."""
+    """Show what differs between two configs.
+
+    Each is a run (`R12`), an environment (`cartpole`) or both layers (`cartpole+nano`). Leaves are grouped by zone,
+    with the origin of each value.
+    """
     from dreamerlab.config.diff import ABSENT, diff_table
     from dreamerlab.config.diff import diff as differences_of
 
@@ -129,26 +136,24 @@ def diff(
 
 @app.command()
 def audit(
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values to set.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Values to set.")] = None,
     env: Env = None,
     experiment: Experiment = None,
     run: Run = None,
     everything: Annotated[bool, typer.Option("--all", help="Show leaves at their reference value as well.")] = False,
     json: Json = False,
 ) -> None:
-    """Compare a config with the reference algorithm and check that its leaves fit together (exit 6 if they do not)."""
-    from dreamerlab.config.conformance import Finding
-    from dreamerlab.config.conformance import audit as findings_of
+    """Check a config against the reference and itself.
+
+    Lists where it departs from the reference algorithm, then what its leaves do to each other. Exit code 6 when a rule
+    finds an error; departures, warnings and notes are no errors.
+    """
     from dreamerlab.config.reference import compare_with_reference, reference_table
-    from dreamerlab.config.validation import from_flat
-    from dreamerlab.errors import ConfigError, FindingsReported
+    from dreamerlab.errors import FindingsReported
 
     selected = _select(env, experiment, overrides or [], run)
     positions = compare_with_reference(selected.flat)
-    try:
-        findings = findings_of(from_flat(selected.flat, selected.origins))
-    except ConfigError as error:  # only a record of another version can be invalid here
-        findings = [Finding("other-version", "warning", f"no rule could be applied: {error.message}", ())]
+    findings = _findings(selected)
     if json:
         emit_json(
             {
@@ -168,6 +173,24 @@ def audit(
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
         raise FindingsReported(f"{errors} rules are broken by {selected.name}")
+
+
+def _findings(selected: _Selected) -> list[Finding]:
+    """Return what the rules find; only the record of another version can be unknown or invalid in part."""
+    from dreamerlab.config.catalogue import leaves
+    from dreamerlab.config.conformance import Finding
+    from dreamerlab.config.conformance import audit as findings_of
+    from dreamerlab.config.record import config_of_record
+    from dreamerlab.errors import ConfigError
+
+    known = {key: value for key, value in selected.flat.items() if key in leaves()}
+    findings: list[Finding] = []
+    if unknown := sorted(set(selected.flat) - set(known)):
+        findings.append(Finding("other-version", "note", f"not judged, unknown here: {', '.join(unknown)}", ()))
+    try:
+        return [*findings_of(config_of_record(known, selected.origins)), *findings]
+    except ConfigError as error:
+        return [*findings, Finding("other-version", "warning", f"no rule could be applied: {error.message}", ())]
 
 
 def _select(env: str | None, experiment: str | None, overrides: Sequence[str], run: str | None) -> _Selected:
@@ -215,11 +238,11 @@ def _recorded(text: str) -> _Selected:
 
     run = find_run(Workspace.find(), text)
     try:
-        origins: dict[str, str] = json.loads(run.origins_path.read_text())
-    except (OSError, ValueError):
-        warn(f"{run.id}: origins.json is missing or damaged; values are shown without their origins")
+        origins = dict(json.loads(run.origins_path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        warn(f"{run.id}: {run.origins_path.name} is missing or damaged; values are shown without their origins")
         origins = {}
-    return _Selected(run.id, load_recorded(run.config_path), origins)
+    return _Selected(run.id, load_recorded(run.config_path), {key: str(origin) for key, origin in origins.items()})
 
 
 def _list_leaves(infos: Iterable[LeafInfo], selected: _Selected) -> None:

@@ -165,11 +165,15 @@ def _range_text(metadata: Iterable[Any]) -> str:
     bounds: dict[str, Any] = {name: value for name, value in found if value is not None}
     low, high = bounds.get("ge"), bounds.get("le")
     if low is not None and high is not None and "gt" not in bounds and "lt" not in bounds:
-        return f"{low}..{high}"
+        return f"{_bound(low)}..{_bound(high)}"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    parts = [f"{sign} {bounds[name]}" for name, sign in signs.items() if name in bounds]
+    parts = [f"{sign} {_bound(bounds[name])}" for name, sign in signs.items() if name in bounds]
     if "max_length" in bounds:
         allowed = bounds.get("pattern", "").removeprefix("^[").removesuffix("]+$")
         drawn = f" out of {allowed}" if allowed else ""
         parts.append(f"of {bounds.get('min_length', 0)}..{bounds['max_length']} characters{drawn}")
     return " and ".join(parts)
+
+
+def _bound(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else str(value)

@@ -52,12 +52,13 @@ def audit(config: Config) -> list[Finding]:
 def largest_discounted_return(config: Config) -> float | None:
     """Return the largest return a value has to represent, as far as the config knows; None where it does not.
 
-    The return of a solved (or random) episode, spread evenly over `env.time_limit` N steps, is at its start
-    worth R/N · (1 - γ^N) / (1 - γ): 259.1 for CartPole's 500 in 500 steps at γ = 0.997, 99.3 at 0.99 (M-CFG-12).
+    The return R of a solved (or random) episode, spread evenly over N steps, is at its start worth
+    R/N · (1 - γ^N) / (1 - γ): 259.1 for CartPole's 500 in 500 steps at γ = 0.997, 99.3 at 0.99 (M-CFG-12).
     """
-    level, steps, horizon = _largest_return(config), config.env.time_limit, config.behavior.discount_horizon
-    if level is None or steps is None:
+    level = _largest_return(config)
+    if level is None:
         return None
+    steps, horizon = _steps_of_episode(config, level), config.behavior.discount_horizon
     return level / steps * -math.expm1(steps * math.log1p(-1 / horizon)) * horizon
 
 
@@ -97,19 +98,24 @@ def _largest_return(config: Config) -> float | None:
     return max(known) if known else None
 
 
+def _steps_of_episode(config: Config, level: float) -> float:
+    """Return N; where the environment keeps its own limit, a reward of one per step is assumed."""
+    return config.env.time_limit or max(1.0, level)
+
+
 def _ceiling(config: Config) -> float:
     return math.expm1(config.twohot.support[1])  # symexp of a positive number
 
 
 def _support_too_small(config: Config) -> str | None:
-    largest = largest_discounted_return(config)
-    if largest is None or largest < _ceiling(config):
+    level, largest = _largest_return(config), largest_discounted_return(config)
+    if level is None or largest is None or largest < _ceiling(config):
         return None
-    gamma = 1 - 1 / config.behavior.discount_horizon
+    assumed = "" if config.env.time_limit else ", assuming a reward of 1 per step as env.time_limit is null"
     return (
-        f"returns reach about {largest:.1f} ({_largest_return(config):g} in env.time_limit={config.env.time_limit} "
-        f"steps at a discount of {gamma:.4f}), but twohot.support={list(config.twohot.support)} ends at "
-        f"{_ceiling(config):.1f}: values will saturate there"
+        f"returns reach about {largest:.1f} ({level:g} in {_steps_of_episode(config, level):g} steps at a discount of "
+        f"{1 - 1 / config.behavior.discount_horizon:.4f}{assumed}), but twohot.support={list(config.twohot.support)} "
+        f"ends at {_ceiling(config):.1f}: values will saturate there"
     )
 
 
@@ -117,10 +123,9 @@ def _support_unproven(config: Config) -> str | None:
     level = _largest_return(config)
     if level is None or level < _ceiling(config) or _support_too_small(config) is not None:
         return None
-    why = "env.time_limit is null" if config.env.time_limit is None else "unless reward comes evenly"
     return (
-        f"returns of {level:g} may not fit: twohot.support={list(config.twohot.support)} ends at "
-        f"{_ceiling(config):.1f}, and how far discounting shrinks them is not known ({why})"
+        f"returns of {level:g} fit only if reward comes evenly: twohot.support={list(config.twohot.support)} ends at "
+        f"{_ceiling(config):.1f}, and a reward that comes at once is not shrunk by discounting"
     )
 
 

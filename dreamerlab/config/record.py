@@ -8,7 +8,7 @@ stays readable for ever (DESIGN section 2). Layers and overrides are `layers.py`
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -49,16 +49,21 @@ def to_yaml(config: Config) -> str:
 
 
 def load_config(path: Path, renames: Sequence[Rename] = RENAMES) -> Config:
-    """Return the validated Config recorded at `path`; a leaf younger than the record gets its `absent_means`."""
+    """Return the validated Config recorded at `path` (`config_of_record`), each problem with its line."""
     schema, entries = _read(path, renames)
     if schema > SCHEMA:
         raise ConfigError(
             f"{path} was recorded by a later version (schema {schema}, this one knows {SCHEMA})",
             hint="run it with the version of dreamerlab that recorded it",
         )
-    flat = {key: info.absent_means for key, info in leaves().items() if not info.founding}
-    flat.update({entry.key: entry.value for entry in entries})
-    return from_flat(flat, {entry.key: f"{path}:{entry.line}" for entry in entries})
+    flat = {entry.key: entry.value for entry in entries}
+    return config_of_record(flat, {entry.key: f"{path}:{entry.line}" for entry in entries})
+
+
+def config_of_record(recorded: Mapping[str, object], origins: Mapping[str, str]) -> Config:
+    """Return the validated Config of a recorded flat dict; a leaf younger than the record gets its `absent_means`."""
+    absent = {key: info.absent_means for key, info in leaves().items() if not info.founding}
+    return from_flat({**absent, **recorded}, origins)
 
 
 def load_recorded(path: Path, renames: Sequence[Rename] = RENAMES) -> dict[str, object]:

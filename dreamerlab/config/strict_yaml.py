@@ -210,4 +210,4 @@ def shorten(value: object, limit: int = 60) -> str:
 
 
 def _line(event: yaml.Event) -> int:
-    return event.start_mark.line + 1
+    return 1 if event.start_mark is None else event.start_mark.line + 1
