@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dreamerlab.cli import completion
 from dreamerlab.cli.output import emit, emit_json, say, warn
 
 if TYPE_CHECKING:
@@ -40,28 +41,28 @@ def _complete_key(incomplete: str) -> list[str]:
     return [key for key in leaves() if key.startswith(incomplete)]
 
 
-def _complete_env(incomplete: str) -> list[str]:
-    from dreamerlab.config.layers import env_names
-    from dreamerlab.runs.store import Workspace
-
-    return [name for name in env_names(Workspace.find().path) if name.startswith(incomplete)]
-
-
-def _complete_experiment(incomplete: str) -> list[str]:
-    from dreamerlab.config.layers import experiment_names
-    from dreamerlab.runs.store import Workspace
-
-    return [name for name in experiment_names(Workspace.find().path) if name.startswith(incomplete)]
-
-
 Env = Annotated[
-    str | None, typer.Option("--env", help="An env config, or a gymnasium id.", autocompletion=_complete_env)
+    str | None,
+    typer.Option(
+        "--env", metavar="NAME", help="A file in env_configs/, or a gymnasium id.", autocompletion=completion.envs
+    ),
 ]
 Experiment = Annotated[
-    str | None, typer.Option("--experiment", help="An experiment on top.", autocompletion=_complete_experiment)
+    str | None,
+    typer.Option(
+        "--experiment",
+        metavar="NAME",
+        help="A file in env_configs/experiments/.",
+        autocompletion=completion.experiments,
+    ),
 ]
-Run = Annotated[str | None, typer.Option("--run", help="The config that a run recorded, such as R12.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Run = Annotated[
+    str | None,
+    typer.Option(
+        "--run", metavar="RUN", help="What a run recorded, such as R12, instead.", autocompletion=completion.run_ids
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command()
@@ -172,7 +173,7 @@ def audit(
             emit(f"{finding.severity}: {finding.rule}: {finding.message}{sources}")
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        raise FindingsReported(f"{errors} rules are broken by {selected.name}")
+        raise FindingsReported(f"{selected.name} breaks {errors} {'rule' if errors == 1 else 'rules'}")
 
 
 def _findings(selected: _Selected) -> list[Finding]:
