@@ -22,6 +22,7 @@ from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch, Carry, Update
 from dreamerlab.dreamer.behavior import Behavior
 from dreamerlab.dreamer.codecs import squash
+from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.optim import LaProp
 from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.spaces import EnvSpec
@@ -81,8 +82,25 @@ class Agent(nn.Module):
 
         Returns metrics and the batch's fresh latent states. Determined by parameters, batch and generator.
         """
+        losses, observed = self.losses(batch, generator)
+        scales = self.config.loss_scales.model_dump()
+        assert losses.terms.keys() == scales.keys(), (losses.terms.keys(), scales.keys())
+        # A loss of scale 0 is left out altogether, so that it costs no backward pass.
+        scaled = [scales[name] * loss.mean() for name, loss in losses.terms.items() if scales[name] > 0.0]
+        assert scaled, "every loss has scale 0"
+        parameters = self.optimizer.parameters_in_order
+        grads = torch.autograd.grad(torch.stack(scaled).sum(), parameters, allow_unused=True, materialize_grads=True)
+        optim = self.optimizer.step(grads)
+        self.behavior.follow()
+        return Update(losses.metrics | optim, observed.deter.detach(), observed.stoch.to(torch.int16))
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> tuple[Losses, Observed]:
+        """Return every loss by the name of its scale, unscaled and per element, and the states of the batch.
+
+        The return scale moves as a side effect; parameters do not.
+        """
         observed, squashed = self.world.observe(batch, generator)
-        model = self.world.losses(batch, observed, squashed)
+        world = self.world.losses(batch, observed, squashed)
 
         starts = self.config.train.imagination_starts
         kept = batch.action.shape[1] if starts == "all" else starts
@@ -93,18 +111,8 @@ class Agent(nn.Module):
         shape = features.shape[:2]
         replay = self.behavior.replay_loss(features, batch, returns.view(shape), imagined.slow_value[0].view(shape))
 
-        losses = model.terms | behavior.terms | replay.terms
         scales = self.config.loss_scales.model_dump()
-        assert losses.keys() == scales.keys(), (losses.keys(), scales.keys())
-        # A loss of scale 0 is left out altogether, so that it costs no backward pass.
-        total = sum(scales[name] * loss.mean() for name, loss in losses.items() if scales[name] > 0.0)
-        assert isinstance(total, Tensor), "every loss has scale 0"
-        parameters = self.optimizer.parameters_in_order
-        grads = torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True)
-        optim = self.optimizer.step(grads)
-        self.behavior.follow()
-
         with torch.no_grad():
-            world_loss = torch.stack([scales[name] * loss.mean() for name, loss in model.terms.items()]).sum()
-        metrics = {"wm/loss": world_loss, **model.metrics, **behavior.metrics, **replay.metrics, **optim}
-        return Update(metrics, observed.deter.detach(), observed.stoch.to(torch.int16))
+            world_loss = torch.stack([scales[name] * loss.mean() for name, loss in world.terms.items()]).sum()
+        metrics = {"wm/loss": world_loss, **world.metrics, **behavior.metrics, **replay.metrics}
+        return Losses(world.terms | behavior.terms | replay.terms, metrics), observed

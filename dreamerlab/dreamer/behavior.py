@@ -176,5 +176,6 @@ class Behavior(nn.Module):
     @torch.no_grad()
     def follow(self) -> None:
         """Move the slow critic a step towards the critic; called after every optimiser step (FACTS A6)."""
-        slow, fast = list(self.slow_critic.parameters()), list(self.critic.parameters())
-        torch._foreach_lerp_(slow, fast, self.config.slow_rate)
+        slow: list[Tensor] = list(self.slow_critic.parameters())
+        fast: list[Tensor] = list(self.critic.parameters())
+        torch._foreach_lerp_(slow, fast, self.config.slow_rate)  # pyright: ignore[reportPrivateImportUsage]

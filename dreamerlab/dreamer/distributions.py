@@ -49,7 +49,7 @@ def kl_divergence(p: Categorical, q: Categorical) -> Float[Tensor, "*rows"]:
     return (p.probs * (p.log_probs - q.log_probs)).sum((-2, -1))
 
 
-def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> Float[Tensor, "*rows K-1"]:
+def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> Float[Tensor, "*rows M"]:
     """Return what `sample` compares the cumulative softmax with; hoisted out of loops, one call for all steps.
 
     The first class whose mixed cumulative probability exceeds u is drawn. Solved for the softmax part c:
@@ -59,7 +59,7 @@ def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> 
     return (uniform.unsqueeze(-1) - uniform_part) / (1.0 - unimix)
 
 
-def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K-1"]) -> Int[Tensor, "*rows"]:
+def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"]) -> Int[Tensor, "*rows"]:
     """Return a class drawn by inverting the cumulative distribution, given `thresholds` of uniform numbers."""
     cumulative = (logits - logits.amax(-1, keepdim=True)).exp_().cumsum(-1)
     return (cumulative[..., :-1] <= threshold * cumulative[..., -1:]).sum(-1)
@@ -91,8 +91,8 @@ class _StraightThrough(torch.autograd.Function):
 
 def sample_straight_through(
     logits: Float[Tensor, "*rows K"],
-    threshold: Float[Tensor, "*rows K-1"],
-    one_hot_rows: Float[Tensor, "rows K"],
+    threshold: Float[Tensor, "*rows M"],
+    one_hot_rows: Float[Tensor, "R K"],
     unimix: float,
 ) -> tuple[Float[Tensor, "*rows K"], Int[Tensor, "*rows"]]:
     """Return a drawn one-hot that carries the gradient of the mixed probabilities, and its class.
@@ -105,8 +105,8 @@ def sample_straight_through(
 class Encoded(NamedTuple):
     """A scalar as weights on two neighbouring bins."""
 
-    index: Int[Tensor, "*rows 2"]
-    weight: Float[Tensor, "*rows 2"]
+    bins: Int[Tensor, "*rows 2"]
+    weights: Float[Tensor, "*rows 2"]
 
 
 class TwoHot(nn.Module):
@@ -137,13 +137,13 @@ class TwoHot(nn.Module):
     @staticmethod
     def cross_entropy(log_probs: Float[Tensor, "N L"], target: Encoded) -> Float[Tensor, " N *targets"]:
         """Return -sum target * log p for one or several targets per row, by gathering two bins of each."""
-        picked = log_probs.gather(-1, target.index.flatten(1)).view_as(target.weight)
-        return -(picked * target.weight).sum(-1)
+        picked = log_probs.gather(-1, target.bins.flatten(1)).view_as(target.weights)
+        return -(picked * target.weights).sum(-1)
 
     @staticmethod
     def floor(target: Encoded) -> Float[Tensor, "*rows"]:
         """Return the entropy of the target: the cross-entropy cannot go below it (FACTS A5)."""
-        return -torch.special.xlogy(target.weight, target.weight).sum(-1)
+        return -torch.special.xlogy(target.weights, target.weights).sum(-1)
 
 
 def continue_loss(logit: Float[Tensor, "*rows"], target: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:

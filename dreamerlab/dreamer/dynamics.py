@@ -64,6 +64,6 @@ class Dynamics(Protocol):
 
     def imagine(
         self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "H+1 N F"], Int[Tensor, "H N"]]:
+    ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Int[Tensor, "{horizon} N"]]:
         """Return features of the start and of `horizon` steps after it, and the actions between, without gradient."""
         ...

@@ -5,7 +5,6 @@ Weights are stored (inputs, outputs), so that a layer is one `addmm`. Modules ta
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import torch
@@ -59,27 +58,34 @@ class NormSiLU(nn.Module):
         return rms_silu(x, self.scale)
 
 
+class Hidden(nn.Module):
+    """One hidden layer: Linear, RMSNorm, SiLU."""
+
+    def __init__(self, inputs: int, units: int) -> None:
+        super().__init__()
+        self.linear = Linear(inputs, units)
+        self.norm = NormSiLU(units)
+
+    def forward(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows U"]:
+        """Return the activation."""
+        return self.norm(self.linear(x))
+
+
 class MLP(nn.Module):
-    """`layers` hidden layers (Linear, RMSNorm, SiLU), then a Linear to `outputs` if that is given."""
+    """`layers` hidden layers, then a Linear to `outputs` if that is given."""
 
     def __init__(
         self, inputs: int, units: int, layers: int, outputs: int | None = None, *, output_scale: float = 1.0
     ) -> None:
         super().__init__()
-        sizes = [inputs] + [units] * layers
-        self.linears = nn.ModuleList(Linear(a, b) for a, b in itertools.pairwise(sizes))
-        self.norms = nn.ModuleList(NormSiLU(units) for _ in range(layers))
-        self.output = None if outputs is None else Linear(units, outputs, scale=output_scale)
+        self.first = Hidden(inputs, units)
+        self.rest = nn.Sequential(*(Hidden(units, units) for _ in range(layers - 1)))
+        if outputs is not None:
+            self.rest.append(Linear(units, outputs, scale=output_scale))
 
     def forward(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
         """Return the output layer's result, or the last hidden activation when there is none."""
-        return self.after_first(self.norms[0](self.linears[0](x)))
-
-    def after_first(self, hidden: Float[Tensor, "*rows U"]) -> Float[Tensor, "*rows O"]:
-        """Return the result given the first hidden activation, for callers that compute the first layer in parts."""
-        for linear, norm in zip(self.linears[1:], self.norms[1:], strict=True):
-            hidden = norm(linear(hidden))
-        return hidden if self.output is None else self.output(hidden)
+        return self.rest(self.first(x))
 
 
 class BlockLinear(nn.Module):

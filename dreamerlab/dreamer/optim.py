@@ -4,6 +4,7 @@ Order: clip each tensor -> divide by the root of the squared-gradient average ->
 moments are two flat buffers, so a step is a handful of large operations whatever the number of tensors.
 """
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 import math
@@ -34,7 +35,7 @@ class LaProp(nn.Module):
         super().__init__()
         self.config = config
         # A plain list: the parameters belong to the agent's modules.
-        self.parameters_in_order: list[nn.Parameter] = []
+        self.parameters_in_order: list[Tensor] = []
         self.tensors: dict[str, slice] = {}
         self.elements: dict[str, slice] = {}
         self.rates: dict[str, float] = {}
@@ -56,9 +57,9 @@ class LaProp(nn.Module):
     def step(self, grads: Sequence[Tensor]) -> dict[str, Tensor]:
         """Move the parameters given one gradient each, in order, and return the optimiser's metrics."""
         config = self.config
-        grad_norms = torch.stack(torch._foreach_norm(grads))
+        grad_norms = torch.stack(torch._foreach_norm(list(grads)))
         factors, clipped = self._clip_factors(grad_norms)
-        clipped_grads = torch._foreach_mul(grads, (factors * GRADIENT_SCALE).unbind())
+        clipped_grads = torch._foreach_mul(list(grads), list((factors * GRADIENT_SCALE).unbind()))
         grad = torch.cat([g.flatten() for g in clipped_grads])
 
         self.updates += 1

@@ -57,9 +57,9 @@ class RSSM(nn.Module):
         self.stoch_norm = NormSiLU(self.hidden)
         self.action_input = Linear(num_actions, self.hidden)
         self.action_norm = NormSiLU(self.hidden)
-        inputs = [width + 3 * self.hidden] + [width] * (model.dyn_layers - 1)
-        self.core = nn.ModuleList(BlockLinear(self.groups, size, width) for size in inputs)
-        self.core_norms = nn.ModuleList(NormSiLU(self.deter) for _ in inputs)
+        self.core = BlockLinear(self.groups, width + 3 * self.hidden, width)
+        self.core_norm = NormSiLU(self.deter)
+        self.core_rest = nn.ModuleList(CoreLayer(self.groups, width) for _ in range(model.dyn_layers - 1))
         self.gates = BlockLinear(self.groups, width, 3 * width)
         # -- posterior p(z | h, token) and prior p(z | h)
         logits = self.stoch * self.classes
@@ -84,19 +84,20 @@ class RSSM(nn.Module):
         """Return posterior states of a window; see `dynamics.Dynamics.observe`."""
         batch, length = is_first.shape
         hoisted = self._hoist()
-        uniform = torch.rand((batch, length, self.stoch), generator=generator, device=tokens.device)
-        threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(1)
+        # Time first: a window observed step by step, as in acting, draws the same numbers.
+        uniform = torch.rand((length, batch, self.stoch), generator=generator, device=tokens.device)
+        threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
         action_term = hoisted.actions[prev_action.masked_fill(is_first, -1)].unbind(1)
         keep = (~is_first).to(deter.dtype).unsqueeze(-1).unbind(1)
-        first = self.posterior.linears[0]
+        first = self.posterior.first.linear
         weight_deter, weight_token = first.weight.split([self.deter, tokens.shape[-1]])
         token_term = torch.matmul(tokens, weight_token).add(first.bias).unbind(1)
         latent = self.one_hot[stoch].flatten(1)
         deters, latents, classes, logits = [], [], [], []
         for t in range(length):
             deter = self._step(hoisted, deter * keep[t], latent * keep[t], action_term[t])
-            hidden = self.posterior.norms[0](torch.addmm(token_term[t], deter, weight_deter))
-            logit = self.posterior.after_first(hidden).view(batch, self.stoch, self.classes)
+            hidden = self.posterior.first.norm(torch.addmm(token_term[t], deter, weight_deter))
+            logit = self.posterior.rest(hidden).view(batch, self.stoch, self.classes)
             latent, drawn = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)
             latent = latent.flatten(1)
             deters.append(deter)
@@ -132,7 +133,7 @@ class RSSM(nn.Module):
     @torch.no_grad()
     def imagine(
         self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "H+1 N F"], Int[Tensor, "H N"]]:
+    ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Int[Tensor, "{horizon} N"]]:
         """Return features of the start and of `horizon` prior steps, and the actions; see `dynamics.Dynamics`."""
         rows = len(start)
         hoisted = self._hoist()
@@ -159,10 +160,9 @@ class RSSM(nn.Module):
         shared = torch.addmm(action_term, inputs, hoisted.from_inputs)
         grouped = deter.view(rows, self.groups, width).transpose(0, 1)
         x = torch.baddbmm(shared.view(rows, self.groups, width).transpose(0, 1), grouped, hoisted.from_deter)
-        x = self.core_norms[0](x.transpose(0, 1).reshape(rows, self.deter))
-        for layer, norm in zip(self.core[1:], self.core_norms[1:], strict=True):
-            x = layer(x.view(rows, self.groups, width).transpose(0, 1))
-            x = norm(x.transpose(0, 1).reshape(rows, self.deter))
+        x = self.core_norm(x.transpose(0, 1).reshape(rows, self.deter))
+        for layer in self.core_rest:
+            x = layer(x)
         x = x.view(rows, self.groups, width).transpose(0, 1)
         gates = torch.baddbmm(hoisted.gates_bias, x, self.gates.weight)  # (G, N, 3D/G)
         reset, candidate, update = gates.view(self.groups, rows, 3, width).unbind(2)
@@ -174,17 +174,32 @@ class RSSM(nn.Module):
     def _hoist(self) -> Hoisted:
         """Return the core's weights rearranged for the loops; cheap, once per pass, differentiable."""
         width = self.deter // self.groups
-        own, branches, action = self.core[0].weight.split([width, 2 * self.hidden, self.hidden], 1)
+        own, branches, action = self.core.weight.split([width, 2 * self.hidden, self.hidden], 1)
         # An action enters as a / max(1, |a|) (FACTS A3); one-hot rows are within the limit already.
         action_branch = self.action_norm(self.action_input(self.action_rows))
         by_action = action.transpose(0, 1).reshape(self.hidden, self.deter)
         return Hoisted(
-            actions=torch.addmm(self.core[0].bias.view(self.deter), action_branch, by_action),
+            actions=torch.addmm(self.core.bias.view(self.deter), action_branch, by_action),
             inputs_scale=torch.stack([self.deter_norm.scale, self.stoch_norm.scale]),
             from_inputs=branches.transpose(0, 1).reshape(2 * self.hidden, self.deter),
             from_deter=own,
             gates_bias=self.gates.bias + self.update_shift,
         )
+
+
+class CoreLayer(nn.Module):
+    """A further hidden layer of the core: block-diagonal Linear, RMSNorm over the whole width, SiLU."""
+
+    def __init__(self, groups: int, width: int) -> None:
+        super().__init__()
+        self.groups, self.width = groups, width
+        self.linear = BlockLinear(groups, width, width)
+        self.norm = NormSiLU(groups * width)
+
+    def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """Return the activation; only the norm lets the groups see each other."""
+        grouped = x.view(len(x), self.groups, self.width).transpose(0, 1)
+        return self.norm(self.linear(grouped).transpose(0, 1).reshape(x.shape))
 
 
 def _one_hot_rows(count: int) -> Tensor:
