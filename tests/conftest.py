@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["DVC_NO_ANALYTICS"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -16,6 +18,10 @@ for leaking in ("MLFLOW_TRACKING_URI", "DREAMERLAB_SUPERVISOR", "PYTHONPATH"):
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "dreamerlab tests"
     os.environ[f"GIT_{role}_EMAIL"] = "tests@example.invalid"
+
+# Machines are shared: how long one example takes says nothing about the code.
+settings.register_profile("dreamerlab", deadline=None)
+settings.load_profile("dreamerlab")
 
 try:
     from jaxtyping import install_import_hook
