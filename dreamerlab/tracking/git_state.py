@@ -15,8 +15,15 @@ from pathlib import Path
 TIMEOUT_S = 20.0
 LARGEST_UNTRACKED = 1_000_000
 """Bytes; a larger untracked file is listed but not put into the patch."""
-# Set inside git hooks, they would point every question at another repository.
-_LEAKING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
+LEAKING_VARIABLES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+)
+"""Set inside git hooks, these would point every question at another repository."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def capture(folder: Path, scope: Sequence[str]) -> GitState:
 
 def git(folder: Path, *words: str, accepted: tuple[int, ...] = (0,)) -> bytes:
     """Return what `git WORDS` prints in `folder`; GitSilent when it cannot be run or does not end as accepted."""
-    environment = {key: value for key, value in os.environ.items() if key not in _LEAKING}
+    environment = {key: value for key, value in os.environ.items() if key not in LEAKING_VARIABLES}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     command = ["git", "--no-pager", "--literal-pathspecs", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false"]
     try:
