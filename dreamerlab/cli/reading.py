@@ -1,0 +1,117 @@
+"""The commands that only read: `status`, `list`, `show`. They import nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dreamerlab.cli import completion, output
+
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="Run id, prefix or name, such as R12.", autocompletion=completion.run_ids),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def status(
+    run: RunArgument = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep showing until the run ends; Ctrl-C leaves.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show active and recently ended trials, as they are now."""
+    from dreamerlab.cli.progress import status_table
+    from dreamerlab.lab.status import to_data, view_recent, view_run
+    from dreamerlab.runs.store import Workspace, find_run
+
+    workspace = Workspace.find()
+    if follow:
+        _follow(workspace, run)
+        return
+    views = [view_run(find_run(workspace, run))] if run is not None else view_recent(workspace)
+    if as_json:
+        output.emit_json(to_data(views))
+    elif views:
+        output.emit(status_table(views).to_text())
+    else:
+        output.say("no trial is active or ended within a day; dreamerlab list shows all runs")
+
+
+def list_runs(
+    everything: Annotated[bool, typer.Option("--all", help="Show all runs, not only the newest 30.")] = False,
+    env: Annotated[
+        str | None, typer.Option("--env", metavar="NAME", help="Only this environment.", autocompletion=completion.envs)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first."""
+    from dreamerlab.lab.listing import select_runs, to_data, to_table
+    from dreamerlab.runs.store import Workspace
+
+    listing = select_runs(Workspace.find(), everything=everything, env=env)
+    if as_json:
+        output.emit_json(to_data(listing))
+    elif listing.rows:
+        output.emit(to_table(listing).to_text())
+    else:
+        output.say(f"no run of {env}" if env else "no run yet: dreamerlab run --baseline --env cartpole --seeds 3")
+    if listing.left_out:
+        output.say(f"{listing.left_out} older runs are not shown; --all shows them")
+
+
+def show(
+    run: RunArgument = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the learning curves of all seeds.")
+    ] = None,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Show code, machine, origins and file hashes.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one run (default: the newest): scores, evaluations, cost, caveats, where its data is."""
+    from dreamerlab.cli.run_page import page, provenance_page
+    from dreamerlab.lab import show as use_case
+    from dreamerlab.runs.store import Workspace
+
+    details = use_case.collect(use_case.choose_run(Workspace.find(), run))
+    if plot is not None:
+        output.say(f"drew {use_case.draw(details, plot)}")
+    facts = use_case.provenance(details) if provenance else None
+    if as_json:
+        output.emit_json(use_case.to_data(details) | ({"provenance": facts} if facts else {}))
+    else:
+        output.emit(page(details))
+        if facts:
+            output.emit("\n" + provenance_page(facts))
+
+
+def _follow(workspace: object, text: str | None) -> None:
+    """Show a run until nothing in it can happen by itself any more; Ctrl-C only leaves the view."""
+    import time
+
+    from dreamerlab.cli.progress import Progress
+    from dreamerlab.lab.status import view_recent, view_run
+    from dreamerlab.runs.store import Workspace, find_run
+
+    assert isinstance(workspace, Workspace)
+    if text is None:
+        active = [view for view in view_recent(workspace) if view.active]
+        if not active:
+            output.say("nothing is running")
+            return
+        text = active[-1].run
+    run = find_run(workspace, text)
+    progress = Progress(lambda: view_run(run))
+    try:
+        while view_run(run).active:
+            progress()
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return
+    finally:
+        progress.close()

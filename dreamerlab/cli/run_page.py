@@ -1,0 +1,133 @@
+"""How `show` looks: the page of one run in plain text, with a chart one line high per seed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from dreamerlab.cli.output import has_unicode
+from dreamerlab.lab.show import RunDetails
+from dreamerlab.lab.wording import amount, duration, figure, seeds_text, sparkline
+from dreamerlab.runs.summary import parse_reducer
+from dreamerlab.tables import Table
+
+_CHART_WIDTH = 48
+
+
+def page(details: RunDetails) -> str:
+    """Return the page of a run."""
+    made = details.manifest
+    title = f"{made.id}  {made.name}" if made.name else made.id
+    head = Table(("", "  "))
+    head.add("kind", "PILOT (can never carry a verdict)" if made.kind == "pilot" else made.kind)
+    head.add("env", made.env)
+    head.add("family", made.family)
+    head.add("budget", f"{amount(made.budget.amount, made.budget.unit)} per seed")
+    head.add("seeds", f"{seeds_text(made.seeds)} (n={len(made.seeds)})")
+    head.add("created", made.created_at)
+    head.add("code", _code(details))
+    head.add("data", details.data_state)
+    head.add("path", details.run.path)
+    blocks = [
+        title,
+        head.to_text().split("\n", 1)[1],
+        scores(details),
+        _chart(details),
+        _spent(details),
+        _attempts(details),
+    ]
+    if details.caveats:
+        blocks.append("\n".join(["caveats", *(f"  - {caveat}" for caveat in details.caveats)]))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def provenance_page(facts: dict[str, Any]) -> str:
+    """Return code, machine, origins of all values and hashes of all files as text."""
+    code = Table(("code", ""))
+    for key, value in facts["code"].items():
+        code.add(key, value)
+    machine = Table(("environment", ""))
+    for key, value in facts["environment"].items():
+        machine.add(key, value)
+    config = Table(("config", "value", "origin"))
+    for key, item in facts["config"].items():
+        config.add(key, item["value"], item["origin"])
+    files = Table(("file", "bytes", "sha256"), frozenset({"bytes"}))
+    for name, item in facts["files"].items():
+        files.add(name, item["size"], item["sha256"])
+    return "\n\n".join(table.to_text() for table in (code, machine, config, files) if table.rows)
+
+
+def _code(details: RunDetails) -> str:
+    code = details.manifest.code
+    commit = f"commit {code.commit[:12]}" if code.commit else "no commit"
+    state = "" if code.dirty is None else ", with changes" if code.dirty else ", clean"
+    return f"{code.identity[:16]} ({commit}{state})"
+
+
+def scores(details: RunDetails) -> str:
+    """Return the scores of all seeds, and their mean beside what returns mean in the task."""
+    mark = " so far" if any(trial.so_far for trial in details.trials) else ""
+    table = Table(
+        ("seed", "state", f"score{mark}", "mode", "sample"), frozenset({"seed", f"score{mark}", "mode", "sample"})
+    )
+    for trial in details.trials:
+        last = trial.last_values
+        mode, sample = last.get("eval/return_mode"), last.get("eval/return_sample")
+        table.add(trial.view.seed, trial.view.state, figure(trial.score), figure(mode), figure(sample))
+    mean = details.mean_score
+    lines = [f"score = {details.manifest.score}; mode and sample: return of the last evaluation", table.to_text()]
+    if mean is not None:
+        scores = [trial.score for trial in details.trials if trial.score is not None]
+        spread = f", lowest {figure(min(scores))}, highest {figure(max(scores))}" if len(scores) > 1 else ""
+        lines.append(f"mean{mark} {figure(mean)} over n={len(scores)}{spread}{_against_reference(details, mean)}")
+    return "\n".join(lines)
+
+
+def _against_reference(details: RunDetails, mean: float) -> str:
+    random, solved = details.reference["random"], details.reference["solved"]
+    if random is not None and mean < random:
+        return f"; BELOW RANDOM ({figure(random)})"
+    if random is not None and solved is not None and solved != random:
+        return f"; {100 * (mean - random) / (solved - random):.0f} % of the span from random to solved"
+    return ""
+
+
+def _chart(details: RunDetails) -> str:
+    drawn = [trial for trial in details.trials if trial.evaluations]
+    if not drawn:
+        return "no evaluation yet"
+    finite = [value for trial in drawn for _, value in trial.evaluations if value - value == 0] or [0.0]
+    low, high, unicode = min(finite), max(finite), has_unicode(sys.stdout)
+    lines = [f"{parse_reducer(details.manifest.score).metric}, from {figure(low)} to {figure(high)}, over env steps"]
+    for trial in drawn:
+        values = [value for _, value in trial.evaluations]
+        chart = sparkline(values, _CHART_WIDTH, low, high, unicode=unicode)
+        known = [value for value in values if value - value == 0] or [float("nan")]
+        numbers = f"first {figure(values[0])}, highest {figure(max(known))}, last {figure(values[-1])}"
+        lines.append(f"seed {trial.view.seed}  {chart}  {numbers} ({len(values)} evaluations)")
+    return "\n".join(lines)
+
+
+def _spent(details: RunDetails) -> str:
+    columns = ("seed", "env steps", "updates", "replayed steps", "episodes", "training time")
+    table = Table(columns, frozenset(columns))
+    for trial in details.trials:
+        view, each = trial.view, details.replayed_per_update
+        replayed = f"{view.updates * each:,}" if each is not None else None
+        counts = (f"{view.env_steps:,}", f"{view.updates:,}", replayed, f"{view.episodes:,}", duration(view.wall_s))
+        table.add(view.seed, *counts)
+    return "spent, in every unit\n" + table.to_text()
+
+
+def _attempts(details: RunDetails) -> str:
+    rows = [(trial.view.seed, attempt) for trial in details.trials for attempt in trial.attempts]
+    if all(len(trial.attempts) < 2 for trial in details.trials):
+        return ""
+    table = Table(
+        ("seed", "attempt", "from env step", "state", "note"), frozenset({"seed", "attempt", "from env step"})
+    )
+    for seed, attempt in rows:
+        said = "; ".join(str(attempt[key]) for key in ("reason", "note") if attempt.get(key))
+        table.add(seed, attempt.get("attempt"), attempt.get("start_env_steps"), attempt.get("state"), said)
+    return "attempts\n" + table.to_text()

@@ -1,0 +1,86 @@
+"""What goes on beside and after training, each in a process of its own: the MLflow mirror and the finaliser.
+
+Neither can harm a run: when one is missing or fails there is one warning line, and it can be started again at any
+time (`resume`, `doctor --fix` and the next `run` do). What the finaliser does is `finalise.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from dreamerlab.lab.finalise import needs_finalising
+from dreamerlab.launch.trainer import code_environment, installed_code
+from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.store import Workspace, run_ids
+
+Say = Callable[[str], None]
+
+
+def start_mirror(workspace: Workspace, run: RunDirectory, warn: Say) -> None:
+    """Start copying the run's metrics into MLflow, in the background and with low priority, until the run ends."""
+    if find_spec("mlflow") is None:
+        return  # said once, by `init` and `doctor`
+    try:
+        _start_detached([*_MIRROR, str(workspace.path), run.id, "--follow"], workspace, f"mirror-{run.id}.txt")
+    except OSError as error:
+        warn(f"the MLflow mirror did not start: {error.strerror or error}; the run goes on without it")
+
+
+def finalise_in_own_process(workspace: Workspace, run: RunDirectory, say: Say, warn: Say) -> None:
+    """Summarise, hash and store an ended run, and wait for it; a failure is one warning, the run is not touched."""
+    say(f"finalising {run.id}: summaries, scores, storage")
+    try:
+        log = _log_path(workspace, f"finalise-{run.id}.txt")
+        process = _start_detached([*_FINALISER, str(workspace.path), run.id], workspace, log.name)
+        code = process.wait()
+    except OSError as error:
+        warn(f"the finaliser did not start: {error.strerror or error}; later: dreamerlab doctor --fix")
+        return
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    for line in lines:
+        if line.startswith("warning: "):
+            warn(line.removeprefix("warning: "))
+    if code != 0:
+        last = next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
+        warn(f"finalising {run.id} failed: {last}; later: dreamerlab doctor --fix")
+
+
+def finalise_leftovers(workspace: Workspace, say: Say, warn: Say) -> None:
+    """Finalise the runs that ended while nobody was there to do it."""
+    for run_id in run_ids(workspace):
+        run = workspace.run(str(run_id))
+        if needs_finalising(workspace, run):
+            finalise_in_own_process(workspace, run, say, warn)
+
+
+_FINALISER = ("-P", "-m", "dreamerlab.lab.finalise")
+_MIRROR = ("-P", "-m", "dreamerlab.tracking.mlflow_mirror")
+_NICENESS = 10
+
+
+def _start_detached(arguments: Sequence[str], workspace: Workspace, log_name: str) -> subprocess.Popen[bytes]:
+    """Start Python in a session of its own: neither Ctrl-C nor the end of this process reaches it."""
+    with _log_path(workspace, log_name).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=workspace.path,
+            env=code_environment(installed_code()),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+    return process
+
+
+def _log_path(workspace: Workspace, name: str) -> Path:
+    folder = workspace.hidden / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name

@@ -1,0 +1,79 @@
+"""`data push` and `data pull`: the artifacts of runs to and from the DVC remote, run by run.
+
+One run that fails does not keep the others from being moved; it is reported at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dreamerlab.errors import LabError, NotFound, ToolFailed, UsageError
+from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.store import Workspace, find_run, run_ids
+from dreamerlab.tracking import dvc_store
+
+Say = Callable[[str], None]
+
+
+def chosen_runs(workspace: Workspace, text: str | None, *, everything: bool) -> list[RunDirectory]:
+    """Return the run meant by `text`, or all runs; exactly one of the two must be asked for."""
+    if (text is None) == (not everything):
+        raise UsageError("name one run, or all of them with --all", hint="dreamerlab data push R12")
+    if text is not None:
+        return [find_run(workspace, text)]
+    return [workspace.run(str(run_id)) for run_id in run_ids(workspace)]
+
+
+def push(workspace: Workspace, runs: Sequence[RunDirectory], say: Say) -> list[dict[str, str]]:
+    """Send artifacts to the remote, adding those that DVC does not know as they are now; return what became of each."""
+    return _each(workspace, runs, say, _push)
+
+
+def pull(workspace: Workspace, runs: Sequence[RunDirectory], say: Say) -> list[dict[str, str]]:
+    """Fetch artifacts that are absent here; return what became of each run."""
+    return _each(workspace, runs, say, _pull)
+
+
+def _push(workspace: Workspace, run: RunDirectory) -> str:
+    state = dvc_store.state(workspace, run)
+    if state == "pushed":
+        return "pushed already"
+    if state == "absent":
+        return "absent here: nothing to push"
+    if state != "cached":
+        dvc_store.add(workspace, run)
+    dvc_store.push(workspace, run)
+    return "pushed"
+
+
+def _pull(workspace: Workspace, run: RunDirectory) -> str:
+    if not run.artifacts_dvc.exists():
+        raise NotFound(
+            f"the artifacts of {run.id} were never stored",
+            hint=f"dreamerlab data push {run.id}, on the machine that ran it",
+        )
+    dvc_store.pull(workspace, run)
+    return "here"
+
+
+def _each(
+    workspace: Workspace, runs: Sequence[RunDirectory], say: Say, move: Callable[[Workspace, RunDirectory], str]
+) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = []
+    failures: list[LabError] = []
+    for run in runs:
+        try:
+            rows.append({"run": run.id, "data": move(workspace, run)})
+            say(f"{run.id}: {rows[-1]['data']}")
+        except LabError as error:
+            failures.append(error)
+            rows.append({"run": run.id, "data": f"failed: {error.message}"})
+            if len(runs) > 1:
+                say(f"{run.id}: {rows[-1]['data']}")
+    if len(runs) == 1 and failures:
+        raise failures[0]
+    if failures:
+        raise ToolFailed(
+            f"{len(failures)} of {len(runs)} runs failed; first: {failures[0].message}", hint=failures[0].hint
+        )
+    return rows

@@ -1,0 +1,98 @@
+"""`python -m dreamerlab.lab.finalise WORKSPACE RUN`: everything that follows the end of a run's last trial.
+
+Summaries and thinned curves, the file of all scores, the artifacts into DVC, the text into git: in this order, each
+step whole, one finaliser at a time. It may be killed at any moment and started again; what is done is done the same
+way once more. The records are complete after the first two steps: DVC and git missing or failing is a warning.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from dreamerlab.errors import LabError
+from dreamerlab.lab.records import autocommit, commit, in_git
+from dreamerlab.runs.directory import RunDirectory, TrialDirectory
+from dreamerlab.runs.lock import owned_lock
+from dreamerlab.runs.manifest import read_manifest
+from dreamerlab.runs.scores import write_scores
+from dreamerlab.runs.status import read_status
+from dreamerlab.runs.store import Workspace, find_run
+from dreamerlab.runs.summary import read_summary, write_summary
+from dreamerlab.tracking import dvc_store
+from dreamerlab.tracking.git_state import GitSilent
+
+ENDED_FOR_GOOD = frozenset({"finished", "failed"})
+"""Only resuming by hand leads on from here; an interrupted trial is expected to go on."""
+_PATIENCE_S = 1800.0
+
+
+def needs_finalising(workspace: Workspace, run: RunDirectory) -> bool:
+    """Return whether every trial has ended for good while records of it are missing or older than that end."""
+    try:
+        trials = [run.trial(seed) for seed in read_manifest(run.manifest_path).seeds]
+    except LabError:
+        return False
+    if any(read_status(trial).state not in ENDED_FOR_GOOD for trial in trials):
+        return False
+    return not all(_summarised(trial) for trial in trials) or _stored_late(workspace, run)
+
+
+def finalise(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
+    """Write all records of an ended run; raises LabError only where the records themselves cannot be written."""
+    with owned_lock(workspace.hidden / "finalise.lock", timeout_s=_PATIENCE_S, what="the finaliser"):
+        for trial in run.trials():
+            if read_status(trial).state in ENDED_FOR_GOOD:
+                write_summary(trial)
+        write_scores(workspace)
+        _store(workspace, run, warn)
+        _commit(workspace, run, warn)
+
+
+def _summarised(trial: TrialDirectory) -> bool:
+    status = read_status(trial)
+    try:
+        summary = read_summary(trial)
+    except LabError:
+        return False
+    return summary is not None and (summary.get("state"), summary.get("env_steps")) == (status.state, status.env_steps)
+
+
+def _stored_late(workspace: Workspace, run: RunDirectory) -> bool:
+    return run.artifacts.is_dir() and dvc_store.state(workspace, run) == "local"
+
+
+def _store(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
+    """Put the artifacts into DVC, where it is set up and they are here."""
+    if not _stored_late(workspace, run):
+        return
+    try:
+        dvc_store.add(workspace, run)
+    except LabError as error:
+        warn(f"the artifacts of {run.id} are not in DVC: {error.message}")
+
+
+def _commit(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
+    """Commit exactly the run's text and the scores, where that is wanted and there is a repository."""
+    if not autocommit(workspace) or not in_git(workspace.path):
+        return
+    try:
+        commit(workspace.path, [run.path, workspace.scores_path], f"Record {run.id}")
+    except GitSilent as silence:
+        warn(f"the records of {run.id} are not committed: {silence}")
+
+
+def main() -> int:
+    """Finalise the run named on the command line; warnings go to stdout, one a line."""
+    workspace = Workspace(Path(sys.argv[1]))
+    try:
+        finalise(workspace, find_run(workspace, sys.argv[2]), lambda line: print(f"warning: {line}", flush=True))
+    except LabError as error:
+        print(error.message, flush=True)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

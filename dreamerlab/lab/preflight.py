@@ -1,0 +1,94 @@
+"""What is checked before a run is opened, so that nothing half-useless is left behind.
+
+The training parts are installed, the environment can be made and is one we support, and the machine is free enough
+for timings to mean something (M-PROT-21). Problems are errors; a busy machine is only a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from dreamerlab.errors import ToolFailed, UsageError
+from dreamerlab.launch.local import physical_cores
+from dreamerlab.launch.trainer import code_environment, installed_code
+from dreamerlab.runs.processes import trainers
+
+_TRAINING_MODULES = ("torch", "gymnasium", "numpy")
+_CHECK_TIMEOUT_S = 300
+
+
+def require_training_parts() -> None:
+    """Raise ToolFailed when what trainers need is not installed; imports none of it."""
+    missing = [name for name in _TRAINING_MODULES if not _installed(name)]
+    if missing:
+        raise ToolFailed(
+            f"training needs {' and '.join(missing)}, not installed for {sys.executable}",
+            hint="pip install 'dreamerlab[train]'",
+        )
+
+
+def check_environment(user_code: Sequence[Path], env_id: str, time_limit: int | None) -> dict[str, Any]:
+    """Return what the environment looks like; raise UsageError when it cannot be used.
+
+    Asked in a process of its own, which finds modules in the folders `user_code` as the trainers will.
+    """
+    command = [sys.executable, "-P", "-m", "dreamerlab.envs.check", env_id]
+    command += ["--time-limit", str(time_limit)] if time_limit is not None else []
+    try:
+        done = subprocess.run(
+            command,
+            env=code_environment([*installed_code(), *user_code]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_CHECK_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolFailed(f"environment {env_id} did not start within {_CHECK_TIMEOUT_S} s") from None
+    if done.returncode != 0:
+        raise _relayed(env_id, done.stderr)
+    facts: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return facts
+
+
+def machine_warnings(jobs: int, threads: int) -> list[str]:
+    """Return what about this machine will make timings, or the training itself, worse than they need be."""
+    found: list[str] = []
+    others = trainers()
+    if others:
+        shown = ", ".join(str(other.pid) for other in others[:5])
+        orphans = sum(not other.supervised for other in others)
+        more = f", {orphans} of them without anyone to stop them (dreamerlab doctor)" if orphans else ""
+        found.append(f"{len(others)} other trainers are alive (pid {shown}){more}: timings will suffer")
+    cores = physical_cores()
+    if jobs * threads > cores:
+        found.append(f"{jobs} trials of {threads} threads on {cores} cores: they will slow each other down")
+    load = os.getloadavg()[0]
+    if not others and load > cores:
+        found.append(f"the machine is busy (load {load:.1f} on {cores} cores): timings will suffer")
+    return found
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _relayed(env_id: str, stderr: str) -> UsageError:
+    """Return the error the check printed, as it was, or the last line when it broke down itself."""
+    start = stderr.rfind("error: ")
+    if start >= 0:
+        message, _, hint = stderr[start + len("error: ") :].strip().partition("\n\nhint: ")
+        return UsageError(message, hint=hint or None)
+    last = next((line for line in reversed(stderr.splitlines()) if line.strip()), "it printed nothing")
+    return UsageError(f"environment {env_id} cannot be used: {last.strip()}")

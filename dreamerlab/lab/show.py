@@ -1,0 +1,228 @@
+"""`show`: everything known of one run, from its committed text; what is absent is said to be, never guessed.
+
+Scores come from the summaries, or from the evaluations so far and are marked so. Collects only: how it looks is
+`cli.run_page`, what a figure looks like is `report.plots`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from dreamerlab.errors import LabError, NotFound
+from dreamerlab.lab.status import TrialView, view_run
+from dreamerlab.report.plots import Curve, Picture, draw_learning_curves
+from dreamerlab.runs.atomic import number
+from dreamerlab.runs.directory import RunDirectory, TrialDirectory
+from dreamerlab.runs.manifest import Manifest, read_manifest
+from dreamerlab.runs.series import Line, read_attempts, read_evals, reduce_final_mean
+from dreamerlab.runs.status import ONGOING
+from dreamerlab.runs.store import Workspace, find_run, run_ids
+from dreamerlab.runs.summary import parse_reducer, read_summary
+
+FEWEST_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class TrialDetails:
+    """One seed: where it stands, its score, its evaluations, its attempts."""
+
+    view: TrialView
+    score: float | None
+    so_far: bool
+    """Whether the score was computed now from an unfinished record."""
+    score_reason: str | None
+    evaluations: Sequence[tuple[float, float]]
+    """(env steps, value of the score's metric)."""
+    last_values: dict[str, float]
+    attempts: Sequence[Line]
+    torn: Sequence[str]
+    artifacts: str
+    """`here`, `absent` or `none yet`."""
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """One run with its seeds."""
+
+    manifest: Manifest
+    run: RunDirectory
+    trials: Sequence[TrialDetails]
+    reference: dict[str, float | None]
+    replayed_per_update: int | None
+    caveats: Sequence[str]
+    data_state: str
+
+    @property
+    def mean_score(self) -> float | None:
+        """Mean over all declared seeds; None while one has no score."""
+        scores = [trial.score for trial in self.trials if trial.score is not None]
+        return math.fsum(scores) / len(scores) if scores and len(scores) == len(self.trials) else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed's score is final."""
+        return all(trial.score is not None and not trial.so_far for trial in self.trials)
+
+
+def choose_run(workspace: Workspace, text: str | None) -> RunDirectory:
+    """Return the run meant by `text`, or the newest one."""
+    if text is not None:
+        return find_run(workspace, text)
+    ids = run_ids(workspace)
+    if not ids:
+        raise NotFound(f"no run in {workspace.path} yet", hint="dreamerlab run --baseline --env cartpole --seeds 3")
+    return workspace.run(str(ids[-1]))
+
+
+def collect(run: RunDirectory) -> RunDetails:
+    """Return everything that is known of `run`."""
+    manifest = read_manifest(run.manifest_path)
+    views = {view.seed: view for view in view_run(run).trials}
+    trials = [_trial(run.trial(seed), views[seed], manifest) for seed in manifest.seeds]
+    recorded = _recorded(run)
+    reference = {name: number(recorded.get(f"reference.{name}")) for name in ("random", "solved", "fail")}
+    batch, length = recorded.get("train.batch_size"), recorded.get("train.batch_length")
+    replayed = batch * length if isinstance(batch, int) and isinstance(length, int) else None
+    data_state = _data_state(run, trials)
+    return RunDetails(manifest, run, trials, reference, replayed, _caveats(manifest, trials), data_state)
+
+
+def draw(details: RunDetails, path: Path) -> Path:
+    """Write the learning curves of all seeds to `path` and return it."""
+    made, metric = details.manifest, parse_reducer(details.manifest.score).metric
+    name = f"{made.id} {made.name}" if made.name else made.id
+    marks = [mark for mark, holds in (("pilot", made.kind == "pilot"), ("not finished", not details.complete)) if holds]
+    title = f"{name}, {made.env}" + (f" ({', '.join(marks)})" if marks else "")
+    curves = [
+        Curve(trial.view.seed, [x for x, _ in trial.evaluations], [y for _, y in trial.evaluations])
+        for trial in details.trials
+    ]
+    random, solved = details.reference["random"], details.reference["solved"]
+    draw_learning_curves(Picture(title, curves, y_label=metric, random=random, solved=solved), path)
+    return path
+
+
+def provenance(details: RunDetails) -> dict[str, Any]:
+    """Return where the run came from: code, machine, every value's origin, every file's hash."""
+    try:
+        origins: dict[str, str] = json.loads(details.run.origins_path.read_text())
+    except (OSError, ValueError):
+        origins = {}
+    recorded = _recorded(details.run)
+    values = {key: {"value": recorded.get(key), "origin": origin} for key, origin in origins.items()}
+    files: dict[str, Any] = {}
+    for trial in details.trials:
+        summary = read_summary(details.run.trial(trial.view.seed)) or {}
+        files |= summary.get("files", {})
+    made = details.manifest
+    code: dict[str, Any] = {
+        **asdict(made.code),
+        "patch": str(details.run.patch_path) if details.run.patch_path.exists() else None,
+    }
+    return {"code": code, "environment": dict(made.environment), "config": values, "files": files}
+
+
+def to_data(details: RunDetails) -> dict[str, Any]:
+    """Return the details as JSON-ready values."""
+    return {
+        **details.manifest.to_dict(),
+        "path": str(details.run.path),
+        "mean_score": details.mean_score,
+        "complete": details.complete,
+        "reference": details.reference,
+        "caveats": list(details.caveats),
+        "data_state": details.data_state,
+        "trials": [_trial_data(trial) for trial in details.trials],
+    }
+
+
+def _trial(trial: TrialDirectory, view: TrialView, manifest: Manifest) -> TrialDetails:
+    reducer = parse_reducer(manifest.score)
+    lines, torn = read_evals(trial)
+    values = [(line.get("env_steps"), _values(line)) for line in lines]
+    evaluations = [
+        (float(steps), found[reducer.metric])
+        for steps, found in values
+        if isinstance(steps, int) and reducer.metric in found
+    ]
+    summary = read_summary(trial)
+    final = summary is not None and view.state not in ONGOING and summary.get("env_steps") == view.env_steps
+    if final and summary is not None:
+        score, reason = number(summary.get("score")), summary.get("score_reason")
+    else:
+        score = reduce_final_mean([value for _, value in evaluations], reducer.k)
+        reason = None if score is not None else f"{len(evaluations)} of the {reducer.k} evaluations it needs"
+    last = values[-1][1] if values else {}
+    artifacts = _artifacts_state(trial, summary)
+    return TrialDetails(view, score, not final, reason, evaluations, last, read_attempts(trial), torn, artifacts)
+
+
+def _values(line: Line) -> dict[str, float]:
+    values = cast("dict[str, Any]", line.get("values") or {})
+    return {name: value for name, item in values.items() if (value := number(item)) is not None}
+
+
+def _artifacts_state(trial: TrialDirectory, summary: dict[str, Any] | None) -> str:
+    if trial.artifacts.is_dir() and any(trial.artifacts.iterdir()):
+        return "here"
+    return "absent" if (summary or {}).get("files") or trial.run.artifacts_dvc.exists() else "none yet"
+
+
+def _data_state(run: RunDirectory, trials: Sequence[TrialDetails]) -> str:
+    stored = "carried by DVC" if run.artifacts_dvc.exists() else "not in DVC"
+    states = {trial.artifacts for trial in trials}
+    if states == {"here"}:
+        return f"artifacts here, {stored}"
+    if "absent" in states:
+        return f"artifacts absent, {stored}: not checked (dreamerlab data pull {run.id})"
+    return f"no artifacts yet, {stored}"
+
+
+def _caveats(manifest: Manifest, trials: Sequence[TrialDetails]) -> list[str]:
+    found: list[str] = []
+    if manifest.kind == "pilot":
+        found.append("pilot: one seed on a tenth of the budget; it can never carry a verdict")
+    if len(manifest.seeds) < FEWEST_SEEDS:
+        found.append(f"n={len(manifest.seeds)}: fewer than {FEWEST_SEEDS} seeds say nothing about the spread")
+    if manifest.code.dirty:
+        found.append("the code differed from its commit (code.patch holds the difference)")
+    if manifest.code.commit is None:
+        found.append(manifest.code.note or "outside git: no commit is known")
+    for trial in trials:
+        if trial.view.state not in ONGOING and trial.view.state != "finished":
+            reason = f" ({trial.view.reason})" if trial.view.reason else ""
+            found.append(f"seed {trial.view.seed} is {trial.view.state}{reason}")
+        elif trial.score is None and trial.view.state == "finished":
+            found.append(f"seed {trial.view.seed} has no score: {trial.score_reason}")
+        found += [f"seed {trial.view.seed}: {line}" for line in trial.torn]
+    if any(trial.artifacts == "absent" for trial in trials):
+        found.append("artifacts are not here: not checked")
+    return found
+
+
+def _recorded(run: RunDirectory) -> dict[str, object]:
+    from dreamerlab.config.layers import load_recorded
+
+    try:
+        return load_recorded(run.config_path)
+    except LabError:
+        return {}
+
+
+def _trial_data(trial: TrialDetails) -> dict[str, Any]:
+    return {
+        **asdict(trial.view),
+        "score": trial.score,
+        "so_far": trial.so_far,
+        "score_reason": trial.score_reason,
+        "evaluations": [{"env_steps": steps, "value": value} for steps, value in trial.evaluations],
+        "last_evaluation": trial.last_values,
+        "attempts": list(trial.attempts),
+        "torn": list(trial.torn),
+        "artifacts": trial.artifacts,
+    }

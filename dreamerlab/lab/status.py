@@ -1,0 +1,126 @@
+"""`status`, and the progress shown by `run`: where trials stand now, from their status files alone.
+
+A trial is shown in its effective state: a dead process is never running. Cheap enough to be asked every second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.status import ONGOING, Status
+from dreamerlab.runs.store import RunRow, TrialRow, Workspace, list_runs, run_row
+
+RECENT_S = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """One trial as it is shown; amounts in the unit of its budget, times in seconds."""
+
+    seed: int
+    state: str
+    attempt: int
+    spent: float
+    budget_amount: int | None
+    budget_unit: str | None
+    env_steps: int
+    updates: int
+    episodes: int
+    wall_s: float
+    left_s: float | None
+    """Expected time to the end of the budget, at the latest pace; None unless running."""
+    eval_return: float | None
+    train_return: float | None
+    updates_per_s: float | None
+    reason: str | None
+    message: str | None
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is spent, 0 to 1."""
+        return min(1.0, self.spent / self.budget_amount) if self.budget_amount else 0.0
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as it is shown."""
+
+    run: str
+    name: str | None
+    kind: str
+    env: str
+    trials: Sequence[TrialView]
+    last_sign_at: float
+    """When any of its trials was last heard of, in unix seconds."""
+
+    @property
+    def active(self) -> bool:
+        """Whether something may still happen by itself."""
+        return any(trial.state in ONGOING for trial in self.trials)
+
+
+def view_run(run: RunDirectory) -> RunView:
+    """Return one run as it stands now."""
+    return _view(run_row(run))
+
+
+def view_recent(workspace: Workspace, now: float | None = None) -> list[RunView]:
+    """Return the active runs and those heard of within a day, oldest first."""
+    clock = time.time() if now is None else now
+    views = [_view(row) for row in list_runs(workspace) if row.manifest is not None]
+    return [view for view in views if view.active or clock - view.last_sign_at < RECENT_S]
+
+
+def to_data(views: Sequence[RunView]) -> list[dict[str, Any]]:
+    """Return the views as JSON-ready values."""
+    return [asdict(view) for view in views]
+
+
+def _view(row: RunRow) -> RunView:
+    made = row.manifest
+    signs = [trial.status.heartbeat_at or trial.status.started_at or 0.0 for trial in row.trials]
+    return RunView(
+        row.id,
+        made.name if made else None,
+        made.kind if made else "unreadable",
+        made.env if made else "-",
+        [_view_trial(trial) for trial in row.trials],
+        max(signs, default=0.0),
+    )
+
+
+def _view_trial(trial: TrialRow) -> TrialView:
+    status = trial.status
+    return TrialView(
+        seed=status.seed,
+        state=trial.state,
+        attempt=status.attempt,
+        spent=status.spent,
+        budget_amount=status.budget_amount,
+        budget_unit=status.budget_unit,
+        env_steps=status.env_steps,
+        updates=status.updates,
+        episodes=status.episodes,
+        wall_s=status.wall_s,
+        left_s=_time_left(status) if trial.state == "running" else None,
+        eval_return=status.latest.get("eval/return_mode"),
+        train_return=status.latest.get("train/return"),
+        updates_per_s=status.latest.get("pace/updates_per_s"),
+        reason=status.reason,
+        message=status.message,
+    )
+
+
+def _time_left(status: Status) -> float | None:
+    if not status.budget_amount:
+        return None
+    left = max(0.0, status.budget_amount - status.spent)
+    if status.budget_unit == "wall_clock":
+        return left
+    name = "pace/env_steps_per_s" if status.budget_unit == "env_steps" else "pace/updates_per_s"
+    pace = status.latest.get(name, 0.0)
+    return left / pace if pace > 0 else None

@@ -1,0 +1,160 @@
+"""Trials on this machine: a queue, a number of workers, and an orderly end whatever happens.
+
+Owns the supervision loop: start, wait, settle, stop. One trial is one process (`trainer.py`), and a trial that fails
+does not disturb the others. The first Ctrl-C (or SIGTERM, SIGHUP) asks the trainers to write checkpoints and waits
+for them; a second Ctrl-C kills them. Should this process itself be killed, the trainers notice and stop by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from dreamerlab.launch.trainer import Trainer, mark, record_end, settle, start_trainer
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.status import Status
+
+_LOOK_EVERY_S = 0.2
+_SAME_KEYPRESS_S = 0.5
+"""Wrappers such as make pass on a Ctrl-C that the terminal has delivered already: that is one, not two."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which trials, from which code, how many at once."""
+
+    trials: Sequence[TrialDirectory]
+    snapshot: Path
+    folder: Path
+    """Where the trainers work: the workspace."""
+    threads: int
+    jobs: int
+
+
+def physical_cores() -> int:
+    """Return the number of physical cores this process may use, at least 1."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    cores: set[str] = set()
+    for cpu in allowed:
+        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(topology.read_text().strip())
+        except OSError:
+            cores.add(str(cpu))
+    return max(1, len(cores))
+
+
+def default_jobs(num_trials: int, threads: int) -> int:
+    """Return how many trials to run at once: as many as the cores carry, at least one."""
+    return max(1, min(num_trials, physical_cores() // threads))
+
+
+class LocalPool:
+    """Runs a plan to its end; `say` takes lines of talk, `look` is called a few times a second."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None], look: Callable[[], None]) -> None:
+        self._plan, self._say, self._look = plan, say, look
+        self._waiting = deque(plan.trials)
+        self._running: list[Trainer] = []
+        self._ended: dict[int, Status] = {}
+        self._stop_asked_at: float | None = None
+        self._stop_told = self._kill = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal asked for the end."""
+        return self._stop_asked_at is not None
+
+    def run(self) -> dict[int, Status]:
+        """Run every trial, already marked as queued by this process; return the final status by seed."""
+        with self._listening():
+            try:
+                self._supervise()
+            finally:
+                # Only our own bugs lead here with trainers alive; they would notice and stop, but later.
+                for trainer in self._running:
+                    trainer.ask_to_stop()
+        return self._ended
+
+    def _supervise(self) -> None:
+        while self._waiting or self._running:
+            if self.interrupted:
+                self._stop()
+            while self._waiting and len(self._running) < self._plan.jobs and not self.interrupted:
+                self._start(self._waiting.popleft())
+            self._show()
+            time.sleep(_LOOK_EVERY_S)
+            self._reap()
+        self._show()
+
+    def _start(self, trial: TrialDirectory) -> None:
+        try:
+            self._running.append(start_trainer(trial, self._plan.snapshot, self._plan.folder, self._plan.threads))
+        except OSError as error:
+            reason = f"the trainer could not be started: {error.strerror or error}"
+            self._ended[trial.seed] = record_end(trial, max([1, *trial.attempts()]), "failed", reason)
+
+    def _reap(self) -> None:
+        for trainer in [one for one in self._running if one.process.poll() is not None]:
+            self._running.remove(trainer)
+            status = settle(trainer, killed_by_us=self._kill)
+            self._ended[trainer.trial.seed] = status
+            if status.state == "failed":
+                self._say(f"seed {trainer.trial.seed} failed: {status.reason}")
+                error, console = trainer.trial.error_path(trainer.attempt), trainer.trial.console_path(trainer.attempt)
+                self._say(f"  see {error if error.exists() else console}")
+
+    def _stop(self) -> None:
+        if self._waiting:
+            mark(self._waiting, "interrupted", "interrupted before it started")
+            self._ended |= {trial.seed: _interrupted(trial) for trial in self._waiting}
+            self._waiting.clear()
+        if not self._stop_told:
+            self._stop_told = True
+            if self._running:
+                seeds = ", ".join(str(trainer.trial.seed) for trainer in self._running)
+                self._say(f"stopping: waiting for the checkpoint of seed {seeds} (Ctrl-C again kills at once)")
+            for trainer in self._running:
+                trainer.ask_to_stop()
+        if self._kill:
+            for trainer in self._running:
+                trainer.kill()
+
+    def _show(self) -> None:
+        try:
+            self._look()
+        except Exception as error:
+            # Whatever is wrong with the display, training goes on.
+            self._look = lambda: None
+            self._say(f"progress cannot be shown any more: {type(error).__name__}: {error}")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._stop_asked_at is None:
+            self._stop_asked_at = now
+        elif number != signal.SIGHUP and now - self._stop_asked_at > _SAME_KEYPRESS_S:
+            self._kill = True
+
+    @contextmanager
+    def _listening(self) -> Generator[None]:
+        """Take over the stop signals, except those that whoever started us chose to ignore (nohup, `&`)."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+        for number in ours:
+            signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number in ours:
+                signal.signal(number, before[number])
+
+
+def _interrupted(trial: TrialDirectory) -> Status:
+    return Status("interrupted", trial.seed, reason="interrupted before it started")
