@@ -1,0 +1,51 @@
+"""protocol/reference/requirements.yaml lists every id that is cited anywhere, with a test that exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+LISTED = yaml.safe_load((ROOT / "protocol/reference/requirements.yaml").read_text())
+PLAIN = re.compile(r"\b(?:M-[A-Z]+-\d+|DIS-\d+)\b")
+FACTS = re.compile(r"\bFACTS ([A-F]\d+(?:\.\d+)?(?:(?:, | and )[A-F]\d+(?:\.\d+)?)*)")
+
+
+def cited_in(text: str) -> set[str]:
+    listed = {f"FACTS {one}" for group in FACTS.findall(text) for one in re.findall(r"[A-F]\d+(?:\.\d+)?", group)}
+    return listed | set(PLAIN.findall(text))
+
+
+def test_ids_are_recognised() -> None:
+    assert cited_in("(FACTS A4, A6 and F20; M-CP-36, DIS-05)") == {
+        "FACTS A4",
+        "FACTS A6",
+        "FACTS F20",
+        "M-CP-36",
+        "DIS-05",
+    }
+
+
+def test_every_cited_id_is_listed_and_every_listed_one_is_cited() -> None:
+    cited: set[str] = set()
+    for folder, pattern in (
+        ("dreamerlab", "*.py"),
+        ("tests", "*.py"),
+        ("benchmarks", "*.py"),
+        ("env_configs", "*.yaml"),
+        ("protocol/decisions", "*.md"),
+    ):
+        for path in (ROOT / folder).rglob(pattern):
+            if path != Path(__file__):
+                cited |= cited_in(path.read_text())
+    assert cited - LISTED.keys() == set(), "cited but not in protocol/reference/requirements.yaml"
+    assert LISTED.keys() - cited == set(), "listed but cited nowhere"
+
+
+def test_every_entry_names_a_test_that_exists() -> None:
+    for key, entry in LISTED.items():
+        assert entry.keys() == {"text", "test"}, key
+        path, _, name = entry["test"].partition("::")
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{key}: {entry['test']}"
