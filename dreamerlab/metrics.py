@@ -36,7 +36,12 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("train/length", "env steps", "none", "mean length of training episodes finished since the last line"),
     # -- world model
     ("wm/loss", "nats", "lower", "weighted sum of the world-model losses"),
-    ("wm/recon_loss", "squared symlog", "lower", "vector reconstruction: squared error in symlog space, summed over dims"),
+    (
+        "wm/recon_loss",
+        "squared symlog",
+        "lower",
+        "vector reconstruction: squared error in symlog space, summed over dims",
+    ),
     ("wm/reward_loss", "nats", "lower", "reward cross-entropy on the two-hot target; its floor is not zero"),
     ("wm/reward_excess", "nats", "lower", "reward cross-entropy minus the entropy of its two-hot target"),
     ("wm/continue_loss", "nats", "lower", "binary cross-entropy of the predicted discount; its floor is not zero"),
@@ -44,7 +49,12 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("wm/kl_nats", "nats", "none", "KL(posterior || prior), raw, summed over latents"),
     ("wm/kl_dyn_nats", "nats", "none", "dynamics loss: KL(sg posterior || prior), clipped at the free bits"),
     ("wm/kl_rep_nats", "nats", "none", "representation loss: KL(posterior || sg prior), clipped at the free bits"),
-    ("wm/free_bits_frac", "share", "none", "share of (batch, time) elements whose KL is under the free bits: no gradient"),
+    (
+        "wm/free_bits_frac",
+        "share",
+        "none",
+        "share of (batch, time) elements whose KL is under the free bits: no gradient",
+    ),
     ("wm/prior_entropy_nats", "nats", "none", "entropy of the prior, summed over latents"),
     ("wm/posterior_entropy_nats", "nats", "none", "entropy of the posterior, summed over latents"),
     # -- behavior (actor and critic)
@@ -54,7 +64,12 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("behavior/advantage_std", "scaled return", "none", "spread of the scaled advantages"),
     ("behavior/advantage_abs_mean", "scaled return", "none", "mean size of the scaled advantages"),
     ("behavior/return_p5", "return", "none", "5th percentile of imagined returns, exponential average without debias"),
-    ("behavior/return_p95", "return", "none", "95th percentile of imagined returns, exponential average without debias"),
+    (
+        "behavior/return_p95",
+        "return",
+        "none",
+        "95th percentile of imagined returns, exponential average without debias",
+    ),
     ("behavior/return_scale_raw", "return", "none", "95th minus 5th percentile, before the lower limit"),
     ("behavior/return_scale", "return", "none", "what advantages are divided by: the range, at least the limit"),
     ("behavior/imagined_return", "return", "none", "mean lambda-return over imagined states"),
@@ -62,13 +77,28 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("behavior/imagined_continue", "probability", "none", "mean predicted discount over imagined states"),
     ("behavior/value", "return", "none", "mean value over imagined states"),
     ("behavior/value_loss", "nats", "lower", "critic cross-entropy on imagined returns, with the slow regulariser"),
-    ("behavior/value_excess", "nats", "lower", "critic cross-entropy on imagined returns minus the entropy of its target"),
-    ("behavior/replay_value_loss", "nats", "lower", "critic cross-entropy on replayed returns, with the slow regulariser"),
+    (
+        "behavior/value_excess",
+        "nats",
+        "lower",
+        "critic cross-entropy on imagined returns minus the entropy of its target",
+    ),
+    (
+        "behavior/replay_value_loss",
+        "nats",
+        "lower",
+        "critic cross-entropy on replayed returns, with the slow regulariser",
+    ),
     # -- optimiser
     ("optim/grad_norm_world", "norm", "none", "gradient norm of the world model, before clipping"),
     ("optim/grad_norm_actor", "norm", "none", "gradient norm of the actor, before clipping"),
     ("optim/grad_norm_critic", "norm", "none", "gradient norm of the critic, before clipping"),
-    ("optim/clipped_frac", "share", "none", "share of parameter tensors whose gradient was scaled down by adaptive clipping"),
+    (
+        "optim/clipped_frac",
+        "share",
+        "none",
+        "share of parameter tensors whose gradient was scaled down by adaptive clipping",
+    ),
     ("optim/lr_world", "rate", "none", "learning rate of the world model after warm-up scaling"),
     # -- replay and pace
     ("replay/steps", "env steps", "none", "steps held in replay, resets included"),

@@ -16,7 +16,7 @@ class Table:
 
     columns: Sequence[str]
     right: frozenset[str] = frozenset()
-    rows: list[tuple[str, ...]] = field(default_factory=list)
+    rows: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     def add(self, *cells: object) -> None:
         """Append one row; a cell of None shows as `-`."""

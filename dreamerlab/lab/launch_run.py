@@ -7,7 +7,6 @@ a baseline or is a pilot. Execution is `execute.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dreamerlab.errors import GateRefused, UsageError
@@ -18,6 +17,7 @@ from dreamerlab.lab.provenance import code_state, manifest_code
 from dreamerlab.lab.seeds import parse_seeds
 from dreamerlab.lab.wording import amount, seeds_text
 from dreamerlab.launch.local import default_jobs
+from dreamerlab.runs.attempts import now
 from dreamerlab.runs.creation import check_alias, create_run
 from dreamerlab.runs.manifest import Budget, Manifest
 from dreamerlab.runs.store import Workspace
@@ -72,7 +72,7 @@ def open_run(workspace: Workspace, request: Request, voice: Voice) -> Execution:
         kind="pilot" if request.pilot else "baseline",
         env=env,
         family=family(env, resolved.flat),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=now(),
         seeds=seeds,
         budget=Budget(config.budget.unit, config.budget.amount),
         code=manifest_code(identity, state),

@@ -7,7 +7,6 @@ when, is `local.py`.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,10 +15,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from dreamerlab.runs.atomic import atomic_write_text
+from dreamerlab.runs.attempts import close_attempt
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, TRAINER_MODULE, own_identity
 from dreamerlab.runs.status import Status, read_status, write_status
@@ -109,7 +107,7 @@ def record_end(trial: TrialDirectory, attempt: int, state: str, reason: str) -> 
     status = read_status(trial)
     state_now = replace(status, state=state, reason=reason, attempt=attempt, heartbeat_at=time.time())
     write_status(trial, state_now)
-    _close_attempt(trial, attempt, state, reason)
+    close_attempt(trial, attempt, state, reason)
     return state_now
 
 
@@ -142,13 +140,3 @@ def _last_line(console: Path) -> str:
     except OSError:
         return ""
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
-
-
-def _close_attempt(trial: TrialDirectory, attempt: int, state: str, reason: str) -> None:
-    try:
-        records = json.loads(trial.attempts_path.read_text())
-        ended = {"ended_at": datetime.now(UTC).isoformat(timespec="seconds"), "state": state, "reason": reason}
-        closed = [{**record, **ended} if record["attempt"] == attempt else record for record in records]
-    except (OSError, ValueError, TypeError, KeyError):
-        return  # the trial never got as far as opening a record, or doctor will name the damage
-    atomic_write_text(trial.attempts_path, json.dumps(closed, indent=1) + "\n")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dreamerlab.runs.atomic import append_line, number, read_small
+from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import TrialDirectory
 
 __all__ = [
@@ -93,19 +94,6 @@ def read_lines(path: Path) -> tuple[list[Line], list[str]]:
         else:
             torn.append(f"{path}:{index}: not a JSON object, set aside")
     return lines, torn
-
-
-def read_attempts(trial: TrialDirectory) -> list[Line]:
-    """Return the trial's attempts, first to last; none when nothing readable is recorded."""
-    try:
-        value = json.loads(read_small(str(trial.attempts_path)))
-    except (OSError, ValueError):
-        return []
-    return (
-        [cast("Line", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
-        if isinstance(value, list)
-        else []
-    )
 
 
 def join_attempts(lines: Sequence[Line], starts: Mapping[int, int] | None = None) -> list[Line]:

@@ -7,24 +7,21 @@ line in status.json, the traceback in `error.txt`, an exit code.
 from __future__ import annotations
 
 import errno
-import json
+import os
 import time
 import traceback
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from dreamerlab.config.layers import load_config
 from dreamerlab.errors import Conflict, Interrupted, LabError, NotFound, TrialFailed
-from dreamerlab.runs.atomic import atomic_write_text
+from dreamerlab.runs.attempts import close_attempt, open_attempt, read_attempts
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
-from dreamerlab.runs.processes import own_identity
-from dreamerlab.runs.series import read_attempts
+from dreamerlab.runs.processes import hostname, own_identity
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.train import checkpoint
 from dreamerlab.train.loop import train
@@ -36,50 +33,13 @@ _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _RESERVE_BYTES = 256 * 1024
 
 
-@dataclass
+@dataclass(frozen=True)
 class Attempt:
-    """The record of this execution in attempts.json."""
+    """Which execution of which trial this is."""
 
     trial: TrialDirectory
     number: int
     manifest: Manifest
-    started_at: str
-
-    def open(self, session: Session, loaded: checkpoint.Loaded | None, note: str | None) -> None:
-        """Append this attempt to attempts.json, before its first line is written."""
-        at, me = session.counters, own_identity()
-        record: dict[str, Any] = {
-            "attempt": self.number,
-            "started_at": self.started_at,
-            "ended_at": None,
-            "state": "running",
-            "reason": None,
-            "start_env_steps": at.env_steps,
-            "start_updates": at.updates,
-            "checkpoint": loaded.info.file if loaded else None,
-            "host": me.host,
-            "pid": me.pid,
-            "torch": torch.__version__,
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads(),
-            "device": session.config.execution.device,
-            "note": note,
-        }
-        before = [entry for entry in read_attempts(self.trial) if entry["attempt"] != self.number]
-        _write_attempts(self.trial, [*before, record])
-
-    def close(self, state: str, reason: str | None) -> None:
-        """Complete the record of this attempt, if it was ever opened."""
-        attempts = read_attempts(self.trial)
-        for entry in attempts:
-            if entry["attempt"] == self.number:
-                entry |= {"ended_at": _now(), "state": state, "reason": reason}
-        if attempts:
-            _write_attempts(self.trial, attempts)
-
-
-def _write_attempts(trial: TrialDirectory, attempts: list[dict[str, Any]]) -> None:
-    atomic_write_text(trial.attempts_path, json.dumps(attempts, indent=1) + "\n")
 
 
 def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> None:
@@ -90,8 +50,9 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
     """
     trial = TrialDirectory(path.resolve())
     manifest = read_manifest(trial.run.manifest_path)
-    number = number or 1 + max([entry["attempt"] for entry in read_attempts(trial)], default=0)
-    attempt = Attempt(trial, number, manifest, _now())
+    if number is None:
+        number = 1 + max((int(entry["attempt"]) for entry in read_attempts(trial)), default=0)
+    attempt = Attempt(trial, number, manifest)
     trial.attempt_dir(number).mkdir(parents=True, exist_ok=True)
     reserve = trial.artifacts / ".reserve"
     reserve.write_bytes(bytes(_RESERVE_BYTES))
@@ -118,7 +79,7 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
     if session is not None:
         session.evaluator.close()
         recorder.note_progress(session.counters, session.spent())
-    attempt.close(state, reason)
+    close_attempt(trial, number, state, reason)
     recorder.write_status(state=state, reason=reason)
     if failure is not None:
         raise TrialFailed(reason or "", hint=f"the traceback is in {trial.error_path(number)}") from failure
@@ -179,7 +140,20 @@ def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> None:
         session.load_state_dict(loaded.state["session"])
         recorder.load_state_dict(loaded.state["recorder"])
         note = "; ".join([f"resumed from {loaded.info.file}", *(f"passed over {line}" for line in loaded.passed_over)])
-    attempt.open(session, loaded, note)
+    open_attempt(
+        trial,
+        attempt.number,
+        start_env_steps=session.counters.env_steps,
+        start_updates=session.counters.updates,
+        checkpoint=loaded.info.file if loaded else None,
+        host=hostname(),
+        pid=os.getpid(),
+        torch=torch.__version__,
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        device=session.config.execution.device,
+        note=note,
+    )
     recorder.note_progress(session.counters, session.spent())
     recorder.write_status(message=note)
 
@@ -202,7 +176,3 @@ def _save(session: Session, recorder: Recorder, attempt: Attempt, *, final: bool
         wall_s=at.wall_s,
         has_replay=with_replay,
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
