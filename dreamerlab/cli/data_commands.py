@@ -46,3 +46,6 @@ def pull(run: RunArgument = None, everything: AllOption = False, as_json: JsonOp
 def _print(rows: list[dict[str, str]], *, as_json: bool) -> None:
     if as_json:
         output.emit_json(rows)
+    else:
+        for row in rows:
+            output.emit(f"{row['run']}: {row['data']}")

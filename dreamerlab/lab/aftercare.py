@@ -23,12 +23,23 @@ Say = Callable[[str], None]
 
 def start_mirror(workspace: Workspace, run: RunDirectory, warn: Say) -> None:
     """Start copying the run's metrics into MLflow, in the background and with low priority, until the run ends."""
-    if find_spec("mlflow") is None:
-        return  # said once, by `init` and `doctor`
+    prepared = workspace.mlflow_db.exists() or "MLFLOW_TRACKING_URI" in os.environ
+    if find_spec("mlflow") is None or not prepared:
+        return  # said by `init`, which prepares the database
     try:
         _start_detached([*_MIRROR, str(workspace.path), run.id, "--follow"], workspace, f"mirror-{run.id}.txt")
     except OSError as error:
         warn(f"the MLflow mirror did not start: {error.strerror or error}; the run goes on without it")
+
+
+def run_mirror(workspace: Workspace, *arguments: str) -> str | None:
+    """Run the mirror's command on `workspace` and wait; return why it failed in one line, or None."""
+    try:
+        log = _log_path(workspace, "mirror.txt")
+        code = _start_detached([*_MIRROR, str(workspace.path), *arguments], workspace, log.name).wait()
+    except OSError as error:
+        return f"{error.strerror or error}"
+    return None if code == 0 else _last_line(log, code).removeprefix("warning: ").removeprefix("error: ")
 
 
 def finalise_in_own_process(workspace: Workspace, run: RunDirectory, say: Say, warn: Say) -> None:
@@ -46,27 +57,29 @@ def finalise_in_own_process(workspace: Workspace, run: RunDirectory, say: Say, w
         if line.startswith("warning: "):
             warn(line.removeprefix("warning: "))
     if code != 0:
-        last = next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
-        warn(f"finalising {run.id} failed: {last}; later: dreamerlab doctor --fix")
+        warn(f"finalising {run.id} failed: {_last_line(log, code)}; later: dreamerlab doctor --fix")
 
 
-def finalise_leftovers(workspace: Workspace, say: Say, warn: Say) -> None:
-    """Finalise the runs that ended while nobody was there to do it."""
-    for run_id in run_ids(workspace):
-        run = workspace.run(str(run_id))
-        if needs_finalising(workspace, run):
-            finalise_in_own_process(workspace, run, say, warn)
+def finalise_leftovers(
+    workspace: Workspace, say: Say, warn: Say, runs: Sequence[RunDirectory] | None = None
+) -> list[RunDirectory]:
+    """Finalise those of `runs` (default: all) that ended while nobody was there to do it; return them."""
+    if runs is None:
+        runs = [workspace.run(str(run_id)) for run_id in run_ids(workspace)]
+    waiting = [run for run in runs if needs_finalising(workspace, run)]
+    for run in waiting:
+        finalise_in_own_process(workspace, run, say, warn)
+    return waiting
 
 
 _FINALISER = ("-P", "-m", "dreamerlab.lab.finalise")
 _MIRROR = ("-P", "-m", "dreamerlab.tracking.mlflow_mirror")
-_NICENESS = 10
 
 
 def _start_detached(arguments: Sequence[str], workspace: Workspace, log_name: str) -> subprocess.Popen[bytes]:
     """Start Python in a session of its own: neither Ctrl-C nor the end of this process reaches it."""
     with _log_path(workspace, log_name).open("wb") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=workspace.path,
             env=code_environment(installed_code()),
@@ -75,9 +88,11 @@ def _start_detached(arguments: Sequence[str], workspace: Workspace, log_name: st
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
-    return process
+
+
+def _last_line(log: Path, code: int) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
 
 
 def _log_path(workspace: Workspace, name: str) -> Path:

@@ -1,6 +1,6 @@
 """`data push` and `data pull`: the artifacts of runs to and from the DVC remote, run by run.
 
-One run that fails does not keep the others from being moved; it is reported at the end.
+One run that fails does not keep the others from being moved.
 """
 
 from __future__ import annotations
@@ -64,16 +64,12 @@ def _each(
     for run in runs:
         try:
             rows.append({"run": run.id, "data": move(workspace, run)})
-            say(f"{run.id}: {rows[-1]['data']}")
         except LabError as error:
+            if len(runs) == 1:
+                raise
             failures.append(error)
-            rows.append({"run": run.id, "data": f"failed: {error.message}"})
-            if len(runs) > 1:
-                say(f"{run.id}: {rows[-1]['data']}")
-    if len(runs) == 1 and failures:
-        raise failures[0]
-    if failures:
-        raise ToolFailed(
-            f"{len(failures)} of {len(runs)} runs failed; first: {failures[0].message}", hint=failures[0].hint
-        )
-    return rows
+            say(f"{run.id}: {error.message}")
+    if not failures:
+        return rows
+    first = failures[0]
+    raise ToolFailed(f"{len(failures)} of {len(runs)} runs failed; first: {first.message}", hint=first.hint)

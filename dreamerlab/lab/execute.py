@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamerlab.errors import Conflict, Interrupted, LabError, TrialFailed
-from dreamerlab.lab.aftercare import finalise_in_own_process, start_mirror
-from dreamerlab.lab.finalise import needs_finalising
+from dreamerlab.lab.aftercare import finalise_leftovers, start_mirror
 from dreamerlab.launch.local import LocalPool, Plan
 from dreamerlab.launch.trainer import mark
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
@@ -64,8 +63,7 @@ def execute(execution: Execution, voice: Voice, look: Callable[[], None]) -> Lab
     )
     pool = LocalPool(plan, voice.say, look)
     ended = pool.run()
-    if needs_finalising(execution.workspace, execution.run):
-        finalise_in_own_process(execution.workspace, execution.run, voice.say, voice.warn)
+    finalise_leftovers(execution.workspace, voice.say, voice.warn, [execution.run])
     resume = f"dreamerlab resume {execution.run.id}"
     stopped = sorted(seed for seed, status in ended.items() if status.state == "interrupted")
     failed = sorted(seed for seed, status in ended.items() if status.state == "failed")

@@ -12,10 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
-from dreamerlab.errors import Conflict
+from dreamerlab.errors import Conflict, LabError
+from dreamerlab.lab.aftercare import run_mirror
 from dreamerlab.lab.records import commit, in_git
 from dreamerlab.runs.atomic import atomic_write_bytes, atomic_write_text, disk_failure
 from dreamerlab.runs.store import Workspace
+from dreamerlab.tracking import dvc_store
 from dreamerlab.tracking.git_state import GitSilent, git
 
 _SETTINGS = """\
@@ -51,11 +53,11 @@ class Made:
 def initialise(path: Path, *, remote: str | None, use_git: bool, say: Callable[[str], None]) -> Made:
     """Make the folder at `path` a workspace and return what that took; nothing is created a second time.
 
-    Conflict when the folder lies inside another workspace, ToolFailed when the disk refuses.
+    Conflict when a file is in the way, ToolFailed when the disk refuses.
     """
     workspace = Workspace(path)
-    _refuse_nesting(workspace)
     made = Made(workspace)
+    _note_nesting(made)
     try:
         files = _write_files(made)
     except OSError as error:
@@ -64,24 +66,22 @@ def initialise(path: Path, *, remote: str | None, use_git: bool, say: Callable[[
         _start_git(made)
     else:
         made.skipped.append("git: not wanted (--no-git); the order of records cannot be proven")
-    files += _start_dvc(made, remote, use_git=use_git)
+    files += _start_dvc(made, remote)
     _prepare_mlflow(made, say)
-    if use_git and in_git(workspace.path):
+    if files and use_git and in_git(workspace.path):
         _first_commit(made, files)
     return made
 
 
-def _refuse_nesting(workspace: Workspace) -> None:
+def _note_nesting(made: Made) -> None:
+    workspace = made.workspace
     outer = next((folder for folder in workspace.path.parents if Workspace(folder).marker.is_file()), None)
     if outer is not None and not workspace.marker.is_file():
-        raise Conflict(
-            f"{workspace.path} lies inside the workspace {outer}",
-            hint="work in that one, or choose a folder outside it",
-        )
+        made.skipped.append(f"nothing, but mind: this folder lies inside the workspace {outer}, and is one of its own")
 
 
 def _write_files(made: Made) -> list[Path]:
-    """Write what is missing; return the paths git should carry, whether new or not."""
+    """Write what is missing; return what was made, for git: what was there may hold edits that are not ours."""
     from dreamerlab.config.layers import shipped_env_configs
 
     workspace = made.workspace
@@ -95,24 +95,26 @@ def _write_files(made: Made) -> list[Path]:
         texts[workspace.env_configs / source.relative_to(shipped)] = source.read_bytes()
     texts[workspace.scores_path] = b"{}\n"
     texts[workspace.path / "dvc.yaml"] = _DVC_YAML.encode()
+    new: list[Path] = []
     for path, text in texts.items():
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write_bytes(path, text)
             made.created.append(path.relative_to(workspace.path).as_posix())
-    return [*texts, _ignore(made)]
+            new.append(path)
+    return [*new, *_ignore(made)]
 
 
-def _ignore(made: Made) -> Path:
-    """Keep what is local out of git: add the missing lines to .gitignore."""
+def _ignore(made: Made) -> list[Path]:
+    """Keep what is local out of git: add the missing lines to .gitignore; return it when it is ours alone."""
     path = made.workspace.path / ".gitignore"
     before = path.read_text() if path.exists() else ""
     missing = [line for line in _IGNORED if line not in before.splitlines()]
     if missing:
         joint = "" if not before or before.endswith("\n") else "\n"
         atomic_write_text(path, before + joint + "".join(f"{line}\n" for line in missing))
-        made.created.append(f".gitignore ({', '.join(missing)})")
-    return path
+        made.created.append(f".gitignore ({', '.join(missing)}{'; yours to commit' if before else ''})")
+    return [path] if missing and not before else []
 
 
 def _start_git(made: Made) -> None:
@@ -135,16 +137,38 @@ def _first_commit(made: Made, files: list[Path]) -> None:
         made.skipped.append(f"git: the first commit was not made ({silence})")
 
 
-def _start_dvc(made: Made, remote: str | None, *, use_git: bool) -> list[Path]:
-    """Set up DVC with its remote; return its files for git."""
-    if find_spec("dvc") is None:
-        made.skipped.append("DVC: not installed (pip install 'dreamerlab[track]'); artifacts stay in this folder only")
+def _start_dvc(made: Made, remote: str | None) -> list[Path]:
+    """Set up DVC with its remote; return its new files, for git."""
+    workspace = made.workspace
+    settings = workspace.path / ".dvc" / "config"
+    if settings.exists():
+        if remote is not None:
+            made.skipped.append("--remote: DVC is set up already (dvc remote add changes where artifacts go)")
+    elif not dvc_store.installed():
+        made.skipped.append(f"DVC: not installed ({dvc_store.INSTALL_HINT}); artifacts stay in this folder only")
         return []
+    else:
+        try:
+            dvc_store.init(workspace, remote)
+        except LabError as error:
+            made.skipped.append(f"DVC: {error.message}")
+            return []
+        made.created.append(f".dvc (artifacts go to {remote or workspace.dvc_remote})")
+        return [settings, settings.with_name(".gitignore"), workspace.path / ".dvcignore"]
     return []
 
 
 def _prepare_mlflow(made: Made, say: Callable[[str], None]) -> None:
     """Create the mirror's database now: its first use takes seconds and cannot be shared."""
-    if find_spec("mlflow") is None:
-        made.skipped.append("MLflow: not installed (pip install 'dreamerlab[track]'); no curves in a browser")
+    workspace = made.workspace
+    if workspace.mlflow_db.exists():
         return
+    if find_spec("mlflow") is None:
+        made.skipped.append(f"MLflow: not installed ({dvc_store.INSTALL_HINT}); no curves in a browser")
+        return
+    say("preparing the MLflow database (once, about ten seconds)")
+    failure = run_mirror(workspace, "--prepare")
+    if failure is None:
+        made.created.append(f"{workspace.mlflow_db.relative_to(workspace.path)} (MLflow)")
+    else:
+        made.skipped.append(f"MLflow: {failure}")

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dreamerlab.errors import Conflict, GateRefused, NotFound, ToolFailed
-from dreamerlab.lab.aftercare import finalise_in_own_process
+from dreamerlab.lab.aftercare import finalise_leftovers
 from dreamerlab.lab.execute import Execution, Voice, claim
-from dreamerlab.lab.finalise import needs_finalising
 from dreamerlab.lab.preflight import machine_warnings, require_training_parts
 from dreamerlab.lab.wording import seeds_text
 from dreamerlab.launch.local import default_jobs
@@ -39,15 +38,17 @@ def open_resume(
     """
     from dreamerlab.config.layers import load_config
 
-    run = find_run(workspace, text) if text is not None else _only_resumable(workspace)
+    leftovers = finalise_leftovers(workspace, voice.say, voice.warn) if text is None else []
+    run = find_run(workspace, text) if text is not None else _only_resumable(workspace, leftovers)
+    if run is None:
+        return None
     manifest = read_manifest(run.manifest_path)
     trials = [trial for trial in _chosen(run, manifest, seed) if read_status(trial).state != "finished"]
     if not trials:
         voice.say(
             f"nothing to resume: {'seed ' + str(seed) if seed is not None else 'every seed'} of {run.id} is finished"
         )
-        if needs_finalising(workspace, run):
-            finalise_in_own_process(workspace, run, voice.say, voice.warn)
+        finalise_leftovers(workspace, voice.say, voice.warn, [run])
         return None
     for trial in trials:
         _require_checkpoints(trial)
@@ -62,10 +63,13 @@ def open_resume(
     return Execution(workspace, run, trials, snapshot, threads, workers)
 
 
-def _only_resumable(workspace: Workspace) -> RunDirectory:
+def _only_resumable(workspace: Workspace, finalised: Sequence[RunDirectory]) -> RunDirectory | None:
+    """Return the one run with unfinished trials; None when finalising some was all there was to do."""
     rows = [row for row in list_runs(workspace) if row.manifest is not None]
     states = {row.id: {trial.state for trial in row.trials} for row in rows}
     found = [run_id for run_id, seen in states.items() if not seen & ONGOING and seen != {"finished"}]
+    if not found and finalised:
+        return None
     if not found:
         running = [run_id for run_id, seen in states.items() if seen & ONGOING]
         also = f" ({', '.join(running)} under way)" if running else ""

@@ -122,6 +122,7 @@ def provenance(details: RunDetails) -> dict[str, Any]:
     made = details.manifest
     code: dict[str, Any] = {
         **asdict(made.code),
+        "untracked": ", ".join(made.code.untracked) or None,
         "patch": str(details.run.patch_path) if details.run.patch_path.exists() else None,
     }
     return {"code": code, "environment": dict(made.environment), "config": values, "files": files}

@@ -41,8 +41,8 @@ def installed() -> bool:
     return find_spec("dvc") is not None
 
 
-def init(workspace: Workspace) -> None:
-    """Make the workspace a DVC project with a local folder as its remote; one that is there already is left alone.
+def init(workspace: Workspace, remote_url: str | None = None) -> None:
+    """Make the workspace a DVC project with a remote (default: a local folder); one that is there is left alone.
 
     In a git repository DVC stages its own small files (`.dvc/`, `.dvcignore`) for the next commit.
     """
@@ -56,6 +56,9 @@ def init(workspace: Workspace) -> None:
     atomic_write_text(settings, core.replace("[core]\n", f"[core]\n{_CORE_SETTINGS}", 1))
     ignored = workspace.path / ".dvcignore"
     atomic_write_text(ignored, f"{ignored.read_text() if ignored.exists() else ''}/{workspace.hidden.name}/\n")
+    if remote_url is not None:
+        _dvc(workspace, "remote", "add", "--default", REMOTE, remote_url)
+        return
     workspace.dvc_remote.mkdir(parents=True, exist_ok=True)
     # The path means something on this machine only, so it goes into the part of the settings that git ignores.
     _dvc(workspace, "remote", "add", "--local", "--default", "--force", REMOTE, str(workspace.dvc_remote))
@@ -204,7 +207,7 @@ def _require_project(workspace: Workspace) -> None:
 def _require_added(run: RunDirectory) -> str:
     digest = _recorded_md5(run)
     if digest is None:
-        raise NotFound(f"the artifacts of {run.id} were never added to DVC", hint="dreamerlab data sync")
+        raise NotFound(f"the artifacts of {run.id} were never added to DVC", hint=f"dreamerlab data push {run.id}")
     return digest
 
 
