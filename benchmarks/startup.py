@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 
 from dreamerlab.runs.directory import RunDirectory
-from dreamerlab.runs.manifest import Manifest, write_manifest
+from dreamerlab.runs.manifest import Budget, Code, Manifest, write_manifest
 from dreamerlab.runs.status import Status, write_status
 
-RUNS, SEEDS, ROUNDS = 1000, 3, 7
+RUNS, RECENT, SEEDS, ROUNDS = 1000, 30, 3, 7
 LIMIT = 3.0
 
 
@@ -36,12 +36,16 @@ def measure() -> list[tuple[str, float, float | None]]:
             for name, command in commands.items():
                 seconds[name].append(_cpu_seconds(command, workspace))
     typer = statistics.median(seconds.pop("typer"))
-    return [(f"{name}, x typer", statistics.median(times) / typer, LIMIT) for name, times in seconds.items()]
+    # Reading a thousand runs whole is what --all asks for; it is shown, not promised.
+    return [
+        (f"{name}, x typer", statistics.median(times) / typer, None if "--all" in name else LIMIT)
+        for name, times in seconds.items()
+    ]
 
 
 def _cpu_seconds(command: list[str], cwd: Path) -> float:
     before = os.times()
-    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 
@@ -58,22 +62,20 @@ def _fill(workspace: Path) -> None:
             trial.path.mkdir()
             write_status(trial, _status(seed))
             trial.summary_path.write_text(json.dumps({"state": "finished", "score": 200.0 + seed}))
+            if number <= RUNS - RECENT:
+                os.utime(trial.path, (1.7e9, 1.7e9))
 
 
 def _manifest(run_id: str) -> Manifest:
     return Manifest(
         id=run_id,
-        name=None,
         kind="baseline",
         env="cartpole",
         family="cartpole/3f2a",
         created_at="2026-01-01T00:00:00+00:00",
-        seeds=list(range(SEEDS)),
-        budget={"unit": "env_steps", "amount": 4000},
-        code={"identity": "0" * 64, "commit": None, "branch": None, "dirty": None, "untracked": []},
-        environment={"python": "3.11.0"},
-        command=["dreamerlab", "run", "--baseline"],
-        score="final_mean(3) of eval/return_mode",
+        seeds=tuple(range(SEEDS)),
+        budget=Budget("env_steps", 4000),
+        code=Code("0" * 64),
     )
 
 

@@ -5,7 +5,6 @@ Owns layout only; the caller formats its cells. No dependency, so that `list` st
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -37,6 +36,8 @@ class Table:
 
     def to_html(self) -> str:
         """A `<table>` with a header row; every cell is escaped."""
+        import html  # only reports need it, and its table of entities is large
+
         head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in self.columns)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self.rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

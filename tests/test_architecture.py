@@ -42,11 +42,15 @@ def test_data_folders_are_at_the_top() -> None:
         assert (ROOT / name).exists(), name
 
 
-@pytest.mark.parametrize("code", ["import dreamerlab.cli.main", "import dreamerlab.runs.store, dreamerlab.lab.listing"])
-def test_the_light_wing_imports_nothing_heavy(code: str) -> None:
-    listing = f"{code}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "[]"
+@pytest.mark.parametrize("command", ["--help", "list", "status", "run --help"])
+def test_light_commands_import_nothing_heavy(command: str, tmp_path: Path) -> None:
+    (tmp_path / "protocol").mkdir()
+    (tmp_path / "protocol" / "workspace.yaml").touch()
+    traced = [sys.executable, "-X", "importtime", "-m", "dreamerlab", *command.split()]
+    done = subprocess.run(traced, capture_output=True, text=True, check=True, cwd=tmp_path)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "typer" in imported, "the trace does not show what was imported"
+    assert not imported & set(HEAVY)
 
 
 def test_modules_stay_out_of_each_others_rooms() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from dreamerlab.lab.wording import amount, figure, seeds_text, state_counts
-from dreamerlab.runs.store import RunRow, Workspace, list_runs
+from dreamerlab.runs.store import RunRow, Workspace, newest_runs, run_ids
 from dreamerlab.tables import Table
 
 NEWEST = 30
@@ -25,11 +26,15 @@ class Listing:
 
 def select_runs(workspace: Workspace, *, everything: bool, env: str | None) -> Listing:
     """Return the newest runs of `workspace`, of one environment if `env` is given."""
-    rows = list_runs(workspace)[::-1]
+    rows = newest_runs(workspace)
     if env is not None:
-        rows = [row for row in rows if row.manifest is not None and row.manifest.env == env]
-    shown = rows if everything else rows[:NEWEST]
-    return Listing(shown, len(rows) - len(shown), env)
+        rows = (row for row in rows if row.manifest is not None and row.manifest.env == env)
+    if everything:
+        return Listing(list(rows), 0, env)
+    shown = list(islice(rows, NEWEST))
+    # Of all environments the ids alone tell how many more there are; of one, the rest has to be read.
+    left_out = len(run_ids(workspace)) - len(shown) if env is None else sum(1 for _ in rows)
+    return Listing(shown, left_out, env)
 
 
 def to_table(listing: Listing) -> Table:

@@ -12,7 +12,7 @@ from typing import Any
 
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.status import ONGOING, Status
-from dreamerlab.runs.store import RunRow, TrialRow, Workspace, list_runs, run_row
+from dreamerlab.runs.store import RunRow, TrialRow, Workspace, run_row, touched_runs
 
 RECENT_S = 24 * 3600.0
 
@@ -71,7 +71,7 @@ def view_run(run: RunDirectory) -> RunView:
 def view_recent(workspace: Workspace, now: float | None = None) -> list[RunView]:
     """Return the active runs and those heard of within a day, oldest first."""
     clock = time.time() if now is None else now
-    views = [_view(row) for row in list_runs(workspace) if row.manifest is not None]
+    views = [_view(row) for row in touched_runs(workspace, clock - RECENT_S) if row.manifest is not None]
     return [view for view in views if view.active or clock - view.last_sign_at < RECENT_S]
 
 

@@ -21,6 +21,8 @@ RUN_ID = re.compile(r"R([0-9]{4,12})-([a-z0-9]{3})")
 HALF_MADE = ".new-"
 MANIFEST, STATUS, SUMMARY = "manifest.json", "status.json", "summary.json"
 """Names of the files a listing reads by the thousand, where making path objects would cost more than reading."""
+TRIAL = "seed-"
+"""How the folder of every trial begins."""
 _SEED = re.compile(r"seed-([0-9]{1,18})")
 _ATTEMPT = re.compile(r"attempt-([0-9]{1,9})")
 
@@ -43,7 +45,7 @@ def parse_run_id(text: str) -> RunId | None:
 
 def trial_name(seed: int) -> str:
     """Return the name of the folder of one seed."""
-    return f"seed-{seed}"
+    return f"{TRIAL}{seed}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from dreamerlab.runs.directory import (
     MANIFEST,
     STATUS,
     SUMMARY,
+    TRIAL,
     RunDirectory,
     RunId,
     parse_run_id,
@@ -200,7 +202,35 @@ def half_made(workspace: Workspace) -> list[Path]:
 
 def list_runs(workspace: Workspace, *, now: float | None = None) -> list[RunRow]:
     """Return every run with the true state and score of each trial, by id; a damaged record is a fault, no error."""
-    return [_row(f"{workspace.runs}/{run_id}", str(run_id), now) for run_id in run_ids(workspace)]
+    return list(newest_runs(workspace, now=now))[::-1]
+
+
+def newest_runs(workspace: Workspace, *, now: float | None = None) -> Iterator[RunRow]:
+    """Yield runs as `list_runs` shows them, newest first; each is read only when it is asked for."""
+    for run_id in reversed(run_ids(workspace)):
+        yield _row(f"{workspace.runs}/{run_id}", str(run_id), now)
+
+
+def touched_runs(workspace: Workspace, since: float, *, now: float | None = None) -> list[RunRow]:
+    """Return the runs of which something was written after `since` (unix seconds), by id.
+
+    Every status is a new file, so a trial's folder carries the time of its last sign of life: runs that have long
+    been silent cost one look at each folder and are not read.
+    """
+    return [
+        _row(f"{workspace.runs}/{run_id}", str(run_id), now)
+        for run_id in run_ids(workspace)
+        if _last_touched(f"{workspace.runs}/{run_id}") >= since
+    ]
+
+
+def _last_touched(path: str) -> float:
+    latest = 0.0
+    with suppress(OSError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name.startswith(TRIAL) and entry.is_dir():
+                latest = max(latest, entry.stat().st_mtime)
+    return latest
 
 
 def run_row(run: RunDirectory, *, now: float | None = None) -> RunRow:
