@@ -1,0 +1,124 @@
+"""However the reader is interrupted, every value arrives once, in order, and thinning depends on the lines alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dreamerlab.runs.manifest import Budget
+from dreamerlab.runs.series import append_line
+from dreamerlab.tracking.mirror_lines import BATCH_VALUES, CELLS, Value, cell_of, read_batches
+from tests.runs.records import a_line
+
+BUDGET = Budget("env_steps", 1000)
+
+
+def everything(path: Path, budget: Budget = BUDGET) -> list[Value]:
+    return [value for batch in read_batches(path, 0, {}, "train", budget) for value in batch.values]
+
+
+def write(path: Path, lines: list[dict[str, Any]]) -> None:
+    for line in lines:
+        append_line(path, line)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abc"), st.floats(allow_nan=False, allow_infinity=False)), max_size=30),
+    st.lists(st.integers(0, 4000), max_size=8),
+    st.sampled_from([5, 1000, 10**6]),
+)
+def test_reading_in_pieces_equals_reading_at_once(rows: list[dict[str, float]], cuts: list[int], amount: int) -> None:
+    """The file grows by arbitrary pieces, also in the middle of a line; each reader stops after any batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole, growing = Path(folder) / "whole", Path(folder) / "growing"
+        write(whole, [a_line(10 * i, **row) for i, row in enumerate(rows)])
+        data = whole.read_bytes() if whole.exists() else b""
+        budget = Budget("env_steps", amount)
+        offset, cells, seen = 0, dict[str, int](), list[Value]()
+        for cut in [*sorted(cuts), len(data)]:
+            growing.write_bytes(data[:cut])
+            for batch in read_batches(growing, offset, cells, "train", budget):
+                offset, cells = batch.end, batch.cells
+                seen += batch.values
+        assert seen == everything(whole, budget)
+        assert offset == len(data)
+
+
+def test_batches_hold_whole_lines_and_no_more_than_a_tracker_takes(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, [a_line(i, **{f"m{k}": float(k) for k in range(45)}) for i in range(100)])
+    batches = list(read_batches(path, 0, {}, "train", Budget("env_steps", 100)))
+    assert sum(len(batch.values) for batch in batches) == 4500
+    assert max(len(batch.values) for batch in batches) <= BATCH_VALUES
+    assert len(batches) == 5
+    data = path.read_bytes()
+    assert all(data[batch.end - 1 : batch.end] == b"\n" for batch in batches)
+
+
+def test_a_long_series_is_thinned_to_its_cells(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(a_line(i, x=float(i))) + "\n" for i in range(0, 20_001, 2)))
+    budget = Budget("env_steps", 20_000)
+    kept = everything(path, budget)
+    assert len(kept) == CELLS
+    assert (kept[0].env_steps, kept[-1].env_steps) == (0, 20_000)
+    assert max(b.env_steps - a.env_steps for a, b in pairwise(kept)) <= 12
+
+
+def test_up_to_the_limit_nothing_is_thinned(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(a_line(5 * i, x=1.0)) + "\n" for i in range(CELLS)))
+    assert len(everything(path, Budget("env_steps", 5 * (CELLS - 1)))) == CELLS
+
+
+def test_a_stretch_repeated_by_a_resumed_attempt_is_sent_once(tmp_path: Path) -> None:
+    write(tmp_path / "one", [a_line(s, 1, x=1.0) for s in range(0, 700, 100)])
+    write(tmp_path / "two", [a_line(s, 2, x=2.0) for s in range(400, 1000, 100)])
+    [first] = read_batches(tmp_path / "one", 0, {}, "train", BUDGET)
+    [second] = read_batches(tmp_path / "two", 0, first.cells, "train", BUDGET)
+    assert [value.env_steps for value in [*first.values, *second.values]] == list(range(0, 1000, 100))
+    assert [value.env_steps for value in second.values] == [700, 800, 900]
+
+
+def test_values_that_are_not_finite_are_shown_as_nan_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, [a_line(1, x="inf", y="nan"), a_line(2, x="-inf", y=1.0)])
+    [batch] = read_batches(path, 0, {}, "train", BUDGET)
+    assert [math.isnan(value.value) for value in batch.values] == [True, True, True, False]
+    assert batch.not_finite == {"x": "inf at 1 env steps"}
+
+
+def test_torn_lines_are_counted_and_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, [a_line(1, x=1.0)])
+    with path.open("ab") as file:
+        file.write(b'{"env_steps": 2, "val\n[]\n\n\xff\n{"half')
+    [batch] = read_batches(path, 0, {}, "train", BUDGET)
+    assert (len(batch.values), batch.torn) == (1, 3)
+    assert batch.end == len(path.read_bytes()) - len(b'{"half')
+    assert list(read_batches(path, batch.end, batch.cells, "train", BUDGET)) == []
+
+
+def test_a_missing_file_holds_nothing_and_a_replaced_one_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert list(read_batches(path, 0, {}, "train", BUDGET)) == []
+    write(path, [a_line(1, x=1.0)])
+    [batch] = read_batches(path, 10_000, {}, "train", BUDGET)
+    assert len(batch.values) == 1
+
+
+def test_the_budgets_unit_decides_the_cell() -> None:
+    line = a_line(500)  # 250 updates, 5.0 seconds
+    assert cell_of(line, Budget("env_steps", 1000)) == (CELLS - 1) // 2
+    assert cell_of(line, Budget("updates", 250)) == CELLS - 1
+    assert cell_of(line, Budget("wall_clock", 50)) == (CELLS - 1) // 10
+    assert cell_of(line, Budget("env_steps", 100)) == CELLS - 1
+    assert cell_of({}, Budget("actor_updates", 100)) == 0
