@@ -57,7 +57,7 @@ def _guarded(action: Callable[[], int], arguments: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        return _from_parser(error) if _is_from_parser(error) else _unexpected(error, arguments)
+        return _from_parser(error, arguments) if _is_from_parser(error) else _unexpected(error, arguments)
 
 
 def _report(error: LabError) -> int:
@@ -73,7 +73,7 @@ def _is_from_parser(error: Exception) -> bool:
     return hasattr(error, "format_message") or (hasattr(error, "exit_code") and not isinstance(error, LabError))
 
 
-def _from_parser(error: Any) -> int:
+def _from_parser(error: Any, arguments: list[str]) -> int:
     """Print what the command-line parser has to say; `--help` and a plain exit arrive here as well."""
     if not hasattr(error, "format_message"):
         return int(error.exit_code)
@@ -87,7 +87,9 @@ def _from_parser(error: Any) -> int:
         known = [name for parameter in context.command.params for name in parameter.opts]
         message = f"no option is called '{option}'{did_you_mean(option, known)}"
     message = message[:1].lower() + message[1:]
-    where = context.command_path if context is not None else "dreamerlab"
+    # Some of the parser's errors forget which command they are about: it is the first word then.
+    first = " ".join(["dreamerlab", *arguments[:1]])
+    where = context.command_path if context is not None else first
     return _report(UsageError(message, hint=f"{where} --help"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dreamerlab.errors import GateRefused, UsageError
+from dreamerlab.errors import Conflict, GateRefused, UsageError
 from dreamerlab.lab.aftercare import finalise_leftovers
 from dreamerlab.lab.execute import Execution, Voice, claim
 from dreamerlab.lab.preflight import check_environment, machine_warnings, require_training_parts
@@ -20,7 +20,7 @@ from dreamerlab.launch.local import default_jobs
 from dreamerlab.runs.attempts import now
 from dreamerlab.runs.creation import check_alias, create_run
 from dreamerlab.runs.manifest import Budget, Manifest
-from dreamerlab.runs.store import Workspace
+from dreamerlab.runs.store import Workspace, aliases
 
 if TYPE_CHECKING:
     from dreamerlab.config.layers import Resolved
@@ -54,7 +54,7 @@ def open_run(workspace: Workspace, request: Request, voice: Voice) -> Execution:
     _require_purpose(request)
     seeds = _seeds(request)
     if request.name is not None:
-        check_alias(request.name)
+        _require_free(workspace, request.name)
     resolved = _resolve(workspace, request, voice)
     config = resolved.config
     require_training_parts()
@@ -103,6 +103,13 @@ def _require_purpose(request: Request) -> None:
             "a run needs a purpose: without a hypothesis it can only measure a baseline or be a pilot",
             hint="dreamerlab run --baseline --env cartpole --seeds 3, or --pilot for a quick look",
         )
+
+
+def _require_free(workspace: Workspace, name: str) -> None:
+    """Refuse a name early; `create_run` asks once more, under the lock."""
+    check_alias(name)
+    if (holder := aliases(workspace).get(name)) is not None:
+        raise Conflict(f"the name '{name}' belongs to {holder}", hint="choose another --name")
 
 
 def _seeds(request: Request) -> tuple[int, ...]:

@@ -1,0 +1,106 @@
+"""`init`: everything that is missing, nothing twice, and never a user's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.workspaces import data, dreamerlab, git, without
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """DVC and MLflow hidden: they take half a minute, and have a slow test of their own."""
+    return without(tmp_path / "blocked", "dvc", "mlflow")
+
+
+def state_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_new_folder_becomes_a_committed_workspace_and_a_second_time_changes_nothing(
+    tmp_path: Path, bare: dict[str, str]
+) -> None:
+    folder = tmp_path / "a b" / "lab"
+    made = data(dreamerlab(tmp_path, "init", str(folder), "--json", **bare))
+    assert made["workspace"] == str(folder)
+    assert [line.split(":")[0] for line in made["skipped"]] == ["DVC", "MLflow"]
+    tracked = git(folder, "ls-files").split()
+    assert {"protocol/workspace.yaml", "env_configs/cartpole.yaml", "dvc.yaml", "runs/scores.json"} <= set(tracked)
+    assert git(folder, "status", "--porcelain") == ""
+    before = state_of(folder)
+    again = dreamerlab(folder, "init", **bare)
+    assert again.returncode == 0
+    assert again.stdout == ""
+    assert f"{folder} is a workspace already; nothing was changed" in again.stderr
+    assert state_of(folder) == before
+
+
+def test_files_of_the_user_stay_as_they_are(tmp_path: Path, bare: dict[str, str]) -> None:
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "env_configs").mkdir()
+    own = {"env_configs/cartpole.yaml": "env:\n  id: CartPole-v0\n", "dvc.yaml": "stages: {}\n", "notes.txt": "mine\n"}
+    for name, text in own.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / ".gitignore").write_text("*.log")
+    git(tmp_path, "add", "notes.txt")
+    assert dreamerlab(tmp_path, "init", **bare).returncode == 0
+    assert {name: (tmp_path / name).read_text() for name in own} == own
+    assert (tmp_path / ".gitignore").read_text().splitlines() == ["*.log", ".dreamerlab/", "runs/.new-*"]
+    committed = git(tmp_path, "show", "--name-only", "--format=").split()
+    assert "protocol/workspace.yaml" in committed
+    assert not {*own, ".gitignore"} & set(committed)
+    assert git(tmp_path, "diff", "--cached", "--name-only").split() == ["notes.txt"]
+
+
+def test_edits_after_init_are_not_swept_into_a_commit_by_a_second_init(tmp_path: Path, bare: dict[str, str]) -> None:
+    dreamerlab(tmp_path, "init", **bare)
+    (tmp_path / "env_configs/cartpole.yaml").write_text("budget:\n  amount: 7\n")
+    (tmp_path / "env_configs/acrobot.yaml").unlink()
+    dreamerlab(tmp_path, "init", **bare)
+    assert git(tmp_path, "diff", "--name-only").split() == ["env_configs/cartpole.yaml"]
+
+
+def test_without_git_there_is_no_repository(tmp_path: Path, bare: dict[str, str]) -> None:
+    made = data(dreamerlab(tmp_path, "init", "--no-git", "--json", **bare))
+    assert not (tmp_path / ".git").exists()
+    assert any(line.startswith("git: not wanted") for line in made["skipped"])
+
+
+def test_a_folder_that_the_outer_repository_ignores_gets_its_own(tmp_path: Path, bare: dict[str, str]) -> None:
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / ".gitignore").write_text("/demo/\n")
+    dreamerlab(tmp_path, "init", "demo", **bare)
+    dreamerlab(tmp_path, "init", "inner", **bare)
+    assert (tmp_path / "demo" / ".git").is_dir()
+    assert not (tmp_path / "inner" / ".git").exists()
+    assert "inner/protocol/workspace.yaml" in git(tmp_path, "ls-files").split()
+
+
+def test_a_git_that_refuses_to_commit_is_one_line(tmp_path: Path, bare: dict[str, str]) -> None:
+    nobody = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
+    unknown = {f"GIT_{role}_{part}": "" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+    done = dreamerlab(tmp_path, "init", "lab", **bare, **nobody, **unknown)
+    assert done.returncode == 0
+    assert "skipped git: the first commit was not made" in done.stderr
+    assert (tmp_path / "lab/protocol/workspace.yaml").exists()
+
+
+@pytest.mark.slow
+def test_with_dvc_and_mlflow_everything_is_prepared_once(tmp_path: Path) -> None:
+    made = data(dreamerlab(tmp_path, "init", "--json"))
+    assert made["skipped"] == []
+    assert (tmp_path / ".dreamerlab/mlflow.db").stat().st_size > 0
+    assert {".dvc/config", ".dvcignore"} <= set(git(tmp_path, "ls-files").split())
+    assert git(tmp_path, "status", "--porcelain") == ""
+    before = state_of(tmp_path)
+    assert data(dreamerlab(tmp_path, "init", "--json"))["created"] == []
+    assert state_of(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_a_remote_of_ones_own_is_shared_through_git(tmp_path: Path) -> None:
+    dreamerlab(tmp_path, "init", "lab", "--remote", str(tmp_path / "store"))
+    assert str(tmp_path / "store") in (tmp_path / "lab/.dvc/config").read_text()
+    assert ".dvc/config" in git(tmp_path / "lab", "ls-files").split()
