@@ -16,7 +16,7 @@ import pytest
 from dreamerlab.runs.processes import boot_id, hostname
 from dreamerlab.runs.status import read_status, write_status
 from tests.lab.conftest import Ran
-from tests.lab.workspaces import dreamerlab
+from tests.lab.workspaces import inside
 
 
 def kinds(done: subprocess.CompletedProcess[str]) -> list[tuple[str, bool]]:
@@ -24,7 +24,7 @@ def kinds(done: subprocess.CompletedProcess[str]) -> list[tuple[str, bool]]:
 
 
 def test_a_sound_workspace_has_no_findings(ran: Ran) -> None:
-    done = dreamerlab(ran.workspace.path, "doctor")
+    done = inside(ran.workspace.path, "doctor")
     assert (done.returncode, done.stdout) == (0, "")
     assert f"({ran.run.id} " in done.stderr
     assert done.stderr.endswith("nothing is wrong\n")
@@ -43,20 +43,20 @@ def test_planted_faults_are_found_and_the_safe_ones_mended(ran: Ran, tmp_path: P
     dead = {"pid": 2**22 + 1, "start_ticks": 1, "boot_id": boot_id(), "host": hostname(), "token": "t"}
     sick.workspace.lock_path.write_text(json.dumps(dead))
 
-    found = dreamerlab(sick.workspace.path, "doctor", "--json")
+    found = inside(sick.workspace.path, "doctor", "--json")
     assert found.returncode == 6
     expected = ["damaged checkpoint", "false status", "half-made run", "stale lock", "torn line"]
     assert kinds(found) == [(kind, False) for kind in expected]
     assert found.stderr.startswith("5 of 5 findings need attention")
 
-    fixed = dreamerlab(sick.workspace.path, "doctor", "--fix", "--json")
+    fixed = inside(sick.workspace.path, "doctor", "--fix", "--json")
     assert fixed.returncode == 6
     assert [kind for kind, mended in kinds(fixed) if mended] == ["false status", "half-made run", "stale lock"]
     assert read_status(liar).state == "interrupted"
     assert "died without a word" in (read_status(liar).reason or "")
     assert not (sick.workspace.runs / ".new-R0009-xyz").exists()
     assert checkpoint.exists()
-    again = dreamerlab(sick.workspace.path, "doctor")
+    again = inside(sick.workspace.path, "doctor")
     assert again.returncode == 6
     assert sorted(line.split(":")[0] for line in again.stdout.splitlines()) == ["damaged checkpoint", "torn line"]
 
@@ -65,11 +65,11 @@ def test_a_run_that_nobody_finalised_is_finalised(ran: Ran, tmp_path: Path) -> N
     late = ran.copy(tmp_path / "lab")
     before = late.run.trial(1).summary_path.read_bytes()
     late.run.trial(1).summary_path.unlink()
-    assert kinds(dreamerlab(late.workspace.path, "doctor", "--json")) == [("not finalised", False)]
-    done = dreamerlab(late.workspace.path, "doctor", "--fix")
+    assert kinds(inside(late.workspace.path, "doctor", "--json")) == [("not finalised", False)]
+    done = inside(late.workspace.path, "doctor", "--fix")
     assert done.returncode == 0, done.stderr
     assert late.run.trial(1).summary_path.read_bytes() == before
-    assert dreamerlab(late.workspace.path, "doctor").returncode == 0
+    assert inside(late.workspace.path, "doctor").returncode == 0
 
 
 def test_a_damaged_record_is_named_and_hides_no_other_run(ran: Ran, tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_a_damaged_record_is_named_and_hides_no_other_run(ran: Ran, tmp_path: Pa
     other = sick.workspace.run("R0002-bad")
     other.path.mkdir()
     other.manifest_path.write_text("{")
-    done = dreamerlab(sick.workspace.path, "doctor")
+    done = inside(sick.workspace.path, "doctor")
     assert done.returncode == 6
     assert done.stdout.startswith("damaged record: R0002-bad: ")
-    listed = dreamerlab(sick.workspace.path, "list").stdout
+    listed = inside(sick.workspace.path, "list").stdout
     assert "unreadable" in listed
     assert sick.run.id in listed
 
@@ -99,7 +99,7 @@ def test_an_orphan_of_this_workspace_is_asked_to_stop_and_others_are_left_alone(
         for trial in (sick.run.trial(0).path, tmp_path / "elsewhere" / "seed-0")
     ]
     try:
-        done = dreamerlab(sick.workspace.path, "doctor", "--fix", "--json")
+        done = inside(sick.workspace.path, "doctor", "--fix", "--json")
         found = {item["where"]: item["mended"] for item in json.loads(done.stdout)["findings"]}
         assert found[str(sick.run.trial(0).path)] is True
         assert found[str(tmp_path / "elsewhere" / "seed-0")] is False

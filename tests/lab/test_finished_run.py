@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.lab.conftest import Ran
-from tests.lab.workspaces import data, dreamerlab, git
+from tests.lab.workspaces import data, dreamerlab, git, inside
 
 
 def test_the_result_is_printed_as_data_and_the_talk_is_elsewhere(ran: Ran) -> None:
@@ -41,22 +41,22 @@ def test_the_records_are_committed_and_nothing_else(ran: Ran) -> None:
 
 
 def test_list_and_status_show_it(ran: Ran) -> None:
-    (row,) = data(dreamerlab(ran.workspace.path, "list", "--json"))
+    (row,) = data(inside(ran.workspace.path, "list", "--json"))
     assert (row["run"], row["name"], [trial["state"] for trial in row["trials"]]) == (
         ran.run.id,
         "first",
         ["finished"] * 2,
     )
-    listed = dreamerlab(ran.workspace.path, "list").stdout.splitlines()
+    listed = inside(ran.workspace.path, "list").stdout.splitlines()
     assert listed[0].split()[:4] == ["run", "name", "kind", "env"]
     assert listed[1].startswith(f"{ran.run.id}  first  baseline  cartpole  0-1    finished  60 env steps")
-    assert data(dreamerlab(ran.workspace.path, "list", "--env", "acrobot", "--json")) == []
-    (view,) = data(dreamerlab(ran.workspace.path, "status", "first", "--json"))
+    assert data(inside(ran.workspace.path, "list", "--env", "acrobot", "--json")) == []
+    (view,) = data(inside(ran.workspace.path, "status", "first", "--json"))
     assert [(trial["spent"], trial["left_s"]) for trial in view["trials"]] == [(60, None), (60, None)]
 
 
 def test_show_says_what_can_and_cannot_be_concluded(ran: Ran) -> None:
-    page = dreamerlab(ran.workspace.path, "show", NO_COLOR="1").stdout
+    page = inside(ran.workspace.path, "show").stdout
     assert page.startswith(f"{ran.run.id}  first\n")
     assert "score = final_mean(3) of eval/return_mode" in page
     assert "n=2: fewer than 3 seeds" in page
@@ -67,20 +67,20 @@ def test_show_says_what_can_and_cannot_be_concluded(ran: Ran) -> None:
 
 
 def test_show_traces_every_value_and_file(ran: Ran) -> None:
-    facts = data(dreamerlab(ran.workspace.path, "show", "first", "--provenance", "--json"))["provenance"]
+    facts = data(inside(ran.workspace.path, "show", "first", "--provenance", "--json"))["provenance"]
     assert facts["config"]["budget.amount"] == {"value": 60, "origin": "command line: budget.amount=60"}
     assert facts["config"]["env.id"]["origin"].startswith("env_configs/cartpole.yaml:")
     assert facts["code"]["identity"]
     assert "artifacts/seed-1/episodes.jsonl" in facts["files"]
-    text = dreamerlab(ran.workspace.path, "show", "first", "--provenance").stdout
+    text = inside(ran.workspace.path, "show", "first", "--provenance").stdout
     assert facts["files"]["artifacts/seed-1/episodes.jsonl"]["sha256"] in text
 
 
 def test_the_learning_curve_is_drawn(ran: Ran, tmp_path: Path) -> None:
-    done = dreamerlab(ran.workspace.path, "show", "first", "--plot", str(tmp_path / "curve.png"))
+    done = inside(ran.workspace.path, "show", "first", "--plot", str(tmp_path / "curve.png"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    nowhere = dreamerlab(ran.workspace.path, "show", "--plot", str(tmp_path / "no" / "curve.png"))
+    nowhere = inside(ran.workspace.path, "show", "--plot", str(tmp_path / "no" / "curve.png"))
     assert (nowhere.returncode, nowhere.stdout) == (4, "")
 
 
@@ -94,7 +94,7 @@ def test_a_stored_agent_evaluates_as_it_did_at_the_end_of_training(ran: Ran) -> 
 
 
 def test_there_is_nothing_to_resume_and_the_name_is_taken(ran: Ran) -> None:
-    done = dreamerlab(ran.workspace.path, "resume", "first")
+    done = inside(ran.workspace.path, "resume", "first")
     assert (done.returncode, done.stdout) == (0, "")
     assert f"nothing to resume: every seed of {ran.run.id} is finished" in done.stderr
     taken = dreamerlab(ran.workspace.path, "run", "--baseline", "--name", "first")
@@ -115,11 +115,11 @@ def test_finalising_again_changes_no_byte(ran: Ran, tmp_path: Path) -> None:
 def test_a_clone_without_artifacts_says_what_was_not_checked(ran: Ran, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(ran.workspace.path), str(clone))
-    page = dreamerlab(clone, "show").stdout
+    page = inside(clone, "show").stdout
     assert "artifacts are not here: not checked" in page
     assert "finished" in page
-    assert data(dreamerlab(clone, "show", "--json"))["mean_score"] == data(ran.done)["mean_score"]
-    assert dreamerlab(clone, "doctor").returncode == 0
+    assert data(inside(clone, "show", "--json"))["mean_score"] == data(ran.done)["mean_score"]
+    assert inside(clone, "doctor").returncode == 0
     evaluated = dreamerlab(clone, "eval", ran.run.id)
     assert evaluated.returncode == 4
     assert "has no checkpoint here" in evaluated.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dreamerlab.cli.main import main
 from dreamerlab.config.layers import shipped_env_configs
 from dreamerlab.runs.store import Workspace
 
@@ -36,6 +39,14 @@ def dreamerlab(folder: Path, *words: str, timeout: float = 120, **environment: s
         text=True,
         timeout=timeout,
     )
+
+
+def inside(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `dreamerlab WORDS` in `folder` within this process: for commands that only read, and quick ones."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def data(done: subprocess.CompletedProcess[str]) -> Any:

@@ -1,0 +1,176 @@
+"""Ctrl-C, failure and resume with real trainers: what was asked to stop stops whole, and goes on exactly there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.processes import trainers
+from dreamerlab.runs.series import read_evals
+from dreamerlab.runs.status import read_status
+from dreamerlab.runs.store import Workspace
+from tests.lab.workspaces import ROOT, TINY, data, dreamerlab, inside, light_workspace, the_run
+
+PACED = """
+import time
+from toys import Walk
+import gymnasium
+
+class Paced(Walk):
+    def step(self, action):
+        time.sleep(0.004)
+        return super().step(action)
+
+gymnasium.register("Paced-v0", entry_point=Paced, max_episode_steps=50)
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace whose environment is the user's own module, slow enough to be interrupted."""
+    made = light_workspace(tmp_path / "lab")
+    made.marker.write_text("code:\n  paths: [paced.py, toys.py]\n")
+    (made.path / "paced.py").write_text(PACED)
+    shutil.copy(ROOT / "tests" / "toy_envs.py", made.path / "toys.py")
+    return made
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dreamerlab", *words]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_ctrl_c_keeps_everything_and_resume_goes_on_from_there(workspace: Workspace) -> None:
+    folder = workspace.path
+    words = [
+        "--env",
+        "acrobot",
+        "env.id=paced:Paced-v0",
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+        *TINY[:-1],
+        "budget.amount=500",
+    ]
+    process = start(folder, "run", "--baseline", *words)
+    trial = None
+
+    def under_way() -> bool:
+        nonlocal trial
+        runs = list(workspace.runs.glob("R*"))
+        trial = RunDirectory(runs[0]).trial(0) if runs else None
+        return trial is not None and read_status(trial).env_steps > 50
+
+    wait_until(under_way, process)
+    assert trial is not None
+    run = trial.run
+
+    refused = inside(folder, "resume", run.id)
+    assert refused.returncode == 4
+    assert f"seed 0 of {run.id} is running (pid " in refused.stderr
+    (view,) = data(inside(folder, "status", "--json"))
+    assert [seen["state"] for seen in view["trials"]] == ["running", "queued"]
+    assert 0 < view["trials"][0]["left_s"] < 60
+    assert not (folder / "wrong").exists()
+    follower = start(folder, "status", "--follow")
+    time.sleep(1.0)
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "stopping: waiting for the checkpoint of seed 0" in err
+    assert f"error: {run.id} is interrupted (seed 0, 1); nothing is lost\n\nhint: dreamerlab resume {run.id}\n" in err
+    assert out.startswith(f"{run.id}\n")
+    assert follower.wait(timeout=30) == 0, "a view in another terminal ends with the run"
+    follower.communicate()
+    assert [read_status(run.trial(seed)).state for seed in (0, 1)] == ["interrupted", "interrupted"]
+    assert read_status(run.trial(1)).attempt == 0
+    assert not [one for one in trainers() if one.trial and one.trial.is_relative_to(folder)]
+    assert not run.trial(0).summary_path.exists()
+
+    # The run's code is its snapshot: what becomes of the tree does not matter, while the snapshot is there.
+    (folder / "paced.py").write_text("raise RuntimeError('edited while the run was waiting')")
+    done = dreamerlab(folder, "resume", "--jobs", "2", "--json")
+    result = data(done)
+    assert [one["state"] for one in result["trials"]] == ["finished", "finished"]
+    first, second = read_attempts(run.trial(0))
+    assert (first["state"], second["state"]) == ("interrupted", "finished")
+    assert second["start_env_steps"] == result["trials"][0]["attempts"][1]["start_env_steps"] > 50
+    assert [line["env_steps"] for line in read_evals(run.trial(0))[0]] == list(range(20, 501, 20))
+    assert run.trial(0).summary_path.exists()
+
+
+def test_without_its_code_a_run_is_not_resumed(workspace: Workspace) -> None:
+    folder = workspace.path
+    words = ["env.id=paced:Paced-v0", "--seeds", "1", *TINY[:-1], "budget.amount=5000"]
+    process = start(folder, "run", "--baseline", *words)
+    wait_until(lambda: any(workspace.runs.glob("R*/seed-0/attempts.json")), process)
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    run = RunDirectory(the_run(workspace))
+    state = read_status(run.trial(0))
+    assert state.state == "interrupted"
+    shutil.rmtree(workspace.snapshots)
+    with (folder / "paced.py").open("a") as file:
+        file.write("# other code\n")
+    refused = inside(folder, "resume")
+    assert refused.returncode == 3
+    assert f"the code of {run.id}" in refused.stderr
+    assert read_status(run.trial(0)) == state
+
+
+def test_a_failing_trainer_is_told_with_its_reason_and_the_others_go_on(tmp_path: Path) -> None:
+    folder = light_workspace(tmp_path / "lab").path
+    leaves = ["env.id=toy_envs:RaiseInStep-v0", *TINY]
+    done = dreamerlab(
+        folder, "run", "--baseline", "--seeds", "2", "--jobs", "2", *leaves, PYTHONPATH=str(ROOT / "tests")
+    )
+    assert done.returncode == 7, done.stderr
+    run = RunDirectory(the_run(Workspace(folder)))
+    for seed in (0, 1):
+        status = read_status(run.trial(seed))
+        assert status.state == "failed"
+        assert "the engine stalled" in (status.reason or "")
+        assert f"seed {seed} failed: {status.reason}" in done.stderr
+        assert f"see {run.trial(seed).error_path(1)}" in done.stderr
+        assert json.loads(run.trial(seed).summary_path.read_text())["state"] == "failed"
+    assert done.stderr.rstrip().endswith(f"hint: dreamerlab resume {run.id}")
+    assert "Traceback" not in done.stderr
+    assert inside(folder, "doctor").returncode == 0
+
+
+@pytest.mark.slow
+def test_killing_the_command_leaves_no_trainer_and_a_resumable_run(workspace: Workspace) -> None:
+    folder = workspace.path
+    process = start(
+        folder, "run", "--baseline", "env.id=paced:Paced-v0", "--seeds", "2", *TINY[:-1], "budget.amount=800"
+    )
+    wait_until(lambda: any(workspace.runs.glob("R*/seed-0/attempts.json")), process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while [one for one in trainers() if one.trial and one.trial.is_relative_to(folder)]:
+        assert time.monotonic() < deadline, "a trainer outlived its command"
+        time.sleep(0.1)
+    assert data(dreamerlab(folder, "resume", "--json"))["complete"] is True
