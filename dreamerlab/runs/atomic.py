@@ -8,22 +8,27 @@ written as the words "nan", "inf", "-inf" (`number` reads them back). Reading li
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from dreamerlab.errors import ToolFailed
 
+_SERIAL = count()
+# A directory that cannot be synced (some network file systems) still holds the renamed file.
+_UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, durably and all at once; its directory must exist."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_SERIAL)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
@@ -122,6 +127,9 @@ def sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSYNCABLE:
+            raise
     finally:
         os.close(descriptor)
 

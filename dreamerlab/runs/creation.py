@@ -83,7 +83,7 @@ def _fill(
     write_manifest(run.manifest_path, manifest)
     atomic_write_text(run.config_path, config_yaml)
     atomic_write_text(run.origins_path, json.dumps(dict(origins), indent=1) + "\n")
-    atomic_write_text(run.gitignore_path, f"/{run.artifacts.name}\n")
+    atomic_write_text(run.gitignore_path, f"/{run.artifacts.name}\n.*.tmp\n")
     if patch:
         atomic_write_bytes(run.patch_path, patch)
     if freeze:

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from dreamerlab.runs.atomic import append_line, number, read_small
 from dreamerlab.runs.attempts import read_attempts
@@ -44,8 +44,7 @@ Line = dict[str, Any]
 THIN_LIMIT = 500
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One value of one metric, with every clock it can be plotted against."""
 
     env_steps: int

@@ -108,13 +108,15 @@ def snapshot(workspace: Workspace, code: CodeIdentity) -> Path:
                 _mend(building, code, name)
             record = {"schema": 1, "identity": code.identity, "versions": code.versions, "files": code.files}
             atomic_write_json(building / RECORD, record)
-            if not target.is_dir():
+            try:
                 building.rename(target)
+            except OSError:
+                if not target.is_dir():  # if it is, another process has just made the same
+                    raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
-        if not target.is_dir():
-            raise disk_failure(target, error) from error
+        raise disk_failure(target, error) from error
     return target
 
 
@@ -193,10 +195,10 @@ def _code_files(workspace: Workspace) -> list[Path]:
     found: set[Path] = set()
     root = workspace.path.resolve()
     for text in code_paths(workspace):
-        path = workspace.path / text
+        path = Path(os.path.normpath(workspace.path / text))
         where = f"code.paths: {json.dumps(text)} in {workspace.marker}"
         resolved = path.resolve()
-        if not resolved.is_relative_to(root) or resolved == root:
+        if not resolved.is_relative_to(root) or resolved == root or not path.is_relative_to(workspace.path):
             raise ConfigError(f"{where} is not below the workspace", hint="name a file or folder inside it")
         if any(
             resolved.is_relative_to(own.resolve())

@@ -24,6 +24,7 @@ T = TypeVar("T")
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 PARENT_TAG = "mlflow.parentRunId"
 _PARAMS_PER_BATCH = 100
+_SERVED = ("http://", "https://", "databricks")
 _LONGEST = {"param": 6000, "tag": 5000}
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -60,8 +61,9 @@ class Backend:
         self.uri = store_uri(workspace)
         self._entities: Any = import_module("mlflow.entities")
         make_client: Any = import_module("mlflow.tracking").MlflowClient
-        own = self.uri == f"sqlite:///{workspace.mlflow_db}"
-        self._artifacts = workspace.hidden / "mlflow-artifacts" if own else None
+        # A server keeps files where it likes; for a database they would land below the current folder.
+        served = self.uri.startswith(_SERVED)
+        self._artifacts = None if served else workspace.hidden / "mlflow-artifacts"
 
         def open_store() -> Any:
             client = make_client(tracking_uri=self.uri)

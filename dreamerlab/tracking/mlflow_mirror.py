@@ -247,12 +247,12 @@ def main(arguments: list[str] | None = None) -> int:
     if bool(chosen.run) == chosen.prepare:
         parser.error("give a run id or --prepare")
     warnings.simplefilter("ignore")
-    os.nice(19)
     workspace = Workspace(chosen.workspace)
     try:
         if chosen.prepare:
             prepare(workspace)
         else:
+            os.nice(19)
             mirror(workspace, find_run(workspace, chosen.run), follow=chosen.follow)
     except LabError as error:
         kind = "warning" if isinstance(error, ToolFailed) else "error"

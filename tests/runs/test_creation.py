@@ -44,7 +44,7 @@ def test_a_run_is_created_whole(workspace: Workspace) -> None:
     assert json.loads(run.origins_path.read_text()) == {"a": "default"}
     assert run.patch_path.read_bytes() == b"\xffdiff"
     assert run.freeze_path.read_text() == "x==1\n"
-    assert run.gitignore_path.read_text() == "/artifacts\n"
+    assert run.gitignore_path.read_text() == "/artifacts\n.*.tmp\n"
     assert [trial.seed for trial in run.trials()] == [1, 2, 3]
     status = read_status(run.trial(2))
     assert (status.state, status.attempt, status.budget_unit, status.budget_amount) == ("queued", 0, "env_steps", 1000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dreamerlab.errors import Conflict, LabError, NotFound, UsageError
 from dreamerlab.runs.atomic import atomic_write_json
 from dreamerlab.runs.status import read_status, write_status
-from dreamerlab.runs.store import Workspace, find_run, half_made, list_runs, run_row
+from dreamerlab.runs.store import Workspace, find_run, half_made, list_runs, newest_runs, run_row, touched_runs
 from tests.runs.records import make_run, make_workspace
 
 
@@ -125,6 +125,16 @@ def test_half_made_runs_are_listed_apart(workspace: Workspace) -> None:
     left.mkdir()
     assert half_made(workspace) == [left]
     assert len(list_runs(workspace)) == 1
+
+
+def test_the_newest_runs_come_first_and_silent_ones_are_not_read(workspace: Workspace) -> None:
+    runs = [make_run(workspace, seeds=(1,)) for _ in range(3)]
+    assert [row.id for row in newest_runs(workspace)] == [run.id for run in reversed(runs)]
+    for run in runs:
+        os.utime(run.trial(1).path, (1000, 1000))
+    assert touched_runs(workspace, since=1001) == []
+    write_status(runs[1].trial(1), replace(read_status(runs[1].trial(1)), state="finished", attempt=1))
+    assert [row.id for row in touched_runs(workspace, since=1001)] == [runs[1].id]
 
 
 def test_an_empty_workspace_lists_nothing(workspace: Workspace) -> None:

@@ -108,7 +108,7 @@ def test_the_identity_changes_with_code_and_versions_only(
 
 def test_the_users_own_code_belongs_to_it(workspace: Workspace, package: Path) -> None:
     plain = compute(workspace, package).identity
-    workspace.marker.write_text("code:\n  paths: [my_envs, single.py]\n")
+    workspace.marker.write_text("code:\n  paths: [my_envs, gone/../single.py]\n")
     (workspace.path / "my_envs" / "__pycache__").mkdir(parents=True)
     (workspace.path / "my_envs" / "maze.py").write_text("W = 1\n")
     (workspace.path / "my_envs" / "level.txt").write_text("###\n")

@@ -203,6 +203,23 @@ def test_following_a_run_until_its_trials_have_ended(workspace: Workspace) -> No
 
 
 @pytest.mark.slow
+def test_a_database_of_the_users_choice_gets_everything_but_the_files_lie_in_the_workspace(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_trained_run(workspace)
+    theirs = tmp_path / "theirs.db"
+    shutil.move(workspace.mlflow_db, theirs)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{theirs}")
+    monkeypatch.chdir(tmp_path)
+    assert mirror(workspace, run.id).returncode == 0
+    assert not workspace.mlflow_db.exists()
+    assert not (tmp_path / "mlruns").exists()
+    assert [path.name for path in (workspace.hidden / "mlflow-artifacts").rglob("*.yaml")] == ["config.yaml"]
+    shutil.move(theirs, workspace.mlflow_db)
+    assert Counter(rows(workspace)) == Counter(expected(run))
+
+
+@pytest.mark.slow
 def test_a_dead_trainer_ends_the_mirror_as_killed(workspace: Workspace) -> None:
     run = make_trained_run(workspace, lines=3)
     gone = subprocess.Popen(["/bin/true"])
