@@ -15,6 +15,10 @@ from dreamerlab.cli.grouping import Grouped
 
 EVERY_DAY, FURTHER, GROUPS = "Every day", "Further", "Groups"
 
+_EXIT_CODES = """\
+Exit codes: 0 ok, 1 a bug of ours, 2 usage, 3 refused by a rule, 4 not found or in conflict, 5 an outside tool failed,
+6 findings, 7 a trial failed, 130 interrupted."""
+
 
 def build() -> Any:
     """Return the whole command line as one click command."""
@@ -22,6 +26,7 @@ def build() -> Any:
         name="dreamerlab",
         cls=Grouped,
         no_args_is_help=True,
+        epilog=_EXIT_CODES,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=True,
@@ -30,7 +35,8 @@ def build() -> Any:
     app.callback()(_front_page)
     app.command("init", rich_help_panel=EVERY_DAY)(starting.init)
     app.command("run", rich_help_panel=EVERY_DAY)(running.run)
-    app.command("resume", rich_help_panel=EVERY_DAY)(running.resume)
+    # What follows the run id is taken as it comes, so that KEY=VALUE gets an answer of its own.
+    app.command("resume", rich_help_panel=EVERY_DAY, context_settings={"allow_extra_args": True})(running.resume)
     app.command("status", rich_help_panel=EVERY_DAY)(reading.status)
     app.command("show", rich_help_panel=EVERY_DAY)(reading.show)
     app.command("list", rich_help_panel=EVERY_DAY)(reading.list_runs)

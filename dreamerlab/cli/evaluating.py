@@ -23,7 +23,10 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Measure the newest checkpoint of each seed again; changes nothing."""
+    """Measure the newest checkpoint of each seed again.
+
+    With the run's own number of episodes this repeats its last evaluation. Nothing in the run is changed.
+    """
     from dreamerlab.lab.evaluate import measure, to_table
     from dreamerlab.lab.execute import Voice
     from dreamerlab.runs.store import Workspace

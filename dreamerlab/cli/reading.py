@@ -23,7 +23,7 @@ def status(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show active and recently ended trials, as they are now."""
+    """Show active and recently ended trials."""
     from dreamerlab.cli.progress import status_table
     from dreamerlab.lab.status import to_data, view_recent, view_run
     from dreamerlab.runs.store import Workspace, find_run
@@ -73,7 +73,10 @@ def show(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one run (default: the newest): scores, evaluations, cost, caveats, where its data is."""
+    """Show one run: scores, evaluations, cost, caveats.
+
+    Without RUN: the newest.
+    """
     from dreamerlab.cli.run_page import page, provenance_page
     from dreamerlab.lab import show as use_case
     from dreamerlab.runs.store import Workspace

@@ -53,7 +53,10 @@ def run(
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one configuration over its declared seeds."""
+    """Train one configuration over its declared seeds.
+
+    Progress is shown until the run ends. Ctrl-C stops it with checkpoints written; `dreamerlab resume` goes on.
+    """
     from dreamerlab.lab.execute import Voice
     from dreamerlab.lab.launch_run import Request, open_run
     from dreamerlab.runs.store import Workspace
@@ -74,21 +77,25 @@ def run(
 
 
 def resume(
+    context: typer.Context,
     run_text: Annotated[
         str | None,
         typer.Argument(metavar="[RUN]", help="Run id, prefix or name, such as R12.", autocompletion=completion.run_ids),
     ] = None,
-    overrides: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Only this seed.")] = None,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Continue every unfinished trial of a run from its newest checkpoint, on the code it started with."""
+    """Continue the unfinished trials of a run.
+
+    Each goes on from its newest checkpoint, on the code and config it started with. Without RUN: the only run that
+    can be resumed.
+    """
     from dreamerlab.lab.execute import Voice
     from dreamerlab.lab.resume import open_resume, refuse_overrides
     from dreamerlab.runs.store import Workspace
 
-    refuse_overrides([word for word in (run_text, *(overrides or ())) if word is not None])
+    refuse_overrides([word for word in (run_text, *context.args) if word is not None])
     execution = open_resume(Workspace.find(), run_text, seed, jobs, Voice(output.say, output.warn))
     if execution is not None:
         _execute(execution, as_json=as_json)

@@ -13,7 +13,10 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired without losing anything.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Look for what is wrong in the workspace (exit 6 when something is)."""
+    """Find what is wrong in the workspace, and mend it.
+
+    Exit code 6 when something is left to be done.
+    """
     from dreamerlab.errors import FindingsReported
     from dreamerlab.lab.doctor import disk_text, examine, mend
     from dreamerlab.runs.store import Workspace
@@ -40,7 +43,10 @@ def doctor(
 def ui(
     port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
-    """Open the MLflow mirror of this workspace in a local web server, until Ctrl-C."""
+    """Show the MLflow mirror in a browser.
+
+    Serves it on this machine only, until Ctrl-C.
+    """
     from dreamerlab.lab.ui import serve
     from dreamerlab.runs.store import Workspace
 
