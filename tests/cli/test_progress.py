@@ -1,0 +1,103 @@
+"""Progress: a table redrawn on a terminal, lines elsewhere, and no display can harm a run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pty
+import sys
+from dataclasses import replace
+
+import pytest
+
+from dreamerlab.cli.progress import Progress, status_table
+from dreamerlab.lab.status import RunView, TrialView
+
+RUNNING = TrialView(
+    seed=3,
+    state="running",
+    attempt=1,
+    spent=250.0,
+    budget_amount=1000,
+    budget_unit="env_steps",
+    env_steps=250,
+    updates=60,
+    episodes=9,
+    wall_s=5.0,
+    left_s=75.0,
+    eval_return=41.5,
+    train_return=22.0,
+    updates_per_s=12.0,
+    reason=None,
+    message=None,
+)
+QUEUED = replace(
+    RUNNING, seed=4, state="queued", attempt=0, spent=0.0, left_s=None, eval_return=None, updates_per_s=None
+)
+FAILED = replace(RUNNING, seed=5, state="failed", left_s=None, reason="the engine \x1b[31mstalled")
+
+
+def view_of(*trials: TrialView) -> RunView:
+    return RunView("R0001-abc", None, "pilot", "cartpole", trials, 0.0)
+
+
+def test_elsewhere_each_change_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    shown = [view_of(RUNNING, QUEUED)]
+    progress = Progress(lambda: shown[-1])
+    progress()
+    progress()  # too early for another look
+    shown.append(view_of(replace(RUNNING, state="finished", spent=1000.0, left_s=None), FAILED))
+    progress.close()
+    assert stream.getvalue().splitlines() == [
+        "seed 3: running, 250 env steps of 1,000 (25 %), 1 min 15 s left, eval return 41.5, train return 22.0, "
+        "12.0 updates/s",
+        "seed 3: finished, 1,000 env steps of 1,000 (100 %), eval return 41.5, train return 22.0",
+        "seed 5: failed, 250 env steps of 1,000 (25 %), eval return 41.5, train return 22.0, "
+        r"the engine \x1b[31mstalled",
+    ]
+
+
+def test_on_a_terminal_a_table_is_redrawn_and_talk_stands_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    main, terminal = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "140")
+    with os.fdopen(terminal, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        progress = Progress(lambda: view_of(RUNNING, FAILED))
+        progress()
+        progress.say("a line of [talk]")
+        progress.warn("and a warning")
+        progress.close()
+        seen = os.read(main, 65536).decode()
+    os.close(main)
+    assert "updates/s" in seen
+    assert "1 min 15 s" in seen
+    assert "a line of [talk]" in seen
+    assert "warning: and a warning" in seen
+    assert r"the engine \x1b[31mstalled" in seen, "no text of a run may drive the terminal"
+    assert "\x1b[?25h" in seen, "the cursor is given back"
+
+
+def test_a_terminal_that_goes_away_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    main, terminal = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    stream = os.fdopen(terminal, "w")
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress = Progress(lambda: view_of(RUNNING))
+    os.close(main)
+    progress.say("nobody hears this")
+    progress.close()
+    progress.say("nor this")
+    monkeypatch.undo()
+    with contextlib.suppress(OSError):
+        stream.close()
+
+
+def test_the_table_marks_pilots_and_gives_reasons() -> None:
+    text = status_table([view_of(RUNNING, FAILED)]).to_text()
+    assert "R0001-abc (pilot)" in text
+    assert text.splitlines()[2].endswith("the engine \x1b[31mstalled")
+    assert "note" not in status_table([view_of(RUNNING)], notes=False).to_text()
