@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -87,6 +89,37 @@ def test_a_lock_from_before_a_restart_or_with_a_reused_pid_is_broken(
     lock.write_text(json.dumps({**vars(own_identity()), "token": "old", **changes}))
     with owned_lock(lock, timeout_s=1.0):
         pass
+
+
+def test_a_lock_taken_anew_while_we_were_about_to_break_it_stays(tmp_path: Path) -> None:
+    """The breaker has seen a dead owner and waits its turn; when it comes, somebody living holds the lock."""
+    lock = tmp_path / "lock"
+    lock.write_text(json.dumps({**vars(own_identity()), "token": "dead", "start_ticks": 1}))
+    answer: list[str] = []
+
+    def wait_for_it() -> None:
+        try:
+            with owned_lock(lock, timeout_s=0.1):
+                answer.append("taken")
+        except Conflict:
+            answer.append("refused")
+
+    with lock.with_name("lock.guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=wait_for_it)
+        waiting.start()
+        time.sleep(0.2)
+        lock.write_text(json.dumps({**vars(own_identity()), "token": "alive"}))
+    waiting.join(30)
+    assert answer == ["refused"]
+    assert json.loads(lock.read_text())["token"] == "alive"
+
+
+def test_only_our_own_lock_is_released(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with owned_lock(lock):
+        lock.write_text(json.dumps({**vars(own_identity()), "token": "somebody broke ours"}))
+    assert lock.exists()
 
 
 def test_a_lock_held_on_another_host_is_never_broken(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from dreamerlab.errors import NotFound, ToolFailed
+from dreamerlab.runs.atomic import atomic_write_json
 from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.scores import write_scores
 from dreamerlab.runs.series import append_line
 from dreamerlab.runs.status import read_status, write_status
 from dreamerlab.runs.store import Workspace
@@ -224,3 +227,15 @@ def test_a_process_killed_while_it_adds_blocks_nobody(workspace: Workspace) -> N
     process.wait()
     dvc_store.add(workspace, run)
     assert dvc_store.state(workspace, run) == "cached"
+
+
+@pytest.mark.slow
+def test_the_scores_file_is_one_that_dvc_can_show(workspace: Workspace) -> None:
+    run = make_run(workspace, seeds=(1, 2))
+    write_status(run.trial(1), replace(read_status(run.trial(1)), state="finished", attempt=1))
+    atomic_write_json(run.trial(1).summary_path, {"score": 12.5})
+    write_scores(workspace)
+    (workspace.path / "dvc.yaml").write_text("metrics:\n  - runs/scores.json\n")
+    command = [sys.executable, "-P", "-m", "dvc", "metrics", "show", "--json"]
+    shown = subprocess.run(command, cwd=workspace.path, capture_output=True, text=True, check=True).stdout
+    assert json.loads(shown)[""]["data"]["runs/scores.json"]["data"][run.id]["seeds"] == {"1": 12.5}

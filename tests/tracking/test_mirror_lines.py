@@ -9,11 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamerlab.runs.manifest import Budget
 from dreamerlab.runs.series import append_line
+from dreamerlab.tracking import mirror_lines
 from dreamerlab.tracking.mirror_lines import BATCH_VALUES, CELLS, Value, cell_of, read_batches
 from tests.runs.records import a_line
 
@@ -59,8 +61,19 @@ def test_batches_hold_whole_lines_and_no_more_than_a_tracker_takes(tmp_path: Pat
     assert sum(len(batch.values) for batch in batches) == 4500
     assert max(len(batch.values) for batch in batches) <= BATCH_VALUES
     assert len(batches) == 5
+    rest = read_batches(path, batches[0].end, batches[0].cells, "train", Budget("env_steps", 100))
+    assert [value for batch in rest for value in batch.values] == [v for batch in batches[1:] for v in batch.values]
     data = path.read_bytes()
     assert all(data[batch.end - 1 : batch.end] == b"\n" for batch in batches)
+
+
+def test_lines_across_the_border_of_a_read_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, [a_line(i, x=float(i)) for i in range(20)])
+    expected = everything(path)
+    assert len(expected) == 20
+    monkeypatch.setattr(mirror_lines, "_CHUNK_BYTES", 7)
+    assert everything(path) == expected
 
 
 def test_a_long_series_is_thinned_to_its_cells(tmp_path: Path) -> None:

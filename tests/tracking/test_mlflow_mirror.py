@@ -122,6 +122,10 @@ def test_a_run_is_copied_whole(workspace: Workspace) -> None:
     done = mirror(workspace, run.id)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert Counter(rows(workspace)) == Counter(expected(run))
+    place = json.loads(mlflow_mirror.cursor_path(workspace, run.id).read_text())["trials"]["1"]
+    sizes = {name: (run.path / name).stat().st_size for name in place["files"]}
+    assert place["files"] == sizes, "the place reached is the end of each file"
+    assert set(sizes) == {"seed-1/evals.jsonl", "artifacts/seed-1/attempt-1/metrics.jsonl"}
     found = tags(workspace)
     parent, child = found[run.id], found[f"{run.id}/seed 1"]
     assert child["mlflow.parentRunId"] == parent["id"]
