@@ -119,13 +119,30 @@ def push(workspace: Workspace, run: RunDirectory) -> None:
 def pull(workspace: Workspace, run: RunDirectory) -> None:
     """Fetch the run's artifacts into its folder, writable, so that a checkpoint in it can be resumed.
 
-    Artifacts changed since they were added are not overwritten: DVC refuses and says so.
+    Artifacts changed since they were added are not overwritten: DVC refuses and says so. A clone on the machine of
+    its original, without a remote of its own, uses the original's local one.
     """
     _require_project(workspace)
     _require_added(run)
     with _lock(workspace):
+        if remote_name(workspace) is None:
+            _use_remote_of_origin(workspace)
         _dvc(workspace, "pull", str(run.artifacts_dvc.relative_to(workspace.path)))
         _make_writable(workspace, run)
+
+
+def _use_remote_of_origin(workspace: Workspace) -> None:
+    try:
+        origin = Path(os.fsdecode(git(workspace.path, "remote", "get-url", "origin")).rstrip("\n"))
+    except GitSilent:
+        origin = Path()
+    store = Workspace(origin).dvc_remote
+    if not (origin.is_absolute() and store.is_dir()):
+        raise ToolFailed(
+            "this workspace knows no DVC remote",
+            hint=f"name the place that 'data push' sent to: dvc remote add --local --default {REMOTE} URL",
+        )
+    _dvc(workspace, "remote", "add", "--local", "--default", "--force", REMOTE, str(store))
 
 
 def remote_name(workspace: Workspace) -> str | None:
