@@ -29,7 +29,7 @@ def test_a_clone_pulls_a_checkpoint_and_evaluates_it_to_the_same_figures(ran: Ra
     pulled = dreamerlab(second, "data", "pull", "first")
     assert pulled.returncode == 0, pulled.stderr
     measured = data(dreamerlab(second, "eval", "first", "--json"))
-    for trial, again in zip(first.run.trials(), measured["evaluations"], strict=True):
+    for trial, again in zip(first.run.trials(), measured["trials"], strict=True):
         recorded = read_evals(trial)[0][-1]
         assert again["seed"] == trial.seed
         assert again["returns"] == recorded["returns"]
