@@ -8,6 +8,7 @@ advantages and losses exist for states 0 .. H - 1, rewards for states 1 .. H.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,9 @@ from dreamerlab.dreamer.dynamics import Losses
 from dreamerlab.dreamer.maths import lambda_return, percentiles, replay_return
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.world_model import WorldModel
+
+PART = 2048
+"""Rows that heads without gradient look at in one go."""
 
 
 class Imagined(NamedTuple):
@@ -95,18 +99,21 @@ class Behavior(nn.Module):
             start, lambda now, t: sample(self.policy(now), threshold[t]), horizon, generator
         )
         flat = features.flatten(0, 1)
-        reward = world.predict_reward(flat[rows:]).view(horizon, rows)
-        cont = world.predict_continue(flat).view(horizon + 1, rows)
-        slow_value = self.twohot.mean(self.slow_critic(flat)).view(horizon + 1, rows)
+        reward = _by_parts(world.predict_reward, flat[rows:]).view(horizon, rows)
+        cont = _by_parts(world.predict_continue, flat).view(horizon + 1, rows)
+        slow_value = _by_parts(self._slow_value, flat).view(horizon + 1, rows)
         return Imagined(features, action, reward, cont, slow_value)
 
     def losses(self, imagined: Imagined) -> tuple[Losses, Float[Tensor, " N"]]:
         """Return the policy and value losses, (H, N) each, and the return of the starts (for `replay_loss`)."""
         horizon, rows = imagined.action.shape
-        flat = imagined.features.flatten(0, 1)
+        flat = imagined.features[:-1].flatten(0, 1)
         value_logits = self.critic(flat)
         with torch.no_grad():
-            value = self.twohot.mean(value_logits).view(horizon + 1, rows)
+            # The last state lends its value to the returns and has no loss of its own.
+            value_probs = value_logits.softmax(-1)
+            last_value = self.twohot.mean(self.critic(imagined.features[-1]).softmax(-1))
+            value = torch.cat([self.twohot.mean(value_probs), last_value]).view(horizon + 1, rows)
             bootstrap = value if self.config.bootstrap == "fast" else imagined.slow_value
             returns = lambda_return(imagined.reward, imagined.cont[1:], bootstrap[1:], self.config.lam)
             scale = self.return_scale.update(returns)
@@ -115,12 +122,12 @@ class Behavior(nn.Module):
             weight = imagined.cont[:-1].cumprod(0)
 
         # REINFORCE: the gradient reaches the policy only, through the log-probability of its own actions.
-        dist = categorical(self.policy(flat[: horizon * rows]), self.config.policy_unimix)
+        dist = categorical(self.policy(flat), self.config.policy_unimix)
         log_prob = dist.log_probs.gather(-1, imagined.action.view(-1, 1)).view(horizon, rows)
         entropy_nats = entropy(dist).view(horizon, rows)
         policy = -weight * (log_prob * advantage + self.config.entropy_scale * entropy_nats)
 
-        value_loss, excess = self._critic_loss(value_logits[: horizon * rows], returns, imagined.slow_value[:-1])
+        value_loss, excess = self._critic_loss(value_logits, value_probs, returns, imagined.slow_value[:-1])
         value_loss = weight * value_loss
         metrics = {
             "behavior/policy_loss": policy.detach().mean(),
@@ -158,20 +165,27 @@ class Behavior(nn.Module):
         )
         returns = replay_return(reward, last, terminal, boot.T, self.discount, self.config.lam).T
         logits = self.critic(features[:, :-1].flatten(0, 1))
-        loss, _ = self._critic_loss(logits, returns, slow_value[:, :-1])
+        loss, _ = self._critic_loss(logits, logits.detach().softmax(-1), returns, slow_value[:, :-1])
         loss = (1.0 - last.T[:, :-1]) * loss
         return Losses({"replay_value": loss}, {"behavior/replay_value_loss": loss.detach().mean()})
 
     def _critic_loss(
-        self, logits: Float[Tensor, "N L"], returns: Float[Tensor, "X Y"], slow_value: Float[Tensor, "X Y"]
+        self,
+        logits: Float[Tensor, "N L"],
+        probs: Float[Tensor, "N L"],
+        returns: Float[Tensor, "X Y"],
+        slow_value: Float[Tensor, "X Y"],
     ) -> tuple[Float[Tensor, "X Y"], Float[Tensor, "X Y"]]:
         """Return the cross-entropy towards returns and slow critic, and the first one's excess over its floor."""
         target = self.twohot.encode(torch.stack([returns, slow_value], -1).flatten(0, 1))  # (N, 2 targets, 2 bins)
-        both = self.twohot.cross_entropy(logits.log_softmax(-1), target)
+        both = self.twohot.cross_entropy(logits, probs, target)
         loss = torch.add(both[:, 0], both[:, 1], alpha=self.config.slow_regularizer)
         with torch.no_grad():
             excess = both[:, 0] - self.twohot.floor(target)[:, 0]
         return loss.view(returns.shape), excess.view(returns.shape)
+
+    def _slow_value(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
+        return self.twohot.mean(self.slow_critic(features).softmax(-1))
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -179,3 +193,8 @@ class Behavior(nn.Module):
         slow: list[Tensor] = list(self.slow_critic.parameters())
         fast: list[Tensor] = list(self.critic.parameters())
         torch._foreach_lerp_(slow, fast, self.config.slow_rate)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _by_parts(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """Return function(rows) computed a few thousand rows at a time: wide intermediate results stay in the cache."""
+    return torch.cat([function(part) for part in rows.split(PART)])

@@ -2,7 +2,7 @@
 
 Functions on logits rather than distribution objects: the step is bound by the number of tensor operations at
 small sizes. `torch.softmax` is avoided for the short rows of the latents (it is several times slower there than
-its parts), and samples use one uniform number each by inverting the cumulative distribution.
+its parts), samples use one uniform number each by inverting the cumulative distribution.
 """
 
 from __future__ import annotations
@@ -79,10 +79,11 @@ class _StraightThrough(torch.autograd.Function):
         ctx.save_for_backward(exp.div_(total))
         ctx.unimix = unimix
         ctx.mark_non_differentiable(index)
+        ctx.set_materialize_grads(False)
         return functional.embedding(index, one_hot_rows), index
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
         (softmax,) = ctx.saved_tensors
         weighted = softmax * grad
         inner = torch.addcmul(weighted, softmax, weighted.sum(-1, keepdim=True), value=-1.0)
@@ -110,40 +111,69 @@ class Encoded(NamedTuple):
 
 
 class TwoHot(nn.Module):
-    """Regression by classification on symexp bins: targets and read-out in raw space (FACTS A5)."""
+    """Regression by classification on symexp bins: targets and read-out in raw space (FACTS A5).
+
+    Bins are numbered upwards. Among the logits they lie outwards: first the negative ones, from the middle out, then
+    0, then the positive ones, from the middle out; so opposite bins pair up without reversing anything.
+    """
 
     bins: Tensor
+    column: Tensor
 
     def __init__(self, count: int, high: float) -> None:
         super().__init__()
+        self.middle = count // 2
         self.register_buffer("bins", symexp_bins(count, high), persistent=False)
+        # Column of each bin among the logits.
+        column = torch.cat([torch.arange(self.middle).flip(0), torch.arange(self.middle, count)])
+        self.register_buffer("column", column, persistent=False)
 
-    def mean(self, logits: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
-        """Return sum p_i b_i; opposite bins are paired, so that uniform logits give exactly 0."""
-        probs = logits.softmax(-1)
-        half = probs.shape[-1] // 2
-        paired = probs[..., half + 1 :] - probs[..., :half].flip(-1)
-        return paired @ self.bins[half + 1 :]
+    def mean(self, probs: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
+        """Return sum p_i b_i; opposite bins are paired, so that a uniform distribution gives exactly 0."""
+        return (probs[..., self.middle + 1 :] - probs[..., : self.middle]) @ self.bins[self.middle + 1 :]
 
     def encode(self, x: Float[Tensor, "*rows"]) -> Encoded:
         """Return the two bins around x, weighted linearly in raw space; beyond the range all on the edge."""
         x = x.contiguous()
         above = torch.bucketize(x, self.bins, right=True).clamp_(1, len(self.bins) - 1)
-        index = torch.stack([above - 1, above], -1)
-        low, high = self.bins[index].unbind(-1)
+        bins = torch.stack([above - 1, above], -1)
+        low, high = self.bins[bins].unbind(-1)
         share = ((x - low) / (high - low)).clamp(0.0, 1.0)
-        return Encoded(index, torch.stack([1.0 - share, share], -1))
+        return Encoded(bins, torch.stack([1.0 - share, share], -1))
 
-    @staticmethod
-    def cross_entropy(log_probs: Float[Tensor, "N L"], target: Encoded) -> Float[Tensor, " N *targets"]:
-        """Return -sum target * log p for one or several targets per row, by gathering two bins of each."""
-        picked = log_probs.gather(-1, target.bins.flatten(1)).view_as(target.weights)
-        return -(picked * target.weights).sum(-1)
+    def cross_entropy(
+        self, logits: Float[Tensor, "N L"], probs: Float[Tensor, "N L"], target: Encoded
+    ) -> Float[Tensor, " N *targets"]:
+        """Return -sum target * log softmax(logits) for one or several targets per row.
+
+        `probs` is the softmax of the logits, which callers have at hand; no gradient passes through it.
+        """
+        return _TwoHotCrossEntropy.apply(  # type: ignore[no-any-return]
+            logits, probs.detach(), self.column[target.bins], target.weights
+        )
 
     @staticmethod
     def floor(target: Encoded) -> Float[Tensor, "*rows"]:
         """Return the entropy of the target: the cross-entropy cannot go below it (FACTS A5)."""
         return -torch.special.xlogy(target.weights, target.weights).sum(-1)
+
+
+class _TwoHotCrossEntropy(torch.autograd.Function):
+    """Cross-entropy on two columns per target; the gradient is softmax - target (FACTS F3), from a softmax at hand."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, probs: Tensor, columns: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(probs, columns, weights)
+        # Probabilities that underflow count as the smallest normal number: 87 nats, with the exact gradient.
+        picked = probs.gather(-1, columns.flatten(1)).clamp_(min=torch.finfo(probs.dtype).tiny).log_()
+        return -(picked.view_as(weights) * weights).sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        probs, columns, weights = ctx.saved_tensors
+        pulled = (weights * grad.unsqueeze(-1)).flatten(1)
+        grad_logits = probs * pulled.sum(-1, keepdim=True)  # weights of a target sum to 1
+        return grad_logits.scatter_add_(-1, columns.flatten(1), pulled.neg_()), None, None, None
 
 
 def continue_loss(logit: Float[Tensor, "*rows"], target: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dreamerlab.config.schema import Model
 from dreamerlab.dreamer.distributions import categorical, entropy, kl_divergence, sample, sample_straight_through
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed
-from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, rms_silu
+from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks, rms_silu
 
 
 class Hoisted(NamedTuple):
@@ -32,8 +33,10 @@ class Hoisted(NamedTuple):
     """(2 * hidden, D): first core layer as seen from the two branches, which every group reads in full."""
     from_deter: Tensor
     """(G, D/G, D/G): first core layer as seen from each group's own slice of the deterministic state."""
+    gates: Tensor
+    """(G, D/G, 3D/G): weight of the gates. A single group loses its axis here and above (see `add_blocks`)."""
     gates_bias: Tensor
-    """(G, 1, 3D/G): bias of the gates with the -1 of the update gate folded in."""
+    """(3D,): bias of the gates with the -1 of the update gate folded in."""
 
 
 class RSSM(nn.Module):
@@ -59,7 +62,11 @@ class RSSM(nn.Module):
         self.action_norm = NormSiLU(self.hidden)
         self.core = BlockLinear(self.groups, width + 3 * self.hidden, width)
         self.core_norm = NormSiLU(self.deter)
-        self.core_rest = nn.ModuleList(CoreLayer(self.groups, width) for _ in range(model.dyn_layers - 1))
+        rest = (
+            nn.Sequential(BlockLinear(self.groups, width, width), NormSiLU(self.deter))
+            for _ in range(model.dyn_layers - 1)
+        )
+        self.core_rest = nn.Sequential(*rest)
         self.gates = BlockLinear(self.groups, width, 3 * width)
         # -- posterior p(z | h, token) and prior p(z | h)
         logits = self.stoch * self.classes
@@ -68,8 +75,7 @@ class RSSM(nn.Module):
         # -- constants; index -1 picks the last row, which is zero
         self.register_buffer("one_hot", _one_hot_rows(self.classes), persistent=False)
         self.register_buffer("action_rows", _one_hot_rows(num_actions), persistent=False)
-        shift = torch.zeros(1, 1, 3 * width)
-        shift[..., 2 * width :] = -1.0
+        shift = torch.tensor([0.0, 0.0, -1.0]).repeat(self.groups).repeat_interleave(width)
         self.register_buffer("update_shift", shift, persistent=False)
 
     def observe(
@@ -140,15 +146,16 @@ class RSSM(nn.Module):
         uniform = torch.rand((horizon, rows, self.stoch), generator=generator, device=start.device)
         threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
         features = start.new_empty(horizon + 1, rows, self.feature_size)
-        features[0] = start
+        states = features.unbind(0)
+        states[0].copy_(start)
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
         actions = []
         for t in range(horizon):
-            action = policy(features[t], t)
-            deter = self._step(hoisted, deter, latent, hoisted.actions[action])
+            action = policy(states[t], t)
+            deter = self._step(hoisted, deter, latent, functional.embedding(action, hoisted.actions))
             logit = self.prior(deter).view(rows, self.stoch, self.classes)
-            latent = nn.functional.embedding(sample(logit, threshold[t]), self.one_hot).flatten(1)
-            torch.cat([deter, latent], -1, out=features[t + 1])
+            latent = functional.embedding(sample(logit, threshold[t]), self.one_hot).flatten(1)
+            torch.cat([deter, latent], -1, out=states[t + 1])
             actions.append(action)
         return features, torch.stack(actions)
 
@@ -158,18 +165,13 @@ class RSSM(nn.Module):
         inputs = torch.cat([self.deter_input(deter), self.stoch_input(latent)], -1).view(rows, 2, self.hidden)
         inputs = rms_silu(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
         shared = torch.addmm(action_term, inputs, hoisted.from_inputs)
-        grouped = deter.view(rows, self.groups, width).transpose(0, 1)
-        x = torch.baddbmm(shared.view(rows, self.groups, width).transpose(0, 1), grouped, hoisted.from_deter)
-        x = self.core_norm(x.transpose(0, 1).reshape(rows, self.deter))
-        for layer in self.core_rest:
-            x = layer(x)
-        x = x.view(rows, self.groups, width).transpose(0, 1)
-        gates = torch.baddbmm(hoisted.gates_bias, x, self.gates.weight)  # (G, N, 3D/G)
-        reset, candidate, update = gates.view(self.groups, rows, 3, width).unbind(2)
+        x = self.core_norm(add_blocks(shared, deter, hoisted.from_deter))
+        gates = add_blocks(hoisted.gates_bias, self.core_rest(x), hoisted.gates)
+        reset, candidate, update = gates.view(rows, self.groups, 3, width).unbind(2)
         candidate = torch.tanh(torch.sigmoid(reset) * candidate)
         # h' = u * c + (1 - u) * h
-        mixed = torch.lerp(grouped, candidate, torch.sigmoid(update))
-        return mixed.transpose(0, 1).reshape(rows, self.deter)
+        mixed = torch.lerp(deter.view(rows, self.groups, width), candidate, torch.sigmoid(update))
+        return mixed.view(rows, self.deter)
 
     def _hoist(self) -> Hoisted:
         """Return the core's weights rearranged for the loops; cheap, once per pass, differentiable."""
@@ -179,27 +181,13 @@ class RSSM(nn.Module):
         action_branch = self.action_norm(self.action_input(self.action_rows))
         by_action = action.transpose(0, 1).reshape(self.hidden, self.deter)
         return Hoisted(
-            actions=torch.addmm(self.core.bias.view(self.deter), action_branch, by_action),
+            actions=torch.addmm(self.core.bias, action_branch, by_action),
             inputs_scale=torch.stack([self.deter_norm.scale, self.stoch_norm.scale]),
             from_inputs=branches.transpose(0, 1).reshape(2 * self.hidden, self.deter),
-            from_deter=own,
+            from_deter=own.squeeze(0),
+            gates=self.gates.weight.squeeze(0),
             gates_bias=self.gates.bias + self.update_shift,
         )
-
-
-class CoreLayer(nn.Module):
-    """A further hidden layer of the core: block-diagonal Linear, RMSNorm over the whole width, SiLU."""
-
-    def __init__(self, groups: int, width: int) -> None:
-        super().__init__()
-        self.groups, self.width = groups, width
-        self.linear = BlockLinear(groups, width, width)
-        self.norm = NormSiLU(groups * width)
-
-    def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """Return the activation; only the norm lets the groups see each other."""
-        grouped = x.view(len(x), self.groups, self.width).transpose(0, 1)
-        return self.norm(self.linear(grouped).transpose(0, 1).reshape(x.shape))
 
 
 def _one_hot_rows(count: int) -> Tensor:

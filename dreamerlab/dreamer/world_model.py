@@ -53,7 +53,8 @@ class WorldModel(nn.Module):
         recon = self.decoder.loss(features, squashed.flatten(0, 1)).view(shape)
 
         encoded = self.twohot.encode(batch.reward.flatten())
-        reward = self.twohot.cross_entropy(self.reward(features).log_softmax(-1), encoded).view(shape)
+        logits = self.reward(features)
+        reward = self.twohot.cross_entropy(logits, logits.detach().softmax(-1), encoded).view(shape)
 
         # The head predicts the discount, not the probability of going on: gamma until a death, then 0.
         target = self.discount * (1.0 - batch.is_terminal.to(reward.dtype))
@@ -75,7 +76,7 @@ class WorldModel(nn.Module):
 
     def predict_reward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
         """Return the expected reward received on arriving at each state."""
-        return self.twohot.mean(self.reward(features))
+        return self.twohot.mean(self.reward(features).softmax(-1))
 
     def predict_continue(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
         """Return the predicted discount of each state: gamma where it goes on, 0 after a death."""

@@ -51,13 +51,13 @@ def imagined() -> Imagined:
 
 
 def value_of(behavior: Behavior, features: Tensor) -> Tensor:
-    return behavior.twohot.mean(behavior.critic(features)).detach()
+    return behavior.twohot.mean(behavior.critic(features).softmax(-1)).detach()
 
 
 def cross_entropy(twohot: TwoHot, logits: Tensor, x: Tensor) -> Tensor:
     """Two-hot cross-entropy with a dense target, the long way."""
     target = twohot.encode(x.flatten())
-    dense = torch.zeros(x.numel(), len(twohot.bins)).scatter_(1, target.bins, target.weights)
+    dense = torch.zeros(x.numel(), len(twohot.bins)).scatter_(1, twohot.column[target.bins], target.weights)
     return -(dense.view(*x.shape, -1) * logits.log_softmax(-1)).sum(-1)
 
 
@@ -194,7 +194,7 @@ def test_imagined_actions_follow_the_policy_and_states_the_model(
     flat = imagined.features.flatten(0, 1)
     assert torch.allclose(imagined.reward.flatten(), agent.world.predict_reward(flat[rows:]), atol=1e-4)
     assert torch.allclose(imagined.cont.flatten(), agent.world.predict_continue(flat), atol=1e-5)
-    slow = agent.behavior.twohot.mean(agent.behavior.slow_critic(flat))
+    slow = agent.behavior.twohot.mean(agent.behavior.slow_critic(flat).softmax(-1))
     assert torch.allclose(imagined.slow_value.flatten(), slow, atol=1e-4)
     assert not any(tensor.requires_grad for tensor in imagined)
 

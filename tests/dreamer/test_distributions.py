@@ -141,6 +141,11 @@ def dense(twohot: TwoHot, x: float) -> torch.Tensor:
     return torch.zeros(255).scatter_(0, target.bins[0], target.weights[0])
 
 
+def columns(twohot: TwoHot, by_bin: torch.Tensor) -> torch.Tensor:
+    """Rearrange values per bin, upwards, into the order of the logits."""
+    return torch.empty_like(by_bin).scatter_(-1, twohot.column.expand_as(by_bin), by_bin)
+
+
 @settings(deadline=None)
 @given(st.floats(-4.8e8, 4.8e8, width=32))
 def test_two_hot_properties_F2(x: float) -> None:
@@ -187,42 +192,63 @@ def test_two_hot_golden_values_A5(
 
 def test_uniform_logits_decode_to_exactly_zero_F2(twohot: TwoHot) -> None:
     for constant in (0.0, 3.7, -12.1):
-        assert (twohot.mean(torch.full((5, 255), constant)) == 0.0).all()
+        assert (twohot.mean(torch.full((5, 255), constant).softmax(-1)) == 0.0).all()
 
 
 def test_the_mean_of_a_mixture_is_unbiased_in_raw_space_A13_8(twohot: TwoHot) -> None:
     probs = 0.9 * dense(twohot, 0.0) + 0.1 * dense(twohot, 10.0)
-    assert twohot.mean(probs.clamp(min=1e-30).log()).item() == pytest.approx(1.0, rel=1e-4)
+    assert twohot.mean(columns(twohot, probs)).item() == pytest.approx(1.0, rel=1e-5)
+
+
+def test_every_bin_reads_out_as_itself_F2(twohot: TwoHot) -> None:
+    assert torch.equal(twohot.mean(columns(twohot, torch.eye(255))), twohot.bins)
 
 
 def test_cross_entropy_gradient_is_softmax_minus_target_F3(twohot: TwoHot) -> None:
     logits = torch.randn(3, 255, requires_grad=True)
     x = torch.tensor([1.0, -7.3, 0.0])
-    loss = twohot.cross_entropy(logits.log_softmax(-1), twohot.encode(x))
-    (grad,) = torch.autograd.grad(loss.sum(), logits)
-    target = torch.stack([dense(twohot, v) for v in x.tolist()])
-    assert torch.allclose(grad, logits.detach().softmax(-1) - target, atol=1e-6)
+    loss = twohot.cross_entropy(logits, logits.softmax(-1), twohot.encode(x))
+    target = columns(twohot, torch.stack([dense(twohot, v) for v in x.tolist()]))
+    assert torch.allclose(loss, -(target * logits.log_softmax(-1)).sum(-1), atol=1e-5)
+    upstream = torch.tensor([1.0, -2.0, 0.5])
+    (grad,) = torch.autograd.grad(loss, logits, upstream)
+    assert torch.allclose(grad, upstream[:, None] * (logits.detach().softmax(-1) - target), atol=1e-6)
 
 
 def test_several_targets_share_the_logits(twohot: TwoHot) -> None:
-    log_probs = torch.randn(4, 255).log_softmax(-1)
+    logits = torch.randn(4, 255, requires_grad=True)
     x = torch.randn(4, 2) * 5
-    both = twohot.cross_entropy(log_probs, twohot.encode(x))
+    upstream = torch.randn(4, 2)
+    both = twohot.cross_entropy(logits, logits.softmax(-1), twohot.encode(x))
+    (grad,) = torch.autograd.grad(both, logits, upstream)
+    expected = torch.zeros_like(grad)
     for column in range(2):
-        single = twohot.cross_entropy(log_probs, twohot.encode(x[:, column]))
+        single = twohot.cross_entropy(logits, logits.softmax(-1), twohot.encode(x[:, column]))
         assert torch.allclose(both[:, column], single)
+        expected += torch.autograd.grad(single, logits, upstream[:, column])[0]
+    assert torch.allclose(grad, expected, atol=1e-6)
+
+
+def test_a_hopeless_prediction_has_a_finite_loss_and_the_full_gradient_F3(twohot: TwoHot) -> None:
+    logits = (1e4 * torch.eye(255)[:1]).requires_grad_()
+    loss = twohot.cross_entropy(logits, logits.softmax(-1), twohot.encode(torch.tensor([0.0])))
+    (grad,) = torch.autograd.grad(loss.sum(), logits)
+    assert 80 < loss.item() < 100
+    assert grad[0, 0].item() == 1.0
+    assert grad[0, 127].item() == -1.0
 
 
 @pytest.mark.parametrize(("x", "floor"), [(0.0, 0.0), (1.0, 0.6654), (10.0, 0.5179)])
 def test_floor_is_the_entropy_of_the_target_A5(twohot: TwoHot, x: float, floor: float) -> None:
     target = twohot.encode(torch.tensor([x]))
     assert twohot.floor(target).item() == pytest.approx(floor, abs=1e-4)
-    best = twohot.cross_entropy(dense(twohot, x).clamp(min=1e-30).log()[None], target)
+    perfect = columns(twohot, dense(twohot, x))[None]
+    best = twohot.cross_entropy(perfect.clamp(min=1e-30).log(), perfect, target)
     assert best.item() == pytest.approx(floor, abs=1e-4)
 
 
 def test_zero_logits_cost_ln_255_F2(twohot: TwoHot) -> None:
-    loss = twohot.cross_entropy(torch.zeros(1, 255).log_softmax(-1), twohot.encode(torch.tensor([3.3])))
+    loss = twohot.cross_entropy(torch.zeros(1, 255), torch.full((1, 255), 1 / 255), twohot.encode(torch.tensor([3.3])))
     assert loss.item() == pytest.approx(math.log(255), abs=1e-5)
 
 

@@ -47,7 +47,7 @@ def observe(rssm: RSSM, data: dict[str, Tensor], seed: int = 1) -> Observed:
 
 
 def naive_block(layer: BlockLinear, groups: list[Tensor]) -> list[Tensor]:
-    return [x @ w + b[0] for x, w, b in zip(groups, layer.weight, layer.bias, strict=True)]
+    return [x @ w + b for x, w, b in zip(groups, layer.weight, layer.bias.chunk(len(groups)), strict=True)]
 
 
 def naive_hidden(linear: Tensor, norm_scale: Tensor) -> Tensor:
@@ -73,7 +73,8 @@ def naive_core(rssm: RSSM, h: Tensor, z: Tensor, action: int) -> Tensor:
     x = torch.cat(naive_block(rssm.core, [torch.cat([own, shared]) for own in slices]))
     x = naive_hidden(x, rssm.core_norm.scale)
     for layer in rssm.core_rest:
-        x = naive_hidden(torch.cat(naive_block(layer.linear, list(x.chunk(rssm.groups)))), layer.norm.scale)
+        linear, norm = layer
+        x = naive_hidden(torch.cat(naive_block(linear, list(x.chunk(rssm.groups)))), norm.scale)
     out = []
     for own, gates in zip(slices, naive_block(rssm.gates, list(x.chunk(rssm.groups))), strict=True):
         reset, candidate, update = gates.chunk(3)
@@ -203,7 +204,7 @@ def test_the_update_gate_starts_at_sigmoid_of_minus_one_A3() -> None:
 def test_the_state_stays_when_the_update_gate_is_shut_F8() -> None:
     rssm = build()
     with torch.no_grad():
-        rssm.gates.bias[..., 2 * rssm.deter // rssm.groups :] = -1e4
+        rssm.gates.bias.view(rssm.groups, 3, -1)[:, 2] = -1e4
     data = window(rssm)
     data["is_first"][:] = False
     assert torch.equal(observe(rssm, data).deter, data["deter"][:, None].expand(-1, 6, -1))
