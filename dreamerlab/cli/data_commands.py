@@ -29,7 +29,8 @@ def push(run: RunArgument = None, everything: AllOption = False, as_json: JsonOp
     from dreamerlab.runs.store import Workspace
 
     workspace = Workspace.find()
-    _print(send(workspace, chosen_runs(workspace, run, everything=everything), output.say), as_json=as_json)
+    runs = chosen_runs(workspace, run, everything=everything)
+    _print(send(workspace, runs, output.say, output.warn), as_json=as_json)
 
 
 @app.command()

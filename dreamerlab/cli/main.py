@@ -51,13 +51,20 @@ def _guarded(action: Callable[[], int], arguments: list[str]) -> int:
     except KeyboardInterrupt:
         output.say("\ninterrupted")
         return 130
-    except BrokenPipeError:
-        # The reader has what it wanted. Python would complain once more when it flushes stdout at exit.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
+        if _is_end_of_output(error):
+            return 0
         return _from_parser(error, arguments) if _is_from_parser(error) else _unexpected(error, arguments)
+
+
+def _is_end_of_output(error: Exception) -> bool:
+    """Tell whether nobody reads stdout any more: a closed pipe, or a terminal that is gone."""
+    if not (isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO) and error.filename is None):
+        return False
+    # Python would complain once more when it flushes stdout at exit.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _report(error: LabError) -> int:

@@ -115,9 +115,14 @@ def _execute(execution: Execution, *, as_json: bool) -> None:
     finally:
         progress.close()
     details = collect(execution.run)
-    if as_json:
-        output.emit_json(to_data(details))
-    else:
-        output.emit(f"{execution.run.id}\n{scores(details)}")
+    try:
+        if as_json:
+            output.emit_json(to_data(details))
+        else:
+            output.emit(f"{execution.run.id}\n{scores(details)}")
+    except OSError:
+        if failure is None:
+            raise
+        # The terminal was closed, which is why the run was stopped: that is what the exit code should say.
     if failure is not None:
         raise failure

@@ -6,8 +6,10 @@ One run that fails does not keep the others from being moved.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from dreamerlab.errors import LabError, NotFound, ToolFailed, UsageError
+from dreamerlab.lab.records import commit_run
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace, find_run, run_ids
 from dreamerlab.tracking import dvc_store
@@ -24,9 +26,9 @@ def chosen_runs(workspace: Workspace, text: str | None, *, everything: bool) -> 
     return [workspace.run(str(run_id)) for run_id in run_ids(workspace)]
 
 
-def push(workspace: Workspace, runs: Sequence[RunDirectory], say: Say) -> list[dict[str, str]]:
+def push(workspace: Workspace, runs: Sequence[RunDirectory], say: Say, warn: Say) -> list[dict[str, str]]:
     """Send artifacts to the remote, adding those that DVC does not know as they are now; return what became of each."""
-    return _each(workspace, runs, say, _push)
+    return _each(workspace, runs, say, partial(_push, warn))
 
 
 def pull(workspace: Workspace, runs: Sequence[RunDirectory], say: Say) -> list[dict[str, str]]:
@@ -34,7 +36,7 @@ def pull(workspace: Workspace, runs: Sequence[RunDirectory], say: Say) -> list[d
     return _each(workspace, runs, say, _pull)
 
 
-def _push(workspace: Workspace, run: RunDirectory) -> str:
+def _push(warn: Say, workspace: Workspace, run: RunDirectory) -> str:
     state = dvc_store.state(workspace, run)
     if state == "pushed":
         return "pushed already"
@@ -42,6 +44,7 @@ def _push(workspace: Workspace, run: RunDirectory) -> str:
         return "absent here: nothing to push"
     if state != "cached":
         dvc_store.add(workspace, run)
+        commit_run(workspace, run, warn)
     dvc_store.push(workspace, run)
     return "pushed"
 

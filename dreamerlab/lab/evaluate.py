@@ -38,7 +38,7 @@ class Measured:
 
     def to_data(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
-        return {"run": self.run, "evaluations": self.rows, "caveats": self.caveats}
+        return {"run": self.run, "trials": self.rows, "caveats": self.caveats}
 
 
 def measure(workspace: Workspace, text: str, seed: int | None, episodes: int | None, voice: Voice) -> Measured:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dreamerlab.errors import LabError
-from dreamerlab.lab.records import autocommit, commit, in_git
+from dreamerlab.lab.records import commit_run
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import read_manifest
@@ -21,7 +21,6 @@ from dreamerlab.runs.status import read_status
 from dreamerlab.runs.store import Workspace, find_run
 from dreamerlab.runs.summary import read_summary, write_summary
 from dreamerlab.tracking import dvc_store
-from dreamerlab.tracking.git_state import GitSilent
 
 ENDED_FOR_GOOD = frozenset({"finished", "failed"})
 """Only resuming by hand leads on from here; an interrupted trial is expected to go on."""
@@ -47,7 +46,7 @@ def finalise(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None
                 write_summary(trial)
         write_scores(workspace)
         _store(workspace, run, warn)
-        _commit(workspace, run, warn)
+        commit_run(workspace, run, warn)
 
 
 def _summarised(trial: TrialDirectory) -> bool:
@@ -71,16 +70,6 @@ def _store(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None])
         dvc_store.add(workspace, run)
     except LabError as error:
         warn(f"the artifacts of {run.id} are not in DVC: {error.message}")
-
-
-def _commit(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
-    """Commit exactly the run's text and the scores, where that is wanted and there is a repository."""
-    if not autocommit(workspace) or not in_git(workspace.path):
-        return
-    try:
-        commit(workspace.path, [run.path, workspace.scores_path], f"Record {run.id}")
-    except GitSilent as silence:
-        warn(f"the records of {run.id} are not committed: {silence}")
 
 
 def main() -> int:

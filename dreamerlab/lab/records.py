@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.git_state import GitSilent, git
 
@@ -38,6 +39,16 @@ def in_git(folder: Path) -> bool:
     # Not through `git`: this command does not know the literal paths that every other one is given.
     asked = subprocess.run(["git", "check-ignore", "--quiet", "."], cwd=folder, capture_output=True, check=False)
     return asked.returncode == 1
+
+
+def commit_run(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
+    """Commit exactly the text of a run and the scores, where that is wanted and there is a repository."""
+    if not autocommit(workspace) or not in_git(workspace.path):
+        return
+    try:
+        commit(workspace.path, [run.path, workspace.scores_path], f"Record {run.id}")
+    except GitSilent as silence:
+        warn(f"the records of {run.id} are not committed: {silence}")
 
 
 def commit(folder: Path, paths: Sequence[Path], message: str) -> bool:

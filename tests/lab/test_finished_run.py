@@ -86,7 +86,7 @@ def test_the_learning_curve_is_drawn(ran: Ran, tmp_path: Path) -> None:
 
 def test_a_stored_agent_evaluates_as_it_did_at_the_end_of_training(ran: Ran) -> None:
     before = ran.run.trial(1).evals_path.read_bytes()
-    (row,) = data(dreamerlab(ran.workspace.path, "eval", "first", "--seed", "1", "--json"))["evaluations"]
+    (row,) = data(dreamerlab(ran.workspace.path, "eval", "first", "--seed", "1", "--json"))["trials"]
     recorded = json.loads(before.splitlines()[-1])
     assert row["returns"] == recorded["returns"]
     assert row["values"] == recorded["values"]
@@ -132,4 +132,4 @@ def test_an_agent_is_evaluated_by_todays_code_only_with_a_caveat(ran: Ran, tmp_p
     other.run.manifest_path.write_text(json.dumps(manifest))
     result = data(dreamerlab(other.workspace.path, "eval", "first", "--seed", "0", "--episodes", "1", "--json"))
     assert "trained by ffffffffffffffff" in result["caveats"][0]
-    assert result["evaluations"][0]["episodes"] == 1
+    assert result["trials"][0]["episodes"] == 1
