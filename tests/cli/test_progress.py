@@ -38,6 +38,16 @@ QUEUED = replace(
 FAILED = replace(RUNNING, seed=5, state="failed", left_s=None, reason="the engine \x1b[31mstalled")
 
 
+def read_all(terminal: int) -> str:
+    """Return everything that was written to a terminal whose other side is closed."""
+    seen = b""
+    with contextlib.suppress(OSError):  # how Linux says that there is no more
+        while piece := os.read(terminal, 65536):
+            seen += piece
+    os.close(terminal)
+    return seen.decode()
+
+
 def view_of(*trials: TrialView) -> RunView:
     return RunView("R0001-abc", None, "pilot", "cartpole", trials, 0.0)
 
@@ -71,8 +81,7 @@ def test_on_a_terminal_a_table_is_redrawn_and_talk_stands_above_it(monkeypatch: 
         progress.say("a line of [talk]")
         progress.warn("and a warning")
         progress.close()
-        seen = os.read(main, 65536).decode()
-    os.close(main)
+    seen = read_all(main)
     assert "updates/s" in seen
     assert "1 min 15 s" in seen
     assert "a line of [talk]" in seen

@@ -101,9 +101,16 @@ def test_ctrl_c_keeps_everything_and_resume_goes_on_from_there(workspace: Worksp
     assert not [one for one in trainers() if one.trial and one.trial.is_relative_to(folder)]
     assert not run.trial(0).summary_path.exists()
 
-    # The run's code is its snapshot: what becomes of the tree does not matter, while the snapshot is there.
+    # The run's code is its snapshot: what becomes of the tree does not matter while that is there, and only then.
     (folder / "paced.py").write_text("raise RuntimeError('edited while the run was waiting')")
     (folder / "slowly").unlink()
+    aside = workspace.snapshots.rename(folder / "aside")
+    before = read_status(run.trial(0))
+    refused = inside(folder, "resume")
+    assert refused.returncode == 3
+    assert f"the code of {run.id}" in refused.stderr
+    assert read_status(run.trial(0)) == before
+    aside.rename(workspace.snapshots)
     done = dreamerlab(folder, "resume", "--jobs", "2", "--json")
     result = data(done)
     assert [one["state"] for one in result["trials"]] == ["finished", "finished"]
@@ -112,26 +119,6 @@ def test_ctrl_c_keeps_everything_and_resume_goes_on_from_there(workspace: Worksp
     assert second["start_env_steps"] == result["trials"][0]["attempts"][1]["start_env_steps"] > 20
     assert [line["env_steps"] for line in read_evals(run.trial(0))[0]] == list(range(20, 201, 20))
     assert run.trial(0).summary_path.exists()
-
-
-def test_without_its_code_a_run_is_not_resumed(workspace: Workspace) -> None:
-    folder = workspace.path
-    words = ["env.id=paced:Paced-v0", "--seeds", "1", *LEAVES]
-    process = start(folder, "run", "--baseline", *words)
-    wait_until(lambda: any(workspace.runs.glob("R*/seed-0/attempts.json")), process)
-    process.terminate()
-    process.communicate(timeout=30)
-    assert process.returncode == 130
-    run = RunDirectory(the_run(workspace))
-    state = read_status(run.trial(0))
-    assert state.state == "interrupted"
-    shutil.rmtree(workspace.snapshots)
-    with (folder / "paced.py").open("a") as file:
-        file.write("# other code\n")
-    refused = inside(folder, "resume")
-    assert refused.returncode == 3
-    assert f"the code of {run.id}" in refused.stderr
-    assert read_status(run.trial(0)) == state
 
 
 def test_a_failing_trainer_is_told_with_its_reason_and_the_others_go_on(tmp_path: Path) -> None:
