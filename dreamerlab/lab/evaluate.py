@@ -57,7 +57,7 @@ def measure(workspace: Workspace, text: str, seed: int | None, episodes: int | N
         hint = f"dreamerlab data pull {run.id}" if stored else f"dreamerlab status {run.id}"
         raise NotFound(f"{run.id} has no checkpoint here", hint=hint)
     caveats = [f"seed {one} has no checkpoint here" for one in seeds if one not in {trial.seed for trial in here}]
-    require_training_parts()
+    require_training_parts(workspace)
     code = _code(workspace, manifest, caveats)
     rows: list[dict[str, Any]] = []
     for trial in here:

@@ -57,7 +57,7 @@ def open_run(workspace: Workspace, request: Request, voice: Voice) -> Execution:
         _require_free(workspace, request.name)
     resolved = _resolve(workspace, request, voice)
     config = resolved.config
-    require_training_parts()
+    require_training_parts(workspace)
     check_environment([workspace.path] if code_paths(workspace) else [], config.env.id, config.env.time_limit)
     threads = config.execution.threads
     jobs = request.jobs or default_jobs(len(seeds), threads)

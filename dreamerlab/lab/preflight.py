@@ -19,13 +19,20 @@ from dreamerlab.errors import ToolFailed, UsageError
 from dreamerlab.launch.local import physical_cores
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.processes import trainers
+from dreamerlab.runs.store import Workspace
 
 _TRAINING_MODULES = ("torch", "gymnasium", "numpy")
 _CHECK_TIMEOUT_S = 300
 
 
-def require_training_parts() -> None:
-    """Raise ToolFailed when what trainers need is not installed; imports none of it."""
+def require_training_parts(workspace: Workspace) -> None:
+    """Raise ToolFailed when what trainers need is not installed, or its code cannot be found; imports none of it."""
+    if os.pathsep in str(workspace.path):
+        # Python would look elsewhere without a word, and a run would not execute the code it recorded.
+        raise ToolFailed(
+            f"Python cannot import from a folder with '{os.pathsep}' in its path: {workspace.path}",
+            hint="move the workspace to another folder",
+        )
     missing = [name for name in _TRAINING_MODULES if not _installed(name)]
     if missing:
         raise ToolFailed(

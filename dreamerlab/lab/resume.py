@@ -52,7 +52,7 @@ def open_resume(
         return None
     for trial in trials:
         _require_checkpoints(trial)
-    require_training_parts()
+    require_training_parts(workspace)
     snapshot = _code(workspace, manifest)
     threads = load_config(run.config_path).execution.threads
     claim(workspace, trials)

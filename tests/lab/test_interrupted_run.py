@@ -154,3 +154,23 @@ def test_killing_the_command_leaves_no_trainer_and_a_resumable_run(workspace: Wo
         time.sleep(0.1)
     (folder / "slowly").unlink()
     assert data(dreamerlab(folder, "resume", "--json"))["complete"] is True
+
+
+def test_a_folder_python_cannot_import_from_is_refused(tmp_path: Path) -> None:
+    folder = light_workspace(tmp_path / "a:b").path
+    done = inside(folder, "run", "--baseline")
+    assert done.returncode == 5
+    assert "Python cannot import from a folder with ':' in its path" in done.stderr
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.slow
+def test_any_other_folder_will_do(tmp_path: Path) -> None:
+    strange = tmp_path / """quote' "double" $HOME 100% #hash?\nnew line"""
+    strange.mkdir()
+    assert dreamerlab(strange, "init").returncode == 0
+    result = data(dreamerlab(strange, "run", "--baseline", "--env", "cartpole", "--seeds", "1", "--json", *TINY))
+    assert result["complete"] is True
+    assert "carried by DVC" in result["data_state"]
+    assert data(dreamerlab(strange, "eval", result["id"], "--json"))["caveats"] == []
+    assert dreamerlab(strange, "doctor").returncode == 0

@@ -22,7 +22,7 @@ TINY = [
     *(f"model.{name}=8" for name in ("deter", "hidden", "units")),
     *(f"model.{name}_layers=1" for name in ("prior", "encoder", "decoder", "policy", "value")),
     *("model.stoch=3", "model.classes=4", "model.blocks=2", "behavior.horizon=3"),
-    *("train.batch_size=4", "train.batch_length=5", "train.train_ratio=10", "train.imagination_starts=2"),
+    *("train.batch_size=4", "train.batch_length=5", "train.train_ratio=2", "train.imagination_starts=2"),
     *("train.learning_starts=12", "eval.every=20", "eval.episodes=2", "log.every=10", "checkpoint.every=20"),
     "budget.amount=60",
 ]
