@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later with venv, git and make; everything else is installed into .venv, pinned.
 #   make demo       train CartPole with three seeds in ./demo and show the curves
-#   make test       the default test suite          make test-slow  the rest of it, minutes each
+#   make test       the default test suite          make test-slow  the tests marked slow
 #   make lint       format, lint, types, contracts, generated pages
 #   make bench      ratios measured within one run
 PYTHON ?= python3
@@ -22,10 +22,10 @@ demo: $(INSTALLED)
 	cd demo && ../$(BIN)/dreamerlab show --plot learning-curve.png
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --timeout 1800
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
