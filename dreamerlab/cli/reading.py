@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dreamerlab.cli import completion, output
+
+if TYPE_CHECKING:
+    from dreamerlab.runs.store import Workspace
 
 RunArgument = Annotated[
     str | None,
@@ -29,8 +32,7 @@ def status(
     from dreamerlab.runs.store import Workspace, find_run
 
     workspace = Workspace.find()
-    if follow:
-        _follow(workspace, run)
+    if follow and (run := _follow(workspace, run)) is None:
         return
     views = [view_run(find_run(workspace, run))] if run is not None else view_recent(workspace)
     if as_json:
@@ -81,7 +83,8 @@ def show(
     from dreamerlab.lab import show as use_case
     from dreamerlab.runs.store import Workspace
 
-    details = use_case.collect(use_case.choose_run(Workspace.find(), run))
+    workspace = Workspace.find()
+    details = use_case.collect(workspace, use_case.choose_run(workspace, run))
     if plot is not None:
         output.say(f"drew {use_case.draw(details, plot)}")
     facts = use_case.provenance(details) if provenance else None
@@ -93,20 +96,19 @@ def show(
             output.emit("\n" + provenance_page(facts))
 
 
-def _follow(workspace: object, text: str | None) -> None:
-    """Show a run until nothing in it can happen by itself any more; Ctrl-C only leaves the view."""
+def _follow(workspace: Workspace, text: str | None) -> str | None:
+    """Show a run until nothing in it can happen by itself any more, and return its id; None when the user left."""
     import time
 
     from dreamerlab.cli.progress import Progress
     from dreamerlab.lab.status import view_recent, view_run
-    from dreamerlab.runs.store import Workspace, find_run
+    from dreamerlab.runs.store import find_run
 
-    assert isinstance(workspace, Workspace)
     if text is None:
         active = [view for view in view_recent(workspace) if view.active]
         if not active:
             output.say("nothing is running")
-            return
+            return None
         text = active[-1].run
     run = find_run(workspace, text)
     progress = Progress(lambda: view_run(run))
@@ -115,6 +117,7 @@ def _follow(workspace: object, text: str | None) -> None:
             progress()
             time.sleep(0.2)
     except KeyboardInterrupt:
-        return
+        return None
     finally:
         progress.close()
+    return run.id

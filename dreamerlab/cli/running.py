@@ -114,7 +114,7 @@ def _execute(execution: Execution, *, as_json: bool) -> None:
         failure = execute(execution, Voice(progress.say, progress.warn), progress)
     finally:
         progress.close()
-    details = collect(execution.run)
+    details = collect(execution.workspace, execution.run)
     try:
         if as_json:
             output.emit_json(to_data(details))

@@ -10,10 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from dreamerlab.lab.finalise import needs_finalising
+from dreamerlab.lab.preflight import is_installed
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace, run_ids
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 def start_mirror(workspace: Workspace, run: RunDirectory, warn: Say) -> None:
     """Start copying the run's metrics into MLflow, in the background and with low priority, until the run ends."""
     prepared = workspace.mlflow_db.exists() or "MLFLOW_TRACKING_URI" in os.environ
-    if find_spec("mlflow") is None or not prepared:
+    if not is_installed("mlflow") or not prepared:
         return  # said by `init`, which prepares the database
     try:
         _start_detached([*_MIRROR, str(workspace.path), run.id, "--follow"], workspace, f"mirror-{run.id}.txt")

@@ -12,7 +12,6 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import rmtree, which
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from dreamerlab.errors import LabError
 from dreamerlab.lab.aftercare import finalise_in_own_process
 from dreamerlab.lab.finalise import needs_finalising
+from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.wording import size
 from dreamerlab.launch.trainer import record_end
 from dreamerlab.runs.atomic import read_object
@@ -99,7 +99,7 @@ def mend(report: Report) -> None:
 
 def missing_parts() -> list[str]:
     """Return one line for each optional part that is not installed, with what it is for."""
-    lines = [f"{name} is not installed ({use})" for name, use in _PARTS.items() if not _installed(name)]
+    lines = [f"{name} is not installed ({use})" for name, use in _PARTS.items() if not is_installed(name)]
     return lines if which("git") else [*lines, "git is not installed (commits of records, provenance of code)"]
 
 
@@ -226,13 +226,6 @@ def _disk_use(path: Path) -> int:
             except OSError:
                 continue
     return total
-
-
-def _installed(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def disk_text(disk: dict[str, int]) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
 from dreamerlab.errors import Conflict, LabError
 from dreamerlab.lab.aftercare import run_mirror
+from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.records import commit, in_git
 from dreamerlab.runs.atomic import atomic_write_bytes, atomic_write_text, disk_failure
 from dreamerlab.runs.store import Workspace
@@ -163,7 +163,7 @@ def _prepare_mlflow(made: Made, say: Callable[[str], None]) -> None:
     workspace = made.workspace
     if workspace.mlflow_db.exists():
         return
-    if find_spec("mlflow") is None:
+    if not is_installed("mlflow"):
         made.skipped.append(f"MLflow: not installed ({dvc_store.INSTALL_HINT}); no curves in a browser")
         return
     say("preparing the MLflow database (once, about ten seconds)")

@@ -33,12 +33,20 @@ def require_training_parts(workspace: Workspace) -> None:
             f"Python cannot import from a folder with '{os.pathsep}' in its path: {workspace.path}",
             hint="move the workspace to another folder",
         )
-    missing = [name for name in _TRAINING_MODULES if not _installed(name)]
+    missing = [name for name in _TRAINING_MODULES if not is_installed(name)]
     if missing:
         raise ToolFailed(
             f"training needs {' and '.join(missing)}, not installed for {sys.executable}",
             hint="pip install 'dreamerlab[train]'",
         )
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether a package can be imported, without importing it."""
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def check_environment(user_code: Sequence[Path], env_id: str, time_limit: int | None) -> dict[str, Any]:
@@ -82,13 +90,6 @@ def machine_warnings(jobs: int, threads: int) -> list[str]:
     if not others and load > cores:
         found.append(f"the machine is busy (load {load:.1f} on {cores} cores): timings will suffer")
     return found
-
-
-def _installed(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _relayed(env_id: str, stderr: str) -> UsageError:

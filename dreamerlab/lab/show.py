@@ -23,6 +23,7 @@ from dreamerlab.runs.series import Line, read_attempts, read_evals, reduce_final
 from dreamerlab.runs.status import ONGOING
 from dreamerlab.runs.store import Workspace, find_run, run_ids
 from dreamerlab.runs.summary import parse_reducer, read_summary
+from dreamerlab.tracking import dvc_store
 
 FEWEST_SEEDS = 3
 
@@ -79,8 +80,8 @@ def choose_run(workspace: Workspace, text: str | None) -> RunDirectory:
     return workspace.run(str(ids[-1]))
 
 
-def collect(run: RunDirectory) -> RunDetails:
-    """Return everything that is known of `run`."""
+def collect(workspace: Workspace, run: RunDirectory) -> RunDetails:
+    """Return everything that is known of a run of `workspace`."""
     manifest = read_manifest(run.manifest_path)
     views = {view.seed: view for view in view_run(run).trials}
     trials = [_trial(run.trial(seed), views[seed], manifest) for seed in manifest.seeds]
@@ -88,7 +89,7 @@ def collect(run: RunDirectory) -> RunDetails:
     reference = {name: number(recorded.get(f"reference.{name}")) for name in ("random", "solved", "fail")}
     batch, length = recorded.get("train.batch_size"), recorded.get("train.batch_length")
     replayed = batch * length if isinstance(batch, int) and isinstance(length, int) else None
-    data_state = _data_state(run, trials)
+    data_state = _data_state(workspace, run, trials)
     return RunDetails(manifest, run, trials, reference, replayed, _caveats(manifest, trials), data_state)
 
 
@@ -174,14 +175,23 @@ def _artifacts_state(trial: TrialDirectory, summary: dict[str, Any] | None) -> s
     return "absent" if (summary or {}).get("files") or trial.run.artifacts_dvc.exists() else "none yet"
 
 
-def _data_state(run: RunDirectory, trials: Sequence[TrialDetails]) -> str:
-    stored = "carried by DVC" if run.artifacts_dvc.exists() else "not in DVC"
+_STORED = {
+    "no dvc": "DVC is not used here",
+    "local": "not in DVC, or changed since",
+    "cached": "in DVC, not pushed",
+    "pushed": "in DVC and pushed",
+    "absent": "carried by DVC",
+}
+
+
+def _data_state(workspace: Workspace, run: RunDirectory, trials: Sequence[TrialDetails]) -> str:
+    stored = _STORED[dvc_store.state(workspace, run)]
     states = {trial.artifacts for trial in trials}
     if states == {"here"}:
-        return f"artifacts here, {stored}"
+        return f"artifacts here; {stored}"
     if "absent" in states:
-        return f"artifacts absent, {stored}: not checked (dreamerlab data pull {run.id})"
-    return f"no artifacts yet, {stored}"
+        return f"artifacts absent: not checked; {stored} (dreamerlab data pull {run.id})"
+    return f"no artifacts yet; {stored}"
 
 
 def _caveats(manifest: Manifest, trials: Sequence[TrialDetails]) -> list[str]:

@@ -11,9 +11,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 
 from dreamerlab.errors import Conflict, NotFound, ToolFailed
+from dreamerlab.lab.preflight import is_installed
 from dreamerlab.runs.store import Workspace
 
 _HOST = "127.0.0.1"
@@ -21,7 +21,7 @@ _HOST = "127.0.0.1"
 
 def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C; ToolFailed without MLflow, NotFound without a database, Conflict when the port is taken."""
-    if find_spec("mlflow") is None:
+    if not is_installed("mlflow"):
         raise ToolFailed("MLflow is not installed", hint="pip install 'dreamerlab[track]'")
     if not workspace.mlflow_db.is_file():
         raise NotFound(f"there is no MLflow database at {workspace.mlflow_db}", hint="dreamerlab init prepares it")

@@ -61,7 +61,7 @@ def test_show_says_what_can_and_cannot_be_concluded(ran: Ran) -> None:
     assert "score = final_mean(3) of eval/return_mode" in page
     assert "n=2: fewer than 3 seeds" in page
     assert "over n=2, lowest" in page
-    assert "artifacts here, not in DVC" in page
+    assert "artifacts here; DVC is not used here" in page
     assert page.isascii(), "no block characters where they are not wanted"
     assert "▁" in dreamerlab(ran.workspace.path, "show", TERM="xterm", PYTHONIOENCODING="utf-8").stdout
 

@@ -46,7 +46,7 @@ def test_a_score_before_the_end_is_marked_so_far_and_no_mean_is_given_while_one_
     set_state(run, 1, "finished", (10.0, 20.0, 30.0))
     set_state(run, 2, "interrupted", (10.0,), reason="stopped by SIGTERM")
     write_summary(run.trial(1))
-    details = collect(run)
+    details = collect(workspace, run)
     assert [(one.score, one.so_far) for one in details.trials] == [(20.0, False), (None, True)]
     assert details.mean_score is None
     assert "seed 2 is interrupted (stopped by SIGTERM)" in details.caveats
@@ -54,16 +54,16 @@ def test_a_score_before_the_end_is_marked_so_far_and_no_mean_is_given_while_one_
     assert "score so far" in text
     assert "mean so far" not in text
     set_state(run, 2, "interrupted", (10.0, 40.0, 70.0))
-    assert "mean so far 30.0 over n=2, lowest 20.0, highest 40.0" in page(collect(run))
+    assert "mean so far 30.0 over n=2, lowest 20.0, highest 40.0" in page(collect(workspace, run))
 
 
 def test_a_summary_older_than_the_last_attempt_is_not_taken_for_the_result(workspace: Workspace) -> None:
     run = make_run(workspace, seeds=(1,))
     set_state(run, 1, "failed", (10.0, 20.0, 30.0), reason="divergence")
     write_summary(run.trial(1))
-    assert collect(run).trials[0].so_far is False
+    assert collect(workspace, run).trials[0].so_far is False
     set_state(run, 1, "interrupted", (), env_steps=500)
-    assert collect(run).trials[0].so_far is True
+    assert collect(workspace, run).trials[0].so_far is True
 
 
 def test_every_weakness_of_a_run_is_a_caveat(workspace: Workspace) -> None:
@@ -71,10 +71,10 @@ def test_every_weakness_of_a_run_is_a_caveat(workspace: Workspace) -> None:
     set_state(run, 1, "running", (1.0,), **GONE)
     with run.trial(1).evals_path.open("a") as file:
         file.write('{"env_steps":')
-    caveats = "\n".join(collect(run).caveats)
+    caveats = "\n".join(collect(workspace, run).caveats)
     for piece in ("pilot", "n=1: fewer than 3 seeds", "differed from its commit", "seed 1 is killed", "torn line"):
         assert piece in caveats
-    assert page(collect(run)).splitlines()[2].split(None, 1) == ["kind", "PILOT (can never carry a verdict)"]
+    assert page(collect(workspace, run)).splitlines()[2].split(None, 1) == ["kind", "PILOT (can never carry a verdict)"]
 
 
 def test_a_result_below_random_is_called_out(workspace: Workspace) -> None:
@@ -82,8 +82,8 @@ def test_a_result_below_random_is_called_out(workspace: Workspace) -> None:
     for run, value in zip(runs, (9.0, 475.0), strict=True):
         run.config_path.write_text("schema: 1\nreference:\n  random: 22.5\n  solved: 475.0\n")
         set_state(run, 1, "finished", (value, value, value))
-    assert "BELOW RANDOM (22.5)" in page(collect(runs[0]))
-    assert "100 % of the span from random to solved" in page(collect(runs[1]))
+    assert "BELOW RANDOM (22.5)" in page(collect(workspace, runs[0]))
+    assert "100 % of the span from random to solved" in page(collect(workspace, runs[1]))
 
 
 def test_only_what_lives_is_running_and_has_time_left(workspace: Workspace) -> None:
@@ -123,4 +123,4 @@ def test_the_newest_run_is_meant_when_none_is_named(workspace: Workspace, tmp_pa
     newest = make_run(workspace, name="second")
     assert choose_run(workspace, None) == newest == choose_run(workspace, "second")
     with pytest.raises(NotFound, match="no seed has an evaluation yet"):
-        draw(collect(newest), tmp_path / "curve.png")
+        draw(collect(workspace, newest), tmp_path / "curve.png")
