@@ -59,7 +59,7 @@ class Agent(nn.Module):
     @torch.no_grad()
     def act(
         self,
-        obs: Mapping[str, Float[Tensor, "B size"]],
+        obs: Mapping[str, Float[Tensor, "B _"]],
         is_first: Bool[Tensor, " B"],
         carry: Carry,
         *,

@@ -17,7 +17,7 @@ from torch import Tensor
 class Batch:
     """B windows of T consecutive steps, and the state each window continues from (FACTS A1, A10)."""
 
-    obs: dict[str, Float[Tensor, "B T size"]]
+    obs: dict[str, Float[Tensor, "B T _"]]
     action: Int[Tensor, "B T"]
     """Action chosen at the observation of the same row."""
     reward: Float[Tensor, "B T"]

@@ -18,7 +18,7 @@ from dreamerlab.dreamer.networks import MLP, Linear
 from dreamerlab.spaces import EnvSpec
 
 
-def squash(obs: Mapping[str, Float[Tensor, "*rows size"]]) -> Float[Tensor, "*rows all"]:
+def squash(obs: Mapping[str, Float[Tensor, "*rows _"]]) -> Float[Tensor, "*rows all"]:
     """Return the symlog of all observed numbers, keys in sorted order: the encoder's input, the decoder's target."""
     return symlog(torch.cat([obs[key] for key in sorted(obs)], -1) if len(obs) > 1 else next(iter(obs.values())))
 

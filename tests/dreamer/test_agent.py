@@ -80,6 +80,15 @@ def test_every_parameter_belongs_to_exactly_one_group(make_config: MakeConfig, m
     assert all(name.startswith("behavior.slow_critic.") for name in frozen)
 
 
+def test_moving_the_agent_keeps_its_optimiser_on_its_parameters(make_config: MakeConfig, make_agent: MakeAgent) -> None:
+    agent = make_agent(make_config()).to(torch.float64)
+    assert {id(p) for p in agent.optimizer.parameters_in_order} == {
+        id(p) for p in agent.parameters() if p.requires_grad
+    }
+    assert all(p.dtype == torch.float64 for p in agent.optimizer.parameters_in_order)
+    assert agent.optimizer.momentum.dtype == torch.float64
+
+
 # -- one update
 
 
@@ -214,6 +223,18 @@ def test_every_option_trains(
 
 # -- exactness
 
+TRACE: dict[str, list[float]] = {
+    "wm/loss": [15.442, 13.693, 13.13],
+    "wm/kl_nats": [1.0898, 0.67598, 0.69558],
+    "behavior/entropy_nats": [1.0986, 1.0986, 1.0986],
+    "behavior/imagined_continue": [0.54079, 0.56543, 0.56065],
+    "behavior/value_loss": [3.3214, 3.1764, 3.1878],
+    "behavior/replay_value_loss": [7.3884, 10.152, 9.2266],
+    "optim/grad_norm_world": [488.37, 20.458, 27.965],
+    "optim/grad_norm_actor": [2.467e-07, 1.3824e-05, 1.341e-05],
+    "optim/grad_norm_critic": [1.1638, 1.3412, 1.0261],
+}
+
 
 def test_two_updates_repeat_exactly_F20(make_config: MakeConfig, make_agent: MakeAgent, make_batch: MakeBatch) -> None:
     config = make_config()
@@ -227,6 +248,18 @@ def test_two_updates_repeat_exactly_F20(make_config: MakeConfig, make_agent: Mak
     assert all(torch.equal(update_a.metrics[k], update_b.metrics[k]) for k in update_a.metrics)
     assert all(torch.equal(state_a[k], state_b[k]) for k in state_a)
     assert torch.equal(generator_a, generator_b)
+
+
+def test_a_recorded_trace_guards_refactors(
+    make_config: MakeConfig, make_agent: MakeAgent, make_batch: MakeBatch
+) -> None:
+    """Figures recorded once: they change only with a deliberate change of the algorithm or of its random draws."""
+    config = make_config(optimizer={"warmup_updates": 0, "lr_world": 1e-3, "lr_actor": 1e-3, "lr_critic": 1e-3})
+    agent, generator = make_agent(config), torch.Generator().manual_seed(0)
+    trace = [agent.update(make_batch(config, seed=s), generator).metrics for s in range(3)]
+    assert {name: [round(m[name].item(), 5) for m in trace] for name in TRACE} == {
+        name: pytest.approx(values, rel=2e-3, abs=1e-5) for name, values in TRACE.items()
+    }
 
 
 def test_a_loaded_agent_continues_bit_for_bit_F20(

@@ -271,6 +271,18 @@ def test_latents_depend_on_the_action_before_them_and_on_no_later_one_F10() -> N
     assert (before.deter[:, 2] != after.deter[:, 2]).any(-1).all()
 
 
+def test_nothing_later_leaks_into_a_state_F10() -> None:
+    rssm = build()
+    data = window(rssm)
+    before = observe(rssm, data)
+    data["tokens"][:, 4:] += 1.0
+    data["prev_action"][:, 4:] = -1
+    data["is_first"][:, 5] = True
+    after = observe(rssm, data)
+    assert torch.equal(before.features[:, :4], after.features[:, :4])
+    assert not torch.equal(before.features[:, 4:], after.features[:, 4:])
+
+
 def test_no_action_and_the_zero_latent_are_zero_vectors() -> None:
     rssm = build()
     assert (rssm.one_hot[-1] == 0).all()
