@@ -31,7 +31,7 @@ def doctor(
             output.emit(f"{finding.kind}: {finding.where}: {finding.message}")
             if finding.remedy is not None:
                 output.emit(f"  {'done' if finding.mended else '--fix will'}: {finding.remedy}")
-        for line in report.missing:
+        for line in report.notes:
             output.say(f"note: {line}")
         output.say(disk_text(report.disk))
     left = [finding for finding in report.findings if not finding.mended]

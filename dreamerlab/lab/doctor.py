@@ -63,21 +63,22 @@ class Finding:
 
 @dataclass
 class Report:
-    """All findings, what is merely not installed, and how much disk each run takes in bytes."""
+    """All findings, what is merely worth knowing, and how much disk each run takes in bytes."""
 
     findings: list[Finding] = field(default_factory=list[Finding])
-    missing: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+    """What is not installed, and what other workspaces do on this machine: nothing is wrong here because of it."""
     disk: dict[str, int] = field(default_factory=dict[str, int])
 
     def to_data(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
         found = [finding.to_data() for finding in self.findings]
-        return {"findings": found, "not_installed": self.missing, "disk_bytes": self.disk}
+        return {"findings": found, "notes": self.notes, "disk_bytes": self.disk}
 
 
 def examine(workspace: Workspace, say: Say) -> Report:
     """Return what is wrong in `workspace`; changes nothing. `say` takes the warnings of remedies applied later."""
-    report = Report(missing=missing_parts())
+    report = Report(notes=[*missing_parts(), *_strangers(workspace)])
     report.findings += [*_orphans(workspace), *_lock(workspace), *_half_made(workspace)]
     for run_id in run_ids(workspace):
         run = workspace.run(str(run_id))
@@ -122,15 +123,21 @@ def _examine_run(workspace: Workspace, run: RunDirectory, say: Say) -> Iterator[
 
 def _orphans(workspace: Workspace) -> Iterator[Finding]:
     for trainer in trainers():
-        if trainer.supervised:
-            continue
-        ours = trainer.trial is not None and trainer.trial.is_relative_to(workspace.runs)
-        text = f"trainer {trainer.pid} has outlived the process that started it"
-        where = str(trainer.trial or "unknown")
-        if ours:
-            yield Finding("orphan trainer", where, text, "ask it to stop (SIGTERM)", partial(_stop, trainer))
-        else:
-            yield Finding("orphan trainer", where, f"{text}; it belongs to another workspace")
+        if not trainer.supervised and _is_ours(workspace, trainer):
+            text = f"trainer {trainer.pid} has outlived the process that started it"
+            yield Finding(
+                "orphan trainer", str(trainer.trial), text, "ask it to stop (SIGTERM)", partial(_stop, trainer)
+            )
+
+
+def _strangers(workspace: Workspace) -> Iterator[str]:
+    for trainer in trainers():
+        if not trainer.supervised and not _is_ours(workspace, trainer):
+            yield f"trainer {trainer.pid} of another workspace ({trainer.trial}) has outlived the process that started it"
+
+
+def _is_ours(workspace: Workspace, trainer: Trainer) -> bool:
+    return trainer.trial is not None and trainer.trial.is_relative_to(workspace.runs)
 
 
 def _stop(trainer: Trainer) -> None:
