@@ -133,7 +133,7 @@ def _orphans(workspace: Workspace) -> Iterator[Finding]:
 def _strangers(workspace: Workspace) -> Iterator[str]:
     for trainer in trainers():
         if not trainer.supervised and not _is_ours(workspace, trainer):
-            yield f"trainer {trainer.pid} of another workspace ({trainer.trial}) has outlived the process that started it"
+            yield f"trainer {trainer.pid} of another workspace has outlived its starter: {trainer.trial}"
 
 
 def _is_ours(workspace: Workspace, trainer: Trainer) -> bool:
