@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from dreamerlab.cli import config_commands, data_commands, evaluating, reading, running, starting, upkeep
+from dreamerlab.cli import comparing, config_commands, data_commands, evaluating, reading, running, starting, upkeep
 from dreamerlab.cli.grouping import Grouped
 
 EVERY_DAY, FURTHER, GROUPS = "Every day", "Further", "Groups"
@@ -40,6 +40,7 @@ def build() -> Any:
     app.command("status", rich_help_panel=EVERY_DAY)(reading.status)
     app.command("show", rich_help_panel=EVERY_DAY)(reading.show)
     app.command("list", rich_help_panel=EVERY_DAY)(reading.list_runs)
+    app.command("compare", rich_help_panel=EVERY_DAY)(comparing.compare)
     app.command("eval", rich_help_panel=FURTHER)(evaluating.evaluate)
     app.command("doctor", rich_help_panel=FURTHER)(upkeep.doctor)
     app.command("ui", rich_help_panel=FURTHER)(upkeep.ui)

@@ -18,7 +18,7 @@ from tests.lab.workspaces import inside, light_workspace
 from tests.runs.records import make_run
 
 FRONT_PAGE = {
-    "Every day": ["init", "run", "resume", "status", "show", "list"],
+    "Every day": ["init", "run", "resume", "status", "show", "list", "compare"],
     "Further": ["eval", "doctor", "ui"],
     "Groups": ["config", "data"],
 }

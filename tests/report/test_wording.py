@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamerlab.lab.wording import amount, duration, figure, size, sparkline, state_counts
+from dreamerlab.report.wording import amount, duration, figure, size, sparkline, state_counts
 
 
 @pytest.mark.parametrize(
