@@ -35,7 +35,7 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
         call, self._seed, self._step = f"reset(seed={seed})", seed, 0
         try:
             obs, info = self.env.reset(seed=seed, options=options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._raised(call, error) from error
         self._refuse(call, self._observation_problem(obs))
         return obs, info
@@ -46,7 +46,7 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
         self._step += 1
         try:
             obs, reward, terminated, truncated, info = self.env.step(action)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._raised(call, error) from error
         self._refuse(call, self._observation_problem(obs))
         self._refuse(call, _reward_problem(reward))
@@ -76,7 +76,7 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
                 return f"{name} is not finite in float32: {_show(parts[key])}"
         return None
 
-    def _raised(self, call: str, error: Exception) -> EnvironmentFault:
+    def _raised(self, call: str, error: BaseException) -> EnvironmentFault:
         return self._fault(call, f"{type(error).__name__}: {_show(error)}")
 
     def _refuse(self, call: str, problem: str | None) -> None:

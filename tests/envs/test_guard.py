@@ -50,6 +50,21 @@ def test_the_environments_own_error_is_kept_as_the_cause() -> None:
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+@pytest.mark.parametrize("leave", [SystemExit(3), SystemExit()])
+def test_an_environment_that_leaves_the_program_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, leave: BaseException
+) -> None:
+    env = make_env(Env(id="tests.envs.odd_envs:odd/Honest-v0"))
+
+    def step(action: int) -> None:
+        raise leave
+
+    env.reset(seed=0)
+    monkeypatch.setattr(env.unwrapped, "step", step)
+    with pytest.raises(EnvironmentFault, match="SystemExit"):
+        env.step(0)
+
+
 @pytest.mark.parametrize(
     "spoilt, said",
     [
