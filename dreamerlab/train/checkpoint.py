@@ -72,24 +72,38 @@ def save(folder: Path, state: dict[str, Any], keep: int, **facts: Any) -> Checkp
         temporary.unlink(missing_ok=True)
     info = Checkpoint(sha256=digest, size_bytes=size, file=name, **facts)
     atomic_write_json(folder / name.replace(".pt", ".json"), asdict(info))
-    for old in _names(folder)[keep:]:
-        (folder / f"{old}.json").unlink(missing_ok=True)
-        (folder / f"{old}.pt").unlink(missing_ok=True)
+    kept = _names(folder)[:keep]
+    # Whatever a killed process left half-done goes as well. In this order a description goes before its tensors.
+    for path in sorted([*folder.glob(".ckpt-*.tmp"), *folder.glob("ckpt-*.json"), *folder.glob("ckpt-*.pt")]):
+        if path.stem not in kept:
+            path.unlink(missing_ok=True)
     return info
 
 
-def load_newest(folder: Path) -> Loaded:
-    """Open the newest checkpoint that is whole; raise NotFound when there is none."""
+def load_newest(folder: Path, *, set_aside: bool = False) -> Loaded:
+    """Open the newest checkpoint that is whole; raise NotFound when there is none.
+
+    With `set_aside` those passed over are renamed, `ckpt-000004000.pt.passed-over`: a trial that goes on from an older
+    one would else count them among its newest, and drop what it writes itself.
+    """
     passed_over: list[str] = []
     for name in _names(folder):
         try:
             info, state = _open(folder, name)
         except _Damaged as damage:
             passed_over.append(f"{name}.pt: {damage}")
+            if set_aside:
+                _set_aside(folder, name)
             continue
         return Loaded(info, state, passed_over)
     detail = f" ({'; '.join(passed_over)})" if passed_over else ""
     raise NotFound(f"no usable checkpoint in {folder}{detail}", hint="dreamerlab data pull fetches stored artifacts")
+
+
+def _set_aside(folder: Path, name: str) -> None:
+    for path in (folder / f"{name}.json", folder / f"{name}.pt"):
+        if path.exists():
+            path.replace(path.with_name(f"{path.name}.passed-over"))
 
 
 class _Damaged(Exception):
@@ -115,7 +129,8 @@ def _open(folder: Path, name: str) -> tuple[Checkpoint, dict[str, Any]]:
         raise _Damaged("its sha256 differs from the one recorded")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:
+        # Nothing else is caught: these are the bytes that were written, so the trouble is the machine's, not theirs.
         raise _Damaged(f"torch cannot read it ({type(error).__name__})") from error
     return info, _to_numpy(state)
 

@@ -150,3 +150,48 @@ def test_a_failed_write_leaves_the_earlier_ones(tmp_path: Path, monkeypatch) -> 
         write(tmp_path, 20)
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["ckpt-000000010.json", "ckpt-000000010.pt"]
     assert checkpoint.load_newest(tmp_path).info.env_steps == 10
+
+
+def test_what_a_killed_write_left_goes_with_the_next_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / ".ckpt-000000010.pt.tmp").write_bytes(b"half")
+    (tmp_path / "ckpt-000000015.pt").write_bytes(b"whole, but killed before its description")
+    write(tmp_path, 20)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ckpt-000000020.json", "ckpt-000000020.pt"]
+
+
+def test_passed_over_checkpoints_are_set_aside_and_push_out_no_whole_ones(tmp_path: Path) -> None:
+    """A trial resumed from 10 would else drop its own new checkpoints, as older than the damaged ones."""
+    for env_steps in (10, 20, 30):
+        write(tmp_path, env_steps, keep=3)
+    for env_steps in (20, 30):
+        _flip(tmp_path / f"ckpt-{env_steps:09d}.pt")
+    loaded = checkpoint.load_newest(tmp_path, set_aside=True)
+    assert loaded.info.env_steps == 10
+    assert [line.partition(":")[0] for line in loaded.passed_over] == ["ckpt-000000030.pt", "ckpt-000000020.pt"]
+    write(tmp_path, 15)
+    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.endswith(".passed-over")) == [
+        "ckpt-000000010.json",
+        "ckpt-000000010.pt",
+        "ckpt-000000015.json",
+        "ckpt-000000015.pt",
+    ]
+    assert len(list(tmp_path.glob("*.passed-over"))) == 4
+
+
+def test_looking_alone_sets_nothing_aside(tmp_path: Path) -> None:
+    write(tmp_path, 10)
+    _truncate(tmp_path / write(tmp_path, 20).file)
+    checkpoint.load_newest(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_machine_without_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting the trial anew because a whole checkpoint could not be opened today would throw its work away."""
+    write(tmp_path, 10)
+
+    def exhausted(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch, "load", exhausted)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        checkpoint.load_newest(tmp_path)
