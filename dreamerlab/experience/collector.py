@@ -85,6 +85,10 @@ class Collector:
         self.episodes += 1
         return EpisodeEnd(self.episodes, episode.seed, episode.episode_return, len(episode.actions), terminated)
 
+    def close(self) -> None:
+        """Release the environment."""
+        self._env.close()
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next rows depend on, beside the policy: arrays, numbers and nested dicts."""
         episode = self._open

@@ -34,16 +34,19 @@ class Evaluator:
         self._seed = seed
         self._start_seeds = [int(s) for s in numpy_stream(seed, "evaluation starts").integers(2**31, size=episodes)]
 
-    def evaluate(self, agent: Agent) -> dict[str, Episodes]:
-        """Return the episodes under the `mode` policy and under the `sample` policy."""
-        return {"mode": self._run(agent, mode=True), "sample": self._run(agent, mode=False)}
+    def evaluate(self, agent: Agent, beat: Callable[[], None] = lambda: None) -> dict[str, Episodes]:
+        """Return the episodes under the `mode` policy and under the `sample` policy.
+
+        `beat` is called at every step of the batch, for evaluations can outlast what a reader takes for a sign of life.
+        """
+        return {"mode": self._run(agent, beat, mode=True), "sample": self._run(agent, beat, mode=False)}
 
     def close(self) -> None:
         """Release the environments."""
         for env in self.envs:
             env.close()
 
-    def _run(self, agent: Agent, *, mode: bool) -> Episodes:
+    def _run(self, agent: Agent, beat: Callable[[], None], *, mode: bool) -> Episodes:
         count = len(self.envs)
         carry = agent.initial_carry(count)
         device = carry.deter.device
@@ -54,6 +57,7 @@ class Evaluator:
         returns, lengths = np.zeros(count), np.zeros(count, int)
         running = list(range(count))
         while running:
+            beat()
             tensors = {key: torch.from_numpy(np.stack([o[key] for o in obs])).to(device) for key in obs[0]}
             actions, carry = agent.act(tensors, is_first, carry, mode=mode, generator=generator)
             is_first = torch.zeros_like(is_first)

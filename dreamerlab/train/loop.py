@@ -1,7 +1,8 @@
 """The training loop, on one page: collect, update, log, evaluate, checkpoint, stop.
 
 Order within an env step follows the reference (FACTS A10): act, environment, replay, then the updates that are due.
-Everything that happens "every N" counts env steps, so a resumed trial does it at the same moments.
+Everything that happens "every N" counts env steps, so a resumed trial does it at the same moments; the last env step
+of the budget is followed by a metric line and an evaluation whatever its number.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ def train(
     A stop is honoured between env steps. The final state of a finished trial is saved by the caller.
     """
     config, at = session.config, session.counters
+
+    def beat() -> None:
+        recorder.heartbeat(at, session.spent())
+
+    recorder.start_clock()
     while session.spent() < config.budget.amount:
         if stop.check():
             save()
@@ -32,18 +38,17 @@ def train(
         recorder.after_acting(time.monotonic() - started)
         if end is not None:
             recorder.after_episode(end, at)
-        if session.can_learn:
-            for _ in range(session.ratio.due(at.env_steps)):
-                started = time.monotonic()
-                metrics = session.update()
-                recorder.after_update(metrics, time.monotonic() - started)
+        for _ in range(session.updates_due()):
+            started = time.monotonic()
+            metrics = session.update()
+            recorder.after_update(metrics, time.monotonic() - started)
         at.wall_s = clock.total_s()
-        recorder.heartbeat(at, session.spent())
-        if at.env_steps % config.log.every == 0:
-            recorder.write_metrics(at, session.pace_metrics())
+        beat()
         finished = session.spent() >= config.budget.amount
+        if at.env_steps % config.log.every == 0 or finished:
+            recorder.write_metrics(at, session.pace_metrics())
         if at.env_steps % config.eval.every == 0 or finished:
-            recorder.write_evaluation(at, session.evaluator.evaluate(session.agent))
+            recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat))
             recorder.note_progress(at, session.spent())
             recorder.write_status()
         if at.env_steps % config.checkpoint.every == 0 and not finished:

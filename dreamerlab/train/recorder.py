@@ -46,6 +46,8 @@ class _Means:
     lengths: list[int] = field(default_factory=list)
     update_s: float = 0.0
     acting_s: float = 0.0
+    elapsed_s: float = 0.0
+    """Of earlier attempts, since the last line."""
     since: float = field(default_factory=time.monotonic)
     since_env_steps: int = 0
 
@@ -58,6 +60,10 @@ class Recorder:
         self._names: list[str] = []
         self._means = _Means()
         self._last_beat = 0.0
+
+    def start_clock(self) -> None:
+        """Count time from now on: what came before, such as building the agent, is no training."""
+        self._means.since = time.monotonic()
 
     # -- collecting -----------------------------------------------------------------------------------------------
 
@@ -97,7 +103,7 @@ class Recorder:
         if means.returns:
             values["train/return"] = sum(means.returns) / len(means.returns)
             values["train/length"] = sum(means.lengths) / len(means.lengths)
-        elapsed = max(now - means.since, 1e-9)
+        elapsed = max(means.elapsed_s + now - means.since, 1e-9)
         values["pace/env_steps_per_s"] = (at.env_steps - means.since_env_steps) / elapsed
         values["pace/updates_per_s"] = means.updates / elapsed
         values["pace/acting_share"] = means.acting_s / elapsed
@@ -139,7 +145,7 @@ class Recorder:
     # -- exact resume ---------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Sums since the last line, so that a resumed trial writes the same means."""
+        """Return the sums since the last line, so that a resumed trial writes the same means."""
         means = self._means
         return {
             "names": self._names,
@@ -147,17 +153,23 @@ class Recorder:
             "updates": means.updates,
             "returns": means.returns,
             "lengths": means.lengths,
+            "update_s": means.update_s,
+            "acting_s": means.acting_s,
+            "elapsed_s": means.elapsed_s + time.monotonic() - means.since,
             "since_env_steps": means.since_env_steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the sums; time-based figures start anew."""
+        """Restore the sums; the time between the attempts does not count."""
         self._names = list(state["names"])
         self._means = _Means(
             update_sum=state["update_sum"],
             updates=state["updates"],
             returns=list(state["returns"]),
             lengths=list(state["lengths"]),
+            update_s=state["update_s"],
+            acting_s=state["acting_s"],
+            elapsed_s=state["elapsed_s"],
             since_env_steps=state["since_env_steps"],
         )
 

@@ -38,11 +38,22 @@ def torch_stream(seed: int, name: str, device: torch.device) -> torch.Generator:
 
 
 def prepare_process(seed: int, threads: int) -> None:
-    """Pin threads and seed the global generators (only initialisation draws from them)."""
+    """Pin torch's threads and seed its global generator (only initialisation draws from it)."""
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
         torch.set_num_interop_threads(1)
     torch.manual_seed(stream_seed(seed, "initialisation"))
+
+
+def repeat_gradients(device: torch.device) -> None:
+    """Make gradients on the CPU the same in every run.
+
+    With several threads the gradient of indexing is otherwise added up in whatever order the threads come by. On a GPU
+    this would refuse some operations altogether, and nothing exact is promised there.
+    """
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    # No memory is read before it is written, so filling it would only cost time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Supervisor(NamedTuple):
@@ -70,9 +81,10 @@ class StopRequest:
         self._last_look = time.monotonic()
 
     def listen(self) -> None:
-        """Turn SIGTERM, SIGINT and SIGHUP into a request."""
+        """Turn SIGTERM, SIGINT and SIGHUP into a request, except what is ignored already (nohup, `&`)."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
 
     def check(self) -> bool:
         """Tell whether to stop; looks for the supervisor once a second."""
@@ -88,7 +100,7 @@ class StopRequest:
 
 
 class TrainingClock:
-    """Seconds of training over all attempts; `exclude` leaves evaluation out of pace figures."""
+    """Seconds of training over all attempts, evaluations and checkpoints included."""
 
     def __init__(self, before_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self._before_s, self._now = before_s, now

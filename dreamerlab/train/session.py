@@ -23,7 +23,10 @@ from dreamerlab.experience.replay import Replay, Sample
 from dreamerlab.train.acting import ActingPolicy
 from dreamerlab.train.evaluate import Evaluator
 from dreamerlab.train.recorder import Counters, Diverged
-from dreamerlab.train.runtime import numpy_stream, prepare_process, torch_stream
+from dreamerlab.train.runtime import numpy_stream, prepare_process, repeat_gradients, torch_stream
+
+# One actor update is made with every update, so these units count alike here.
+_COUNT_UPDATES = ("updates", "actor_updates")
 
 
 class Session:
@@ -33,6 +36,7 @@ class Session:
         self.config, self.seed = config, seed
         prepare_process(seed, config.execution.threads)
         device = torch.device(config.execution.device)
+        repeat_gradients(device)
         make = partial(make_env, config.env)
         env = make()
         spec = describe(env)
@@ -64,6 +68,13 @@ class Session:
         enough = len(self.replay) >= self._learning_starts
         return enough and self.replay.can_sample(train.batch_size, train.batch_length)
 
+    def updates_due(self) -> int:
+        """Return how many updates to make now: what the train ratio grants, but no more than a budget of updates."""
+        if not self.can_learn:
+            return 0
+        due, budget = self.ratio.due(self.counters.env_steps), self.config.budget
+        return min(due, budget.amount - self.counters.updates) if budget.unit in _COUNT_UPDATES else due
+
     def update(self) -> dict[str, torch.Tensor]:
         """Make one update of the agent from replay; return its metrics."""
         train = self.config.train
@@ -76,11 +87,10 @@ class Session:
 
     def spent(self) -> float:
         """Return how much of the budget is used, in the budget's unit."""
-        at = self.counters
-        # One actor update is made with every update, so the two units count alike here.
-        return {"env_steps": at.env_steps, "updates": at.updates, "actor_updates": at.updates, "wall_clock": at.wall_s}[
-            self.config.budget.unit
-        ]
+        at, unit = self.counters, self.config.budget.unit
+        if unit in _COUNT_UPDATES:
+            return at.updates
+        return at.wall_s if unit == "wall_clock" else at.env_steps
 
     def pace_metrics(self) -> dict[str, float]:
         """Return effective ratios and replay size (M-HK-18: measured, beside the configured ones)."""
@@ -91,6 +101,11 @@ class Session:
             "replay/updates_per_env_step": per_step,
             "replay/train_ratio_effective": per_step * train.batch_size * train.batch_length,
         }
+
+    def close(self) -> None:
+        """Release all environments."""
+        self.collector.close()
+        self.evaluator.close()
 
     def check_finite(self) -> None:
         """Raise Diverged, naming the first tensor, when a parameter is not finite."""
