@@ -1,15 +1,17 @@
 """One attempt of one trial: from a trial directory on disk to a terminal state on disk.
 
 Owns the attempt's record, the choice of checkpoint, and what every kind of failure looks like from outside: one
-line in status.json, the traceback in `error.txt`, an exit code.
+line in status.json, the traceback in `error.txt`, an exit code. status.json is written last, whatever else fails.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,14 +20,14 @@ import torch
 
 from dreamerlab.config.layers import load_config
 from dreamerlab.errors import Conflict, Interrupted, LabError, NotFound, TrialFailed
-from dreamerlab.runs.attempts import close_attempt, open_attempt, read_attempts
+from dreamerlab.runs.attempts import close_attempt, open_attempt
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.processes import hostname, own_identity
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.train import checkpoint
 from dreamerlab.train.loop import train
-from dreamerlab.train.recorder import Recorder
+from dreamerlab.train.recorder import Counters, Recorder
 from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock
 from dreamerlab.train.session import Session
 
@@ -46,86 +48,118 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
     """Run one attempt of the trial at `path` to its end.
 
     Raises Interrupted when asked to stop and TrialFailed when the trial failed; the state on disk is written first
-    in every case.
+    in every case. Raises Conflict, and touches nothing, when the trial is finished already.
     """
     trial = TrialDirectory(path.resolve())
-    manifest = read_manifest(trial.run.manifest_path)
+    manifest, before = read_manifest(trial.run.manifest_path), read_status(trial)
+    if before.state == "finished":
+        raise Conflict(f"{trial.run.id} seed {trial.seed} is finished: there is nothing to resume")
     if number is None:
-        number = 1 + max((int(entry["attempt"]) for entry in read_attempts(trial)), default=0)
+        number = 1 + max([before.attempt, *trial.attempts()])
     attempt = Attempt(trial, number, manifest)
-    trial.attempt_dir(number).mkdir(parents=True, exist_ok=True)
-    reserve = trial.artifacts / ".reserve"
-    reserve.write_bytes(bytes(_RESERVE_BYTES))
     stop = StopRequest(supervisor)
     stop.listen()
-    recorder = Recorder(trial, number, _running(trial, manifest, number))
+    recorder = Recorder(trial, number, _running(attempt, before))
+    reserve = trial.artifacts / ".reserve"
     session: Session | None = None
     state, reason, failure = "failed", None, None
     try:
+        trial.attempt_dir(number).mkdir(parents=True, exist_ok=True)
+        reserve.write_bytes(bytes(_RESERVE_BYTES))
         recorder.write_status()
         session = Session(load_config(trial.run.config_path), trial.seed)
-        _restore(session, recorder, attempt)
-        clock = TrainingClock(session.counters.wall_s)
-        finished = train(session, recorder, clock, stop, partial(_save, session, recorder, attempt))
-        if finished:
-            _save(session, recorder, attempt, final=True)
+        finished = _restore(session, recorder, attempt)
+        if not finished:
+            clock = TrainingClock(session.counters.wall_s)
+            finished = train(session, recorder, clock, stop, partial(_save, session, recorder, attempt))
+            if finished:
+                _save(session, recorder, attempt, final=True)
         state, reason = ("finished", None) if finished else ("interrupted", stop.reason)
-    except Exception as error:
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: here they come from an environment
         failure, reason = error, explain(error)
-        # The reserve makes room for the last words, should the disk be full.
+    # The reserve makes room for the last words, should the disk be full.
+    with suppress(OSError):
         reserve.unlink(missing_ok=True)
-        trial.error_path(number).write_text(traceback.format_exc())
-    reserve.unlink(missing_ok=True)
+    if failure is not None:
+        _leave_traceback(trial.error_path(number), failure)
     if session is not None:
-        session.evaluator.close()
         recorder.note_progress(session.counters, session.spent())
-    close_attempt(trial, number, state, reason)
-    recorder.write_status(state=state, reason=reason)
+    try:
+        close_attempt(trial, number, state, reason)
+    finally:
+        recorder.write_status(state=state, reason=reason)
+    if session is not None:
+        _close(session)
     if failure is not None:
         raise TrialFailed(reason or "", hint=f"the traceback is in {trial.error_path(number)}") from failure
     if state == "interrupted":
         raise Interrupted(reason or "interrupted", hint=f"dreamerlab resume {trial.run.id}")
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """Say in one line what went wrong, for status.json and the terminal."""
     if isinstance(error, LabError):
-        return error.message
-    if isinstance(error, OSError) and error.errno in _FULL_DISK:
+        text = error.message
+    elif isinstance(error, OSError) and error.errno in _FULL_DISK:
         where = f" while writing {error.filename}" if error.filename else ""
-        return f"the disk is full{where}; everything up to the last checkpoint is kept"
-    first_line = (str(error).splitlines() or [""])[0]
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {first_line} ({Path(last.filename).name}:{last.lineno})"
+        text = f"the disk is full{where}; everything up to the last checkpoint is kept"
+    else:
+        said = [line for line in str(error).splitlines() if line.strip()]
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"({Path(last.filename).name}:{last.lineno})"
+        text = f"{type(error).__name__}: {said[0]} {place}" if said else f"{type(error).__name__} {place}"
+    # File names may hold bytes that are no text; they must not keep a state from being written.
+    return " ".join(text.split()).encode(errors="backslashreplace").decode()
 
 
-def _running(trial: TrialDirectory, manifest: Manifest, number: int) -> Status:
+def _leave_traceback(path: Path, failure: BaseException) -> None:
+    """Write the traceback of a failure; where the disk refuses, the console gets it."""
+    text = "".join(traceback.format_exception(failure))
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        with suppress(OSError):
+            print(text, file=sys.stderr)
+
+
+def _close(session: Session) -> None:
+    """Release the environments; the result is on disk already, so one that cannot be closed is only named."""
+    try:
+        session.close()
+    except Exception as error:
+        print(f"warning: an environment could not be closed: {explain(error)}", file=sys.stderr)
+
+
+def _running(attempt: Attempt, before: Status) -> Status:
     """Return the first status of an attempt; progress of earlier attempts stays visible until restored."""
-    me, now, before = own_identity(), time.time(), read_status(trial)
+    me, now = own_identity(), time.time()
     return replace(
         before,
         state="running",
-        seed=trial.seed,
-        attempt=number,
+        seed=attempt.trial.seed,
+        attempt=attempt.number,
         pid=me.pid,
         pid_start=me.start_ticks,
         boot_id=me.boot_id,
         host=me.host,
         started_at=now,
         heartbeat_at=now,
-        budget_unit=manifest.budget.unit,
-        budget_amount=manifest.budget.amount,
+        budget_unit=attempt.manifest.budget.unit,
+        budget_amount=attempt.manifest.budget.amount,
         reason=None,
         message=None,
     )
 
 
-def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> None:
-    """Continue from the newest whole checkpoint, if this trial has one, and record the attempt's start."""
-    trial = attempt.trial
+def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> bool:
+    """Continue from the newest whole checkpoint, if this trial has one, and record the attempt's start.
+
+    Returns whether that was the last checkpoint of a complete trial, killed before it could say that it had finished.
+    """
+    trial, complete = attempt.trial, False
     loaded, note = None, None
     try:
-        loaded = checkpoint.load_newest(trial.checkpoints)
+        loaded = checkpoint.load_newest(trial.checkpoints, set_aside=True)
     except NotFound as nothing:
         if attempt.number > 1:
             note = f"started again from env step 0: {nothing.message}"
@@ -135,11 +169,16 @@ def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> None:
             raise Conflict(
                 f"{loaded.info.file} belongs to {belongs[0]} seed {belongs[1]}, not to {trial.run.id} seed {trial.seed}"
             )
-        if not loaded.info.has_replay:
-            raise Conflict(f"{loaded.info.file} is the end of a finished trial: there is nothing to resume")
-        session.load_state_dict(loaded.state["session"])
-        recorder.load_state_dict(loaded.state["recorder"])
-        note = "; ".join([f"resumed from {loaded.info.file}", *(f"passed over {line}" for line in loaded.passed_over)])
+        # Replay is dropped from the last checkpoint only, once every line is written.
+        complete = not loaded.info.has_replay
+        if complete:
+            session.counters = Counters(**loaded.state["session"]["counters"])
+            done = f"the trial had reached its end with {loaded.info.file}"
+        else:
+            session.load_state_dict(loaded.state["session"])
+            recorder.load_state_dict(loaded.state["recorder"])
+            done = f"resumed from {loaded.info.file}"
+        note = "; ".join([done, *(f"passed over {line}" for line in loaded.passed_over)])
     open_attempt(
         trial,
         attempt.number,
@@ -156,6 +195,7 @@ def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> None:
     )
     recorder.note_progress(session.counters, session.spent())
     recorder.write_status(message=note)
+    return complete
 
 
 def _save(session: Session, recorder: Recorder, attempt: Attempt, *, final: bool = False) -> None:

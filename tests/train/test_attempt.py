@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from dreamerlab.errors import Conflict, Interrupted, TrialFailed
+from dreamerlab.errors import Conflict, Interrupted, LabError, ToolFailed, TrialFailed
 from dreamerlab.metrics import CATALOGUE
 from dreamerlab.runs.status import effective_state, read_status
 from dreamerlab.train import attempt, checkpoint
@@ -164,13 +165,6 @@ def test_a_torn_checkpoint_falls_back_and_says_so(tmp_path: Path, monkeypatch: p
     assert records[1]["start_env_steps"] == 40
 
 
-def test_a_finished_trial_cannot_be_resumed(tmp_path: Path) -> None:
-    trial = make_trial(tmp_path, tiny_config(budget={"amount": 20}))
-    execute(trial.path, None, None)
-    with pytest.raises(TrialFailed, match="end of a finished trial"):
-        execute(trial.path, None, None)
-
-
 def test_a_checkpoint_of_another_trial_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = make_trial(tmp_path, tiny_config(), seed=0)
     _stop_after(monkeypatch, 25)
@@ -244,7 +238,7 @@ def test_a_full_disk_stops_cleanly(tmp_path: Path) -> None:
     trial.attempt_dir(1).mkdir(parents=True)
     trial.metrics_path(1).symlink_to("/dev/full")
     with pytest.raises(TrialFailed, match=r"(?i)no space left|disk is full"):
-        execute(trial.path, None, None)
+        execute(trial.path, 1, None)
     status = read_status(trial)
     assert status.state == "failed"
     assert "\n" not in (status.reason or "")
@@ -259,3 +253,157 @@ def test_explain_is_always_one_line() -> None:
             return error
 
     assert attempt.explain(raised()).startswith("ValueError: first (test_attempt.py:")
+
+
+def test_the_last_updates_reach_a_metric_line(tmp_path: Path) -> None:
+    """A budget that ends between two lines still gets its last one."""
+    trial = make_trial(tmp_path, tiny_config(budget={"unit": "updates", "amount": 7}))
+    execute(trial.path, None, None)
+    status, last = read_status(trial), lines(trial.metrics_path(1))[-1]
+    assert (last["env_steps"], last["updates"]) == (status.env_steps, status.updates)
+    assert status.env_steps % 10, "the case in question"
+
+
+def test_a_trial_killed_before_its_last_words_is_finished_by_resuming(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its final checkpoint is written and holds no replay; what is missing is only the status."""
+    trial = make_trial(tmp_path, tiny_config())
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "note_progress", _die_when_the_checkpoint_is_final(trial, Recorder.note_progress))
+        with pytest.raises(_Killed):
+            _execute_until_killed(patch, trial)
+    written = lines(trial.evals_path)
+    execute(trial.path, None, None)
+    status = read_status(trial)
+    assert (status.state, status.env_steps, status.spent, status.attempt) == ("finished", 60, 60, 2)
+    assert "reached its end" in (status.message or "")
+    assert lines(trial.evals_path) == written
+    record = json.loads(trial.attempts_path.read_text())[1]
+    assert (record["state"], record["start_env_steps"]) == ("finished", 60)
+
+
+class _Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+def _die_when_the_checkpoint_is_final(trial, note_progress):
+    def dying(self, at, spent):
+        if (trial.checkpoints / "ckpt-000000060.json").exists():
+            raise _Killed
+        note_progress(self, at, spent)
+
+    return dying
+
+
+def _execute_until_killed(patch: pytest.MonkeyPatch, trial) -> None:
+    """A killed process writes nothing more."""
+    patch.setattr(attempt, "close_attempt", lambda *args: None)
+    execute(trial.path, None, None)
+
+
+def test_a_finished_trial_is_left_alone(tmp_path: Path) -> None:
+    trial = make_trial(tmp_path, tiny_config(budget={"amount": 20}))
+    execute(trial.path, None, None)
+    before = trial.status_path.read_bytes()
+    with pytest.raises(Conflict, match="R0001-abc seed 0 is finished"):
+        execute(trial.path, None, None)
+    assert trial.status_path.read_bytes() == before
+    assert trial.attempts() == [1]
+
+
+def test_an_environment_that_cannot_be_closed_does_not_spoil_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stuck(self) -> None:
+        raise RuntimeError("the door is jammed")
+
+    monkeypatch.setattr("tests.toy_envs.Walk.close", stuck, raising=False)
+    trial = make_trial(tmp_path, tiny_config(env={"id": "tests.toy_envs:Walk-v0"}, budget={"amount": 20}))
+    execute(trial.path, None, None)
+    assert read_status(trial).state == "finished"
+    assert json.loads(trial.attempts_path.read_text())[0]["state"] == "finished"
+    assert "the door is jammed" in capsys.readouterr().err
+
+
+def _raise_in_update(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def update(self):
+        raise error
+
+    monkeypatch.setattr(Session, "update", update)
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (SystemExit(3), "SystemExit: 3 (test_attempt.py:"),
+        (KeyboardInterrupt(), "KeyboardInterrupt (test_attempt.py:"),
+        (MemoryError(), "MemoryError (test_attempt.py:"),
+        (RuntimeError("\n\n  first words\nmore"), "RuntimeError: first words (test_attempt.py:"),
+        (TrialFailed("several\nlines"), "several lines"),
+        (OSError("name \udcff"), "OSError: name \\udcff (test_attempt.py:"),
+        (OSError(errno.ENOSPC, "No space left on device", "x.pt"), "the disk is full while writing x.pt; everything"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_whatever_ends_an_attempt_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, said: str
+) -> None:
+    trial = make_trial(tmp_path, tiny_config())
+    _raise_in_update(monkeypatch, error)
+    with pytest.raises(TrialFailed):
+        execute(trial.path, None, None)
+    status = read_status(trial)
+    assert status.state == "failed"
+    assert (status.reason or "").startswith(said)
+    assert "\n" not in (status.reason or "")
+    assert "Traceback" in trial.error_path(1).read_text()
+    assert json.loads(trial.attempts_path.read_text())[0]["state"] == "failed"
+    assert not (trial.artifacts / ".reserve").exists()
+
+
+@pytest.mark.parametrize("broken", ["error.txt", ".reserve", "attempts.json"])
+def test_a_disk_that_refuses_one_file_still_gets_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Whichever file it is, status.json does not go on saying `running`."""
+    trial = make_trial(tmp_path, tiny_config())
+    _raise_in_update(monkeypatch, RuntimeError("boom"))
+    trial.attempt_dir(1).mkdir(parents=True)
+    where = {"error.txt": trial.error_path(1), ".reserve": trial.artifacts / ".reserve"}.get(broken)
+    if where is not None:
+        where.symlink_to("/dev/full")
+    else:
+        monkeypatch.setattr(attempt, "close_attempt", _refuse)
+    with pytest.raises(LabError):
+        execute(trial.path, 1, None)
+    status = read_status(trial)
+    assert status.state == "failed"
+    assert ("the disk is full" if broken == ".reserve" else "boom") in (status.reason or "")
+
+
+def _refuse(*args: object) -> None:
+    raise ToolFailed("cannot write attempts.json: no space left")
+
+
+def test_the_number_of_an_attempt_is_never_used_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when attempts.json is damaged, or the attempt before was killed too early to enter itself there."""
+    trial = make_trial(tmp_path, tiny_config())
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 25)
+        with pytest.raises(Interrupted):
+            execute(trial.path, None, None)
+    before = trial.metrics_path(1).read_bytes()
+    trial.attempts_path.write_text('[{"started_at": ')
+    execute(trial.path, None, None)
+    assert read_status(trial).attempt == 2
+    assert trial.metrics_path(1).read_bytes() == before
+
+
+def test_evaluations_give_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[int] = []
+    monkeypatch.setattr(Recorder, "heartbeat", lambda self, at, spent: beats.append(at.env_steps))
+    trial = make_trial(tmp_path, tiny_config())
+    execute(trial.path, None, None)
+    assert beats.count(30) > 10
+    assert beats.count(29) == 1
