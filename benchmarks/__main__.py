@@ -10,11 +10,12 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import learner, overhead, startup
+from benchmarks import comparing, learner, overhead, startup
 from dreamerlab.tables import Table
 
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
     "startup": startup.measure,
+    "compare": comparing.measure,
     "overhead": overhead.measure,
     "learner": learner.measure,
 }
