@@ -14,7 +14,7 @@ import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ def save(folder: Path, state: dict[str, Any], keep: int, **facts: Any) -> Checkp
     temporary = folder / f".{name}.tmp"
     try:
         with temporary.open("wb") as file:
-            torch.save(_to_tensors(state), file)
+            _write_tensors(_to_tensors(state), file)
             file.flush()
             os.fsync(file.fileno())
         digest, size = _sha256(temporary), temporary.stat().st_size
@@ -78,6 +78,19 @@ def save(folder: Path, state: dict[str, Any], keep: int, **facts: Any) -> Checkp
         if path.stem not in kept:
             path.unlink(missing_ok=True)
     return info
+
+
+def _write_tensors(state: Any, file: IO[bytes]) -> None:
+    """Save `state` into `file`; raises the OSError of a disk that refuses, which torch hides behind its own words."""
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        refused = error.__context__
+        while refused is not None and not isinstance(refused, OSError):
+            refused = refused.__context__
+        if refused is None:
+            raise
+        raise OSError(refused.errno, refused.strerror, file.name) from error
 
 
 def load_newest(folder: Path, *, set_aside: bool = False) -> Loaded:

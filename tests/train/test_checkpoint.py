@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,3 +198,20 @@ def test_a_machine_without_memory_is_no_damage(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(torch, "load", exhausted)
     with pytest.raises(RuntimeError, match="allocate memory"):
         checkpoint.load_newest(tmp_path)
+
+
+class _FullAfter(io.BytesIO):
+    """A file on a disk that is full after a while, and has room again by the time the file is closed."""
+
+    name = "a/ckpt.pt"
+
+    def write(self, data: Any) -> int:
+        if self.tell() > 2000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_fills_up_half_way_is_called_by_its_name() -> None:
+    """torch.save turns the refused write into `unexpected pos 82432 vs 82320`."""
+    with pytest.raises(OSError, match=r"No space left on device: 'a/ckpt\.pt'"):
+        checkpoint._write_tensors({"a": torch.zeros(10_000), "b": torch.zeros(10_000)}, _FullAfter())
