@@ -74,7 +74,7 @@ def _build(env_id: str, limit: int | None) -> gym.Env[Any, Any]:
         raise UsageError(
             f"environment '{env_id}' needs a package that is missing: {_one_line(error)}", hint=_install(error)
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"environment '{env_id}' cannot be built: {type(error).__name__}: {_one_line(error)}",
             hint=f"gymnasium.make('{env_id}') fails in the same way without dreamerlab",
@@ -100,14 +100,14 @@ def _import(env_id: str, module: str) -> None:
         raise UsageError(f"'{module}' in environment id '{env_id}' is no module name", hint="write 'module:Id-v0'")
     try:
         importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"environment '{env_id}': importing module '{module}' failed: {type(error).__name__}: {_one_line(error)}",
             hint=f"install the package that has '{module}', or put its folder on PYTHONPATH",
         ) from error
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,15 @@ def test_unknown_ids_are_answered_with_what_is_wrong(env_id: str, said: str) -> 
         make_env(Env(id=env_id))
     assert said in caught.value.message
     assert caught.value.hint
+
+
+def test_a_module_that_leaves_the_program_is_a_mistake_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaving_envs.py").write_text("raise SystemExit('no display')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="importing module 'leaving_envs' failed: SystemExit: no display"):
+        make_env(Env(id="leaving_envs:X-v0"))
 
 
 def test_a_missing_package_is_named_with_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
