@@ -41,10 +41,16 @@ def test_welch_keeps_its_level(name: str, seeds: int) -> None:
     assert false_positives(SCORES[name], seeds) <= LIMIT
 
 
+def unequal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Return arms of one mean, the second five times as spread."""
+    return rng.normal(0, np.repeat([1.0, 5.0], shape[1] // 2), shape)
+
+
 @pytest.mark.slow
-def test_where_the_level_is_not_quite_kept() -> None:
-    """Seven seeds that solve the task or do not, half and half: 5.7% instead of 5%, the worst of all cases tried."""
-    assert 0.050 < false_positives(SCORES["bimodal"], 7) <= 0.062
+@pytest.mark.parametrize(("draw", "seeds"), [(SCORES["bimodal"], 7), (SCORES["bimodal"], 8), (unequal, 3)])
+def test_where_the_level_is_not_quite_kept(draw: Draw, seeds: int) -> None:
+    """Seeds that solve the task or do not, half and half, or one arm far more spread: up to 6% instead of 5%."""
+    assert 0.050 < false_positives(draw, seeds) <= 0.065
 
 
 @pytest.mark.parametrize("name", SCORES)
