@@ -4,8 +4,8 @@
     interval   = difference -/+ t(dof) * sqrt(va/na + vb/nb),   dof by Welch and Satterthwaite
 
 The unit is the training seed. Where no interval exists there is none, with the reason: it is never made up, and an
-interval of width zero is never given. By simulation (in the tests) at most 5.5% of intervals leave out a true 0 with 3, 5
-or 10 seeds an arm, and up to 6% in the worst cases tried. Cross-checked by `permutation.py`.
+interval of width zero is never given. By simulation (in the tests) at most 5.5% of intervals leave out a true 0 with 3,
+5 or 10 seeds an arm, and up to 6% in the worst cases tried. Cross-checked by `permutation.py`.
 """
 
 from __future__ import annotations
