@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from dreamerlab.errors import LabError
+from dreamerlab.errors import Conflict, LabError
 from dreamerlab.runs.directory import TrialDirectory
 
 
@@ -42,6 +42,11 @@ def evaluate_newest(trial: TrialDirectory, episodes: int | None) -> dict[str, ob
     from dreamerlab.train.runtime import prepare_process
 
     loaded = checkpoint.load_newest(trial.checkpoints)
+    belongs = (loaded.info.run, loaded.info.seed)
+    if belongs != (trial.run.id, trial.seed):
+        raise Conflict(
+            f"{loaded.info.file} belongs to {belongs[0]} seed {belongs[1]}, not to {trial.run.id} seed {trial.seed}"
+        )
     config = load_config(trial.run.config_path)
     prepare_process(trial.seed, config.execution.threads)
     evaluator = Evaluator(partial(make_env, config.env), episodes or config.eval.episodes, trial.seed)
