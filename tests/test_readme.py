@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-# The tour trains for minutes; the same commands with these leaves take seconds.
-SHORT = ["budget.amount=150", "eval.every=50", "eval.episodes=2", "checkpoint.every=50", "log.every=25"]
+# The tour trains three seeds for minutes; the same commands with one seed and these leaves take seconds.
+SHORT = ["--seeds", "1", "budget.amount=150", "eval.every=50", "eval.episodes=2", "checkpoint.every=50", "log.every=25"]
 
 
 def commands() -> list[list[str]]:
