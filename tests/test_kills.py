@@ -58,8 +58,9 @@ def trials(workspace: Path) -> list[TrialDirectory]:
 
 
 def written(workspace: Path) -> dict[Path, bytes]:
-    """Everything that has been appended so far, by file."""
-    return {path: path.read_bytes() for path in (workspace / "runs").glob("R*/**/*.jsonl")}
+    """Everything that has been appended so far, by file; curves.jsonl is a summary and written whole."""
+    lines = (workspace / "runs").glob("R*/**/*.jsonl")
+    return {path: path.read_bytes() for path in lines if path.name != "curves.jsonl"}
 
 
 def whole_lines(data: bytes) -> bytes:

@@ -51,7 +51,7 @@ class Budget(Section):
     """How long a trial trains."""
 
     unit: Literal["env_steps", "updates", "actor_updates", "wall_clock"] = leaf("env_steps", BUDGET)
-    """What the amount counts; wall_clock is in seconds of training over all attempts."""
+    """What the amount counts; wall_clock is in seconds over all attempts, evaluation and checkpoints included."""
     amount: int = leaf(1_000_000, BUDGET, unit="budget.unit", ge=1, le=MANY)
     """The trial ends when this much is spent."""
 
