@@ -14,7 +14,7 @@ from typing import Any
 
 from dreamerlab.cli import output
 from dreamerlab.lab.status import RunView, TrialView
-from dreamerlab.lab.wording import amount, duration, figure
+from dreamerlab.report.wording import amount, duration, figure
 from dreamerlab.tables import Table
 
 _LINE_EVERY_S = 10.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from dreamerlab.cli.output import has_unicode
 from dreamerlab.lab.show import RunDetails
-from dreamerlab.lab.wording import amount, duration, figure, seeds_text, sparkline
+from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
 from dreamerlab.runs.summary import parse_reducer
 from dreamerlab.tables import Table
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from dreamerlab.lab.wording import amount, figure, seeds_text, state_counts
 from dreamerlab.report.evidence import FactDifference, LeafDifference, RunEvidence
+from dreamerlab.report.wording import amount, figure, seeds_text, state_counts
 from dreamerlab.runs.directory import RunDirectory
 
 _CHANGES = ("ARCHITECTURE", "ENVIRONMENT", "DYNAMICS", "unknown here")

@@ -20,8 +20,8 @@ from dreamerlab.errors import LabError
 from dreamerlab.lab.aftercare import finalise_in_own_process
 from dreamerlab.lab.finalise import needs_finalising
 from dreamerlab.lab.preflight import is_installed
-from dreamerlab.lab.wording import size
 from dreamerlab.launch.trainer import record_end
+from dreamerlab.report.wording import size
 from dreamerlab.runs.atomic import read_object
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import lock_holder

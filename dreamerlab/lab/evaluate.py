@@ -17,8 +17,8 @@ import dreamerlab
 from dreamerlab.errors import LabError, NotFound, TrialFailed
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.preflight import require_training_parts
-from dreamerlab.lab.wording import figure, seeds_text
 from dreamerlab.launch.trainer import code_environment, installed_code
+from dreamerlab.report.wording import figure, seeds_text
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.store import Workspace, find_run

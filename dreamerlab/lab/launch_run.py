@@ -15,8 +15,8 @@ from dreamerlab.lab.execute import Execution, Voice, claim
 from dreamerlab.lab.preflight import check_environment, machine_warnings, require_training_parts
 from dreamerlab.lab.provenance import code_state, manifest_code
 from dreamerlab.lab.seeds import parse_seeds
-from dreamerlab.lab.wording import amount, seeds_text
 from dreamerlab.launch.local import default_jobs
+from dreamerlab.report.wording import amount, seeds_text
 from dreamerlab.runs.attempts import now
 from dreamerlab.runs.creation import check_alias, create_run
 from dreamerlab.runs.manifest import Budget, Manifest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from dreamerlab.lab.wording import amount, figure, seeds_text, state_counts
+from dreamerlab.report.wording import amount, figure, seeds_text, state_counts
 from dreamerlab.runs.store import RunRow, Workspace, newest_runs, run_ids
 from dreamerlab.tables import Table
 

@@ -9,8 +9,8 @@ from dreamerlab.errors import Conflict, GateRefused, NotFound, ToolFailed
 from dreamerlab.lab.aftercare import finalise_leftovers
 from dreamerlab.lab.execute import Execution, Voice, claim
 from dreamerlab.lab.preflight import machine_warnings, require_training_parts
-from dreamerlab.lab.wording import seeds_text
 from dreamerlab.launch.local import default_jobs
+from dreamerlab.report.wording import seeds_text
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.status import ONGOING, effective_state, read_status

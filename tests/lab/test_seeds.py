@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dreamerlab.errors import UsageError
 from dreamerlab.lab.seeds import LARGEST_SEED, MOST_SEEDS, parse_seeds
-from dreamerlab.lab.wording import seeds_text
+from dreamerlab.report.wording import seeds_text
 
 
 @pytest.mark.parametrize(
