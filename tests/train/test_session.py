@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from dreamerlab.train.session import Session
@@ -25,6 +26,7 @@ def _parameters_after(updates: int, threads: int) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in session.agent.parameters()])
 
 
+@pytest.mark.slow  # threads wait for each other: half a minute beside another test worker
 def test_updates_repeat_bit_for_bit_with_several_threads() -> None:
     """DESIGN section 7: bit-exact on CPU for one thread count, which threads adding in any order would break."""
     first = _parameters_after(5, threads=2)
