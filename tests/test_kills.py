@@ -21,6 +21,7 @@ import pytest
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.processes import alive, trainers
 from dreamerlab.runs.status import ONGOING, effective_state, read_status
+from tests.lab.workspaces import dreamerlab, light_workspace
 from tests.train.trials import timeless
 
 SEEDS = (0, 1)
@@ -32,12 +33,6 @@ LEAVES = [
     *("train.learning_starts=12", "eval.every=100", "eval.episodes=2", "log.every=5", "checkpoint.every=40"),
     "budget.amount=400",
 ]
-
-
-def dreamerlab(folder: Path, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "dreamerlab", *words], cwd=folder, capture_output=True, text=True, timeout=timeout
-    )
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -156,8 +151,7 @@ def finish(workspace: Path) -> None:
 
 
 def undisturbed(tmp_path: Path) -> dict[str, list[dict]]:
-    calm = tmp_path / "calm"
-    dreamerlab(tmp_path, "init", str(calm))
+    calm = light_workspace(tmp_path / "calm").path
     done = dreamerlab(calm, "run", "--baseline", "--env", "cartpole", "--seeds", str(len(SEEDS)), *LEAVES)
     assert done.returncode == 0, done.stderr
     return scores(calm)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dreamerlab.runs.series import read_evals
 from tests.lab.conftest import Ran
 from tests.lab.workspaces import data, dreamerlab, git, without
@@ -22,6 +24,7 @@ def stored_and_cloned(ran: Ran, tmp_path: Path) -> tuple[Ran, Path]:
     return first, second
 
 
+@pytest.mark.slow
 def test_a_clone_pulls_a_checkpoint_and_evaluates_it_to_the_same_figures(ran: Ran, tmp_path: Path) -> None:
     first, second = stored_and_cloned(ran, tmp_path)
     absent = dreamerlab(second, "eval", "first")
