@@ -18,7 +18,7 @@ from typing import Any
 
 from dreamerlab.errors import LabError
 from dreamerlab.lab.aftercare import finalise_in_own_process
-from dreamerlab.lab.finalise import needs_finalising
+from dreamerlab.lab.finalise import is_summarised, needs_finalising
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.launch.trainer import record_end
 from dreamerlab.report.wording import size
@@ -30,7 +30,7 @@ from dreamerlab.runs.processes import Trainer, trainers
 from dreamerlab.runs.series import read_lines
 from dreamerlab.runs.status import effective_state, read_status
 from dreamerlab.runs.store import Workspace, half_made, run_ids
-from dreamerlab.runs.summary import read_summary
+from dreamerlab.runs.summary import check_artifacts, read_summary
 
 Say = Callable[[str], None]
 
@@ -52,7 +52,7 @@ class Finding:
     message: str
     remedy: str | None = None
     """What `--fix` does about it; None when a person has to decide."""
-    mend: Callable[[], None] | None = None
+    mend: Callable[[], object] | None = None
     mended: bool = False
 
     def to_data(self) -> dict[str, Any]:
@@ -114,6 +114,7 @@ def _examine_run(workspace: Workspace, run: RunDirectory, say: Say) -> Iterator[
         yield from _status(trial)
         yield from _torn_lines(trial)
         yield from _checkpoints(trial)
+        yield from _changed_artifacts(trial)
     if needs_finalising(workspace, run):
         finalise = partial(finalise_in_own_process, workspace, run, say, say)
         yield Finding(
@@ -175,22 +176,11 @@ def _status(trial: TrialDirectory) -> Iterator[Finding]:
     elif state == "killed":
         reason = f"its process (pid {status.pid}) died without a word"
         remedy = partial(record_end, trial, status.attempt, "interrupted", reason)
-        yield Finding(
-            "false status", where, f"it says running, but {reason}", "mark it as interrupted", _quietly(remedy)
-        )
+        yield Finding("false status", where, f"it says running, but {reason}", "mark it as interrupted", remedy)
     elif state == "waiting":
         reason = "its launcher died before it could start"
         remedy = partial(record_end, trial, status.attempt, "interrupted", reason)
-        yield Finding(
-            "false status", where, f"it says queued, but {reason}", "mark it as interrupted", _quietly(remedy)
-        )
-
-
-def _quietly(action: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        action()
-
-    return run
+        yield Finding("false status", where, f"it says queued, but {reason}", "mark it as interrupted", remedy)
 
 
 def _torn_lines(trial: TrialDirectory) -> Iterator[Finding]:
@@ -222,6 +212,17 @@ def _checkpoints(trial: TrialDirectory) -> Iterator[Finding]:
         if not same:
             text = f"{path.name} differs from its recorded sha256; resume passes over it"
             yield Finding("damaged checkpoint", where, text)
+
+
+def _changed_artifacts(trial: TrialDirectory) -> Iterator[Finding]:
+    """Yield what is no longer as the summary of the ended trial recorded it; absent artifacts are not checked."""
+    if not trial.artifacts.is_dir() or not is_summarised(trial):
+        return
+    files: dict[str, Any] = (read_summary(trial) or {}).get("files", {})
+    described = {path.with_suffix(".pt").name for path in trial.checkpoints.glob("*.json")}  # checked by `_checkpoints`
+    mine = {name: facts for name, facts in files.items() if Path(name).name not in described}
+    for fault in check_artifacts(trial, mine):
+        yield Finding("changed artifact", f"{trial.run.id} seed {trial.seed}", fault)
 
 
 def _disk_use(path: Path) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dreamerlab.errors import LabError
 from dreamerlab.lab.records import commit_run
+from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import read_manifest
@@ -35,27 +36,35 @@ def needs_finalising(workspace: Workspace, run: RunDirectory) -> bool:
         return False
     if any(read_status(trial).state not in ENDED_FOR_GOOD for trial in trials):
         return False
-    return not all(_summarised(trial) for trial in trials) or _stored_late(workspace, run)
+    return not all(is_summarised(trial) for trial in trials) or _stored_late(workspace, run)
 
 
 def finalise(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
-    """Write all records of an ended run; raises LabError only where the records themselves cannot be written."""
+    """Write the records that an ended run lacks; raises LabError only where the records themselves cannot be written.
+
+    A summary that is there stays: it holds what the artifacts were at the end, and must not follow them should they
+    be damaged later.
+    """
     with owned_lock(workspace.hidden / "finalise.lock", timeout_s=_PATIENCE_S, what="the finaliser"):
         for trial in run.trials():
-            if read_status(trial).state in ENDED_FOR_GOOD:
+            if read_status(trial).state in ENDED_FOR_GOOD and not is_summarised(trial):
                 write_summary(trial)
         write_scores(workspace)
         _store(workspace, run, warn)
         commit_run(workspace, run, warn)
 
 
-def _summarised(trial: TrialDirectory) -> bool:
+def is_summarised(trial: TrialDirectory) -> bool:
+    """Return whether the trial has a whole summary of its newest attempt."""
     status = read_status(trial)
     try:
         summary = read_summary(trial)
     except LabError:
         return False
-    return summary is not None and (summary.get("state"), summary.get("env_steps")) == (status.state, status.env_steps)
+    if summary is None or not trial.curves_path.is_file():
+        return False
+    seen = (summary.get("state"), summary.get("env_steps"), summary.get("attempts"))
+    return seen == (status.state, status.env_steps, len(read_attempts(trial)))
 
 
 def _stored_late(workspace: Workspace, run: RunDirectory) -> bool:

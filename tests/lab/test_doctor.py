@@ -72,6 +72,22 @@ def test_a_run_that_nobody_finalised_is_finalised(ran: Ran, tmp_path: Path) -> N
     assert inside(late.workspace.path, "doctor").returncode == 0
 
 
+def test_mending_one_trial_does_not_record_the_damage_of_another_as_its_truth(ran: Ran, tmp_path: Path) -> None:
+    sick = ran.copy(tmp_path / "lab")
+    whole = sick.run.trial(0).summary_path.read_bytes()
+    with sick.run.trial(0).episodes_path.open("a") as file:
+        file.write('{"episode": 99}\n')
+    sick.run.trial(1).summary_path.unlink()
+    assert kinds(inside(sick.workspace.path, "doctor", "--fix", "--json")) == [
+        ("changed artifact", False),
+        ("not finalised", True),
+    ]
+    assert sick.run.trial(0).summary_path.read_bytes() == whole
+    again = inside(sick.workspace.path, "doctor")
+    assert again.returncode == 6
+    assert "episodes.jsonl: differs from its recorded sha256" in again.stdout
+
+
 def test_a_damaged_record_is_named_and_hides_no_other_run(ran: Ran, tmp_path: Path) -> None:
     sick = ran.copy(tmp_path / "lab")
     other = sick.workspace.run("R0002-bad")
