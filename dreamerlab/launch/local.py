@@ -104,7 +104,7 @@ class LocalPool:
     def _reap(self) -> None:
         for trainer in [one for one in self._running if one.process.poll() is not None]:
             self._running.remove(trainer)
-            status = settle(trainer, killed_by_us=self._kill)
+            status = settle(trainer, asked_to_stop=self._stop_told, killed_by_us=self._kill)
             self._ended[trainer.trial.seed] = status
             if status.state == "failed":
                 self._say(f"seed {trainer.trial.seed} failed: {status.reason}")

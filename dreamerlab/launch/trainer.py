@@ -90,7 +90,7 @@ def start_trainer(trial: TrialDirectory, snapshot: Path, folder: Path, threads: 
     return Trainer(trial, attempt, process)
 
 
-def settle(trainer: Trainer, *, killed_by_us: bool = False) -> Status:
+def settle(trainer: Trainer, *, asked_to_stop: bool = False, killed_by_us: bool = False) -> Status:
     """Return the final status of a trainer that has exited, and write it where the trainer could not."""
     status = read_status(trainer.trial)
     if status.attempt == trainer.attempt and status.state in ENDED:
@@ -98,6 +98,8 @@ def settle(trainer: Trainer, *, killed_by_us: bool = False) -> Status:
     code = trainer.process.returncode
     if killed_by_us:
         return record_end(trainer.trial, trainer.attempt, "interrupted", "killed by a second Ctrl-C")
+    if asked_to_stop and code == -signal.SIGTERM:  # it was still starting, and did not listen yet
+        return record_end(trainer.trial, trainer.attempt, "interrupted", "stopped before it began")
     last_words = _last_line(trainer.trial.console_path(trainer.attempt))
     return record_end(trainer.trial, trainer.attempt, "failed", _why(code, last_words))
 

@@ -137,6 +137,16 @@ def test_ctrl_c_asks_running_trials_to_stop_and_leaves_no_queue(tmp_path: Path, 
     assert pool.interrupted
 
 
+def test_a_trainer_stopped_while_it_still_starts_is_interrupted_and_not_failed(tmp_path: Path, snapshot: Path) -> None:
+    code = snapshot / "dreamerlab" / "train" / "__main__.py"
+    code.write_text("import pathlib, sys, time; (pathlib.Path(sys.argv[1]) / 'ready').touch(); time.sleep(60)\n")
+    pool, talk = pool_of(tmp_path, snapshot, SITS)
+    after([tmp_path / "runs/R0001-abc" / f"seed-{SITS}" / "ready"], (0, signal.SIGINT))
+    ended = pool.run()
+    assert (ended[SITS].state, ended[SITS].reason) == ("interrupted", "stopped before it began")
+    assert "failed" not in talk.text
+
+
 def test_a_second_ctrl_c_kills_at_once(tmp_path: Path, snapshot: Path) -> None:
     pool, _ = pool_of(tmp_path, snapshot, IS_DEAF)
     trial = RunDirectory(tmp_path / "runs" / "R0001-abc").trial(IS_DEAF)
