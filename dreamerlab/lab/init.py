@@ -68,8 +68,10 @@ def initialise(path: Path, *, remote: str | None, use_git: bool, say: Callable[[
         made.skipped.append("git: not wanted (--no-git); the order of records cannot be proven")
     files += _start_dvc(made, remote)
     _prepare_mlflow(made, say)
-    if files and use_git and in_git(workspace.path):
-        _first_commit(made, files)
+    if use_git and in_git(workspace.path):
+        files = list(dict.fromkeys([*files, *_never_committed(workspace)]))
+        if files:
+            _first_commit(made, files)
     return made
 
 
@@ -82,27 +84,47 @@ def _note_nesting(made: Made) -> None:
 
 def _write_files(made: Made) -> list[Path]:
     """Write what is missing; return what was made, for git: what was there may hold edits that are not ours."""
-    from dreamerlab.config.layers import shipped_env_configs
-
     workspace = made.workspace
     if workspace.path.exists() and not workspace.path.is_dir():
         raise Conflict(f"{workspace.path} is a file", hint="name a folder: dreamerlab init PATH")
     for folder in (workspace.runs, workspace.hidden, workspace.marker.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    shipped = shipped_env_configs()
-    texts: dict[Path, bytes] = {workspace.marker: _SETTINGS.encode()}
-    for source in sorted(shipped.rglob("*.yaml")):
-        texts[workspace.env_configs / source.relative_to(shipped)] = source.read_bytes()
-    texts[workspace.scores_path] = b"{}\n"
-    texts[workspace.path / "dvc.yaml"] = _DVC_YAML.encode()
     new: list[Path] = []
-    for path, text in texts.items():
+    for path, text in _shipped_texts(workspace).items():
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write_bytes(path, text)
             made.created.append(path.relative_to(workspace.path).as_posix())
             new.append(path)
     return [*new, *_ignore(made)]
+
+
+def _shipped_texts(workspace: Workspace) -> dict[Path, bytes]:
+    from dreamerlab.config.layers import shipped_env_configs
+
+    shipped = shipped_env_configs()
+    texts: dict[Path, bytes] = {workspace.marker: _SETTINGS.encode()}
+    for source in sorted(shipped.rglob("*.yaml")):
+        texts[workspace.env_configs / source.relative_to(shipped)] = source.read_bytes()
+    texts[workspace.scores_path] = b"{}\n"
+    texts[workspace.path / "dvc.yaml"] = _DVC_YAML.encode()
+    return texts
+
+
+def _never_committed(workspace: Workspace) -> list[Path]:
+    """Return our files, as we wrote them, of a workspace whose first commit failed: a clone would lack them."""
+    try:
+        if git(workspace.path, "log", "-1", "--format=%H", "--", str(workspace.marker)).strip():
+            return []
+    except GitSilent:
+        pass  # no commit at all
+    texts = {**_shipped_texts(workspace), workspace.path / ".gitignore": "".join(f"{x}\n" for x in _IGNORED).encode()}
+    ours = [path for path, text in texts.items() if path.is_file() and path.read_bytes() == text]
+    return [*ours, *_dvc_files(workspace)] if dvc_store.set_up_here(workspace) else ours
+
+
+def _dvc_files(workspace: Workspace) -> list[Path]:
+    return [workspace.path / name for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore")]
 
 
 def _ignore(made: Made) -> list[Path]:
@@ -134,7 +156,7 @@ def _first_commit(made: Made, files: list[Path]) -> None:
         if commit(made.workspace.path, files, "Start a dreamerlab workspace"):
             made.created.append("a commit of these files")
     except GitSilent as silence:
-        made.skipped.append(f"git: the first commit was not made ({silence})")
+        made.skipped.append(f"git: the first commit was not made ({silence}); mend that, then: dreamerlab init")
 
 
 def _start_dvc(made: Made, remote: str | None) -> list[Path]:
@@ -154,7 +176,7 @@ def _start_dvc(made: Made, remote: str | None) -> list[Path]:
             made.skipped.append(f"DVC: {error.message}")
             return []
         made.created.append(f".dvc (artifacts go to {remote or workspace.dvc_remote})")
-        return [settings, settings.with_name(".gitignore"), workspace.path / ".dvcignore"]
+        return _dvc_files(workspace)
     return []
 
 

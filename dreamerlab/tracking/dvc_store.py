@@ -60,8 +60,18 @@ def init(workspace: Workspace, remote_url: str | None = None) -> None:
         _dvc(workspace, "remote", "add", "--default", REMOTE, remote_url)
         return
     workspace.dvc_remote.mkdir(parents=True, exist_ok=True)
+    # Relative: the workspace can be moved or copied, and DVC's settings take no letters beyond ASCII.
+    place = str(workspace.dvc_remote.relative_to(workspace.path))
     # The path means something on this machine only, so it goes into the part of the settings that git ignores.
-    _dvc(workspace, "remote", "add", "--local", "--default", "--force", REMOTE, str(workspace.dvc_remote))
+    _dvc(workspace, "remote", "add", "--local", "--default", "--force", REMOTE, place)
+
+
+def set_up_here(workspace: Workspace) -> bool:
+    """Tell whether the DVC project, if there is one, was made by `init` and not by a user."""
+    try:
+        return _CORE_SETTINGS in (workspace.path / ".dvc" / "config").read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def state(workspace: Workspace, run: RunDirectory) -> DataState:
@@ -193,6 +203,9 @@ def _failure(verb: str, done: subprocess.CompletedProcess[str]) -> ToolFailed:
         hint = INSTALL_HINT
     elif "no remote" in said:
         hint = "name a place for the data: dvc remote add --default NAME URL"
+    elif "unsaved files" in said:
+        said = "artifacts here have changed since they were stored, and are not overwritten"
+        hint = "what changed: dreamerlab doctor; move the artifacts folder away to get the stored ones"
     elif "tracked by SCM" in said:
         hint = "artifacts do not belong into git: git rm -r --cached runs/*/artifacts, then commit"
     return ToolFailed(f"dvc {verb}: {said}", hint=hint)

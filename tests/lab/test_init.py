@@ -85,6 +85,12 @@ def test_a_git_that_refuses_to_commit_is_one_line(tmp_path: Path, bare: dict[str
     assert done.returncode == 0
     assert "skipped git: the first commit was not made" in done.stderr
     assert (tmp_path / "lab/protocol/workspace.yaml").exists()
+    (tmp_path / "lab/env_configs/cartpole.yaml").write_text("budget:\n  amount: 7\n")
+    again = data(dreamerlab(tmp_path / "lab", "init", "--json", **bare))
+    assert again["created"] == ["a commit of these files"], "a clone would be no workspace"
+    tracked = git(tmp_path / "lab", "ls-tree", "-r", "--name-only", "HEAD").split()
+    assert {"protocol/workspace.yaml", "dvc.yaml", ".gitignore", "env_configs/acrobot.yaml"} <= set(tracked)
+    assert "env_configs/cartpole.yaml" not in tracked, "edited since: the user's to commit"
 
 
 @pytest.mark.slow

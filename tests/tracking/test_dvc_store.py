@@ -97,6 +97,30 @@ def test_setting_up_twice_changes_nothing(workspace: Workspace) -> None:
     assert "/.dreamerlab/" in (workspace.path / ".dvcignore").read_text().split()
 
 
+def test_a_workspace_whose_path_is_not_ascii_can_be_moved_with_its_remote(tmp_path: Path) -> None:
+    made = make_workspace(tmp_path / "we ird ü" / "lab")
+    dvc_store.init(made)
+    made.path.rename(tmp_path / "moved ü")
+    moved = Workspace(tmp_path / "moved ü")
+    run = make_run(moved, seeds=(1,))
+    fill(run)
+    dvc_store.add(moved, run)
+    dvc_store.push(moved, run)
+    assert any(path.is_file() for path in moved.dvc_remote.rglob("*"))
+
+
+def test_changed_artifacts_are_not_overwritten_and_the_way_out_is_named(workspace: Workspace) -> None:
+    run = make_run(workspace, seeds=(1,))
+    fill(run)
+    dvc_store.add(workspace, run)
+    dvc_store.push(workspace, run)
+    fill(run, "edited")
+    with pytest.raises(ToolFailed, match="have changed since they were stored") as caught:
+        dvc_store.pull(workspace, run)
+    assert "--force" not in f"{caught.value.message} {caught.value.hint}"
+    assert (run.trial(1).checkpoints / "0001.pt").read_text() == "edited"
+
+
 def test_what_is_not_there_is_said_with_a_hint(workspace: Workspace) -> None:
     run = make_run(workspace)
     with pytest.raises(NotFound, match="never added"):
