@@ -29,7 +29,7 @@ def push(run: RunArgument = None, everything: AllOption = False, as_json: JsonOp
     from dreamerlab.runs.store import Workspace
 
     workspace = Workspace.find()
-    runs = chosen_runs(workspace, run, everything=everything)
+    runs = chosen_runs(workspace, run, everything=everything, verb="push")
     _print(send(workspace, runs, output.say, output.warn), as_json=as_json)
 
 
@@ -41,7 +41,9 @@ def pull(run: RunArgument = None, everything: AllOption = False, as_json: JsonOp
     from dreamerlab.runs.store import Workspace
 
     workspace = Workspace.find()
-    _print(fetch(workspace, chosen_runs(workspace, run, everything=everything), output.say), as_json=as_json)
+    _print(
+        fetch(workspace, chosen_runs(workspace, run, everything=everything, verb="pull"), output.say), as_json=as_json
+    )
 
 
 def _print(rows: list[dict[str, str]], *, as_json: bool) -> None:

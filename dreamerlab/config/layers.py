@@ -47,9 +47,9 @@ class _Setting:
 def resolve(workspace: Path, env: str | None, experiment: str | None, overrides: Sequence[str]) -> Resolved:
     """Return the config that the layers give in `workspace` (the folder that holds `env_configs/`).
 
-    `env` names a file in `env_configs/`, or is a gymnasium id such as `Pendulum-v1` that has none; `experiment` names a
-    file in `env_configs/experiments/`; `overrides` are KEY=VALUE, where KEY may be a unique tail. Raises NotFound for
-    an unknown name (with the nearest), UsageError for a path in place of a name, ConfigError listing the rest.
+    `env` names a file in `env_configs/`, or is a gymnasium id such as `Acrobot-v1` that has none; `experiment` names
+    a file in `env_configs/experiments/`; `overrides` are KEY=VALUE, where KEY may be a unique tail. Raises NotFound
+    for an unknown name (with the nearest), UsageError for a path in place of a name, ConfigError listing the rest.
     """
     problems: list[str] = []
     settings: list[_Setting] = []
@@ -95,7 +95,7 @@ def _env_layer(workspace: Path, env: str, problems: list[str]) -> list[_Setting]
         return [_Setting("env.id", env, f"command line: --env {env}")]
     raise NotFound(
         f"there is no env_configs/{env}.yaml{did_you_mean(env, names)}; {_available('env configs', names)}",
-        hint="name one of these, or give a gymnasium id with its version, such as Pendulum-v1",
+        hint="name one of these, or give a gymnasium id with its version, such as CartPole-v1",
     )
 
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dreamerlab.errors import LabError, NotFound, ToolFailed, UsageError
+from dreamerlab.errors import Conflict, LabError, NotFound, ToolFailed, UsageError
 from dreamerlab.lab.records import commit_run
 from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.status import ONGOING, effective_state, read_status
 from dreamerlab.runs.store import Workspace, find_run, run_ids
 from dreamerlab.tracking import dvc_store
 
 Say = Callable[[str], None]
 
 
-def chosen_runs(workspace: Workspace, text: str | None, *, everything: bool) -> list[RunDirectory]:
+def chosen_runs(workspace: Workspace, text: str | None, *, everything: bool, verb: str) -> list[RunDirectory]:
     """Return the run meant by `text`, or all runs; exactly one of the two must be asked for."""
     if (text is None) == (not everything):
-        raise UsageError("name one run, or all of them with --all", hint="dreamerlab data push R12")
+        raise UsageError("name one run, or all of them with --all", hint=f"dreamerlab data {verb} R12")
     if text is not None:
         return [find_run(workspace, text)]
     return [workspace.run(str(run_id)) for run_id in run_ids(workspace)]
@@ -36,7 +37,18 @@ def pull(workspace: Workspace, runs: Sequence[RunDirectory], say: Say) -> list[d
     return _each(workspace, runs, say, _pull)
 
 
+def _require_at_rest(run: RunDirectory) -> None:
+    """Refuse to move files that a trainer is writing."""
+    for trial in run.trials():
+        if effective_state(read_status(trial)) in ONGOING:
+            raise Conflict(
+                f"seed {trial.seed} of {run.id} is still at work on its artifacts",
+                hint=f"wait for it (dreamerlab status {run.id} --follow), then repeat the command",
+            )
+
+
 def _push(warn: Say, workspace: Workspace, run: RunDirectory) -> str:
+    _require_at_rest(run)
     state = dvc_store.state(workspace, run)
     if state == "pushed":
         return "pushed already"
@@ -55,6 +67,7 @@ def _pull(workspace: Workspace, run: RunDirectory) -> str:
             f"the artifacts of {run.id} were never stored",
             hint=f"dreamerlab data push {run.id}, on the machine that ran it",
         )
+    _require_at_rest(run)
     dvc_store.pull(workspace, run)
     return "here"
 

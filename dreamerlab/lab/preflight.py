@@ -79,10 +79,11 @@ def machine_warnings(jobs: int, threads: int) -> list[str]:
     found: list[str] = []
     others = trainers()
     if others:
+        count = f"{len(others)} other trainers are" if len(others) > 1 else "another trainer is"
         shown = ", ".join(str(other.pid) for other in others[:5])
         orphans = sum(not other.supervised for other in others)
         more = f", {orphans} of them without anyone to stop them (dreamerlab doctor)" if orphans else ""
-        found.append(f"{len(others)} other trainers are alive (pid {shown}){more}: timings will suffer")
+        found.append(f"{count} alive (pid {shown}){more}: timings will suffer")
     cores = physical_cores()
     if jobs * threads > cores:
         found.append(f"{jobs} trials of {threads} threads on {cores} cores: they will slow each other down")
