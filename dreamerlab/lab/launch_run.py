@@ -130,6 +130,9 @@ def _resolve(workspace: Workspace, request: Request, voice: Voice) -> Resolved:
     from dreamerlab.config.layers import flatten, from_flat, resolve
 
     resolved = resolve(workspace.path, request.env, request.experiment, request.overrides)
+    if resolved.origins["env.id"] == "default":
+        # The defaults describe the algorithm at the reference's length: hours of a task that nobody asked for.
+        raise UsageError("no environment is named", hint="dreamerlab run --baseline --env cartpole --experiment nano")
     if request.pilot:
         asked = resolved.config.budget.amount
         tenth = -(-asked // PILOT_DIVISOR)

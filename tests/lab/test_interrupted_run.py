@@ -158,7 +158,7 @@ def test_killing_the_command_leaves_no_trainer_and_a_resumable_run(workspace: Wo
 
 def test_a_folder_python_cannot_import_from_is_refused(tmp_path: Path) -> None:
     folder = light_workspace(tmp_path / "a:b").path
-    done = inside(folder, "run", "--baseline")
+    done = inside(folder, "run", "--baseline", "--env", "cartpole")
     assert done.returncode == 5
     assert "Python cannot import from a folder with ':' in its path" in done.stderr
     assert not (folder / "runs").exists()
