@@ -16,13 +16,13 @@ from pathlib import Path
 from shutil import rmtree, which
 from typing import Any
 
+from dreamerlab.atomic import read_object
 from dreamerlab.errors import LabError
 from dreamerlab.lab.aftercare import finalise_in_own_process
 from dreamerlab.lab.finalise import is_summarised, needs_finalising
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.launch.trainer import record_end
 from dreamerlab.report.wording import size
-from dreamerlab.runs.atomic import read_object
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import lock_holder
 from dreamerlab.runs.manifest import read_manifest

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
 
+from dreamerlab.atomic import atomic_write_bytes, atomic_write_text, disk_failure
 from dreamerlab.errors import Conflict, LabError
 from dreamerlab.lab.aftercare import run_mirror
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.records import commit, in_git
-from dreamerlab.runs.atomic import atomic_write_bytes, atomic_write_text, disk_failure
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking import dvc_store
 from dreamerlab.tracking.git_state import GitSilent, git

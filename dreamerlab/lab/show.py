@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from dreamerlab.atomic import number
 from dreamerlab.errors import LabError, NotFound
 from dreamerlab.lab.status import TrialView, view_run
 from dreamerlab.report.plots import Curve, Picture, draw_learning_curves
-from dreamerlab.runs.atomic import number
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.series import Line, read_attempts, read_evals, reduce_final_mean

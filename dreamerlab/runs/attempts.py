@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from dreamerlab.runs.atomic import atomic_write_text, read_small
+from dreamerlab.atomic import atomic_write_text, read_small
 from dreamerlab.runs.directory import TrialDirectory
 
 Record = dict[str, Any]

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import shutil
-import string
 from collections.abc import Mapping
 from dataclasses import replace
 
+from dreamerlab.atomic import atomic_write_bytes, atomic_write_text, disk_failure, read_small, sync_directory
 from dreamerlab.errors import Conflict, UsageError
-from dreamerlab.runs.atomic import atomic_write_bytes, atomic_write_text, disk_failure, read_small, sync_directory
-from dreamerlab.runs.directory import HALF_MADE, RunDirectory, RunId, parse_run_id
+from dreamerlab.ids import RecordId, new_id
+from dreamerlab.runs.directory import HALF_MADE, RunDirectory, parse_run_id
 from dreamerlab.runs.manifest import Manifest, write_manifest
 from dreamerlab.runs.status import Status, write_status
 from dreamerlab.runs.store import Workspace, aliases, directory_names
 
-_ALPHABET = string.ascii_lowercase + string.digits
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LIKE_AN_ID = re.compile(r"[RrHh][0-9]+(-.*)?")
 
@@ -96,7 +94,7 @@ def _fill(
         write_status(trial, Status("queued", seed, budget_unit=budget.unit, budget_amount=budget.amount))
 
 
-def _next_id(workspace: Workspace) -> RunId:
+def _next_id(workspace: Workspace) -> RecordId:
     """One more than the highest number ever given out here, also to runs since deleted."""
     counter = workspace.hidden / "highest_run"
     try:
@@ -106,4 +104,4 @@ def _next_id(workspace: Workspace) -> RunId:
     seen = (parse_run_id(name.removeprefix(HALF_MADE)) for name in directory_names(workspace))
     number_ = 1 + max([highest, *(found.number for found in seen if found)])
     atomic_write_text(counter, f"{number_}\n")
-    return RunId(number_, "".join(secrets.choice(_ALPHABET) for _ in range(3)))
+    return new_id("R", number_)

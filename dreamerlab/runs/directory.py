@@ -13,11 +13,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from dreamerlab.errors import UsageError
+from dreamerlab.ids import RecordId, parse_id
 
-RUN_ID = re.compile(r"R([0-9]{4,12})-([a-z0-9]{3})")
 HALF_MADE = ".new-"
 MANIFEST, STATUS, SUMMARY = "manifest.json", "status.json", "summary.json"
 """Names of the files a listing reads by the thousand, where making path objects would cost more than reading."""
@@ -27,20 +26,9 @@ _SEED = re.compile(r"seed-([0-9]{1,18})")
 _ATTEMPT = re.compile(r"attempt-([0-9]{1,9})")
 
 
-class RunId(NamedTuple):
-    """A run's number, for people, and its three random characters, for identity."""
-
-    number: int
-    tail: str
-
-    def __str__(self) -> str:
-        return f"R{self.number:04d}-{self.tail}"
-
-
-def parse_run_id(text: str) -> RunId | None:
+def parse_run_id(text: str) -> RecordId | None:
     """Return the parts of a full run id such as `R0012-9qd`, or None when `text` is something else."""
-    match = RUN_ID.fullmatch(text)
-    return RunId(int(match[1]), match[2]) if match else None
+    return parse_id(text, "R")
 
 
 def trial_name(seed: int) -> str:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dreamerlab.atomic import disk_failure, read_object, write_all
 from dreamerlab.errors import Conflict
-from dreamerlab.runs.atomic import disk_failure, read_object, write_all
 from dreamerlab.runs.processes import alive, hostname, own_identity
 
 _POLL_S = 0.02

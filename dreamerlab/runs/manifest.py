@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from dreamerlab.atomic import atomic_write_json, read_object
 from dreamerlab.errors import LabError, NotFound, ToolFailed
-from dreamerlab.runs.atomic import atomic_write_json, read_object
 
 Kind = Literal["baseline", "pilot"]
 DEFAULT_SCORE = "final_mean(3) of eval/return_mode"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dreamerlab.runs.atomic import atomic_write_json
+from dreamerlab.atomic import atomic_write_json
 from dreamerlab.runs.store import RunRow, Workspace, list_runs
 
 

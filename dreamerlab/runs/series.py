@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from dreamerlab.runs.atomic import append_line, number, read_small
+from dreamerlab.atomic import append_line, number, read_small
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import TrialDirectory
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, cast
 
-from dreamerlab.runs.atomic import atomic_write_json, number, read_object
+from dreamerlab.atomic import atomic_write_json, number, read_object
 from dreamerlab.runs.directory import STATUS, TrialDirectory
 from dreamerlab.runs.processes import alive, hostname
 

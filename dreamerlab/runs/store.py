@@ -7,17 +7,17 @@ nothing else: a thousand runs in a blink. How a run comes to be is `creation.py`
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamerlab.errors import Conflict, NotFound, UsageError, did_you_mean
-from dreamerlab.runs.atomic import (
+from dreamerlab.atomic import (
     number,
     read_object,
 )
+from dreamerlab.errors import Conflict, NotFound, did_you_mean
+from dreamerlab.ids import RecordId, matching, refuse_path
 from dreamerlab.runs.directory import (
     HALF_MADE,
     MANIFEST,
@@ -25,7 +25,6 @@ from dreamerlab.runs.directory import (
     SUMMARY,
     TRIAL,
     RunDirectory,
-    RunId,
     parse_run_id,
     trial_name,
 )
@@ -34,7 +33,6 @@ from dreamerlab.runs.manifest import Manifest, manifest_from_dict
 from dreamerlab.runs.status import Status, effective_state, load_status
 
 MARKER = Path("protocol", "workspace.yaml")
-_PREFIX = re.compile(r"[Rr]([0-9]{1,12})(?:-([a-z0-9]{0,3}))?")
 
 
 @dataclass(frozen=True)
@@ -147,14 +145,11 @@ def find_run(workspace: Workspace, text: str) -> RunDirectory:
     if parse_run_id(text) and workspace.run(text).manifest_path.is_file():
         return workspace.run(text)
     ids = run_ids(workspace)
-    match = _PREFIX.fullmatch(text)
-    if match:
-        number_, tail = int(match[1]), match[2] or ""
-        matching = [str(item) for item in ids if item.number == number_ and item.tail.startswith(tail)]
-        if len(matching) > 1:
-            raise Conflict(f"'{text}' could be {' or '.join(matching)}", hint="add the characters after the dash")
-        if matching:
-            return workspace.run(matching[0])
+    found = matching(ids, text)
+    if len(found) > 1:
+        raise Conflict(f"'{text}' could be {' or '.join(map(str, found))}", hint="add the characters after the dash")
+    if found:
+        return workspace.run(str(found[0]))
     names = aliases(workspace)
     if text in names:
         return workspace.run(names[text])
@@ -162,13 +157,7 @@ def find_run(workspace: Workspace, text: str) -> RunDirectory:
     raise NotFound(f"no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
 
 
-def refuse_path(text: str) -> None:
-    """Refuse an id that could reach outside its folder, before the disk is touched."""
-    if not text or len(text) > 80 or text.startswith(".") or any(character in text for character in "/\\\0"):
-        raise UsageError(f"{text[:80]!r} is not a run id", hint="give the id alone, for example R12 or R0012-9qd")
-
-
-def run_ids(workspace: Workspace) -> list[RunId]:
+def run_ids(workspace: Workspace) -> list[RecordId]:
     """Return the ids of all whole runs, ascending."""
     return sorted(found for name in directory_names(workspace) if (found := parse_run_id(name)))
 

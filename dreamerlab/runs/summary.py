@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dreamerlab.atomic import atomic_write_json, atomic_write_text, number, read_object, to_json
 from dreamerlab.errors import LabError, ToolFailed, UsageError
 from dreamerlab.metrics import ALIASES
-from dreamerlab.runs.atomic import atomic_write_json, atomic_write_text, number, read_object, to_json
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import DEFAULT_SCORE, read_manifest
 from dreamerlab.runs.series import (

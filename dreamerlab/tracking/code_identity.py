@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import dreamerlab
+from dreamerlab.atomic import atomic_write_json, disk_failure, read_object
 from dreamerlab.errors import ConfigError, Conflict, NotFound, ToolFailed
-from dreamerlab.runs.atomic import atomic_write_json, disk_failure, read_object
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.environment import package_version

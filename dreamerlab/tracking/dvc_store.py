@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from dreamerlab.atomic import atomic_write_json, atomic_write_text, read_object
 from dreamerlab.errors import NotFound, ToolFailed
-from dreamerlab.runs.atomic import atomic_write_json, atomic_write_text, read_object
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.status import read_status

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from dreamerlab.runs.atomic import number
+from dreamerlab.atomic import number
 from dreamerlab.runs.manifest import Budget
 from dreamerlab.runs.series import Line, line_values
 

@@ -22,8 +22,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dreamerlab.atomic import atomic_write_json, read_object
 from dreamerlab.errors import LabError, ToolFailed
-from dreamerlab.runs.atomic import atomic_write_json, read_object
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import Manifest, read_manifest

@@ -19,8 +19,8 @@ from typing import IO, Any
 import numpy as np
 import torch
 
+from dreamerlab.atomic import atomic_write_json
 from dreamerlab.errors import NotFound
-from dreamerlab.runs.atomic import atomic_write_json
 
 SCHEMA = 1
 

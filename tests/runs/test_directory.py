@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from dreamerlab.errors import UsageError
-from dreamerlab.runs.directory import RunDirectory, RunId, TrialDirectory, parse_run_id
+from dreamerlab.ids import RecordId
+from dreamerlab.runs.directory import RunDirectory, TrialDirectory, parse_run_id
 
 
 def test_a_trial_is_known_by_its_path_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +53,7 @@ def test_what_is_no_id(text: str) -> None:
 
 
 def test_ids_are_ordered_by_number() -> None:
-    assert RunId(9999, "zzz") < RunId(10000, "aaa")
+    assert RecordId("R", 9999, "zzz") < RecordId("R", 10000, "aaa")
 
 
 def test_a_half_made_run_knows_its_id(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dreamerlab.atomic import atomic_write_json
 from dreamerlab.errors import Conflict, LabError, NotFound, UsageError
-from dreamerlab.runs.atomic import atomic_write_json
 from dreamerlab.runs.status import read_status, write_status
 from dreamerlab.runs.store import Workspace, find_run, half_made, list_runs, newest_runs, run_row, touched_runs
 from tests.runs.records import make_run, make_workspace

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dreamerlab.atomic import atomic_write_json
 from dreamerlab.errors import NotFound, ToolFailed
-from dreamerlab.runs.atomic import atomic_write_json
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.scores import write_scores
 from dreamerlab.runs.series import append_line

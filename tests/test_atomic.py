@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dreamerlab.atomic import append_line, atomic_write_json, atomic_write_text, number, read_small, to_json
 from dreamerlab.errors import ToolFailed
-from dreamerlab.runs.atomic import append_line, atomic_write_json, atomic_write_text, number, read_small, to_json
 from dreamerlab.runs.series import read_lines
 
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from dreamerlab.errors import ToolFailed
-from dreamerlab.runs.atomic import append_line, atomic_write_text
+from dreamerlab.atomic import append_line, atomic_write_text
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try:
     {action}
