@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dreamerlab.lab.records import autocommit, commit, in_git
-from dreamerlab.protocol.registry import Event, Registry
+from dreamerlab.protocol.chain import Event, Record
+from dreamerlab.protocol.registry import Registry
 from dreamerlab.runs.attempts import now
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.git_state import GitSilent, git
@@ -23,11 +24,6 @@ def registry_of(workspace: Workspace) -> Registry:
     return Registry(workspace.protocol / "registry")
 
 
-def new_event(workspace: Workspace, event: str, data: Mapping[str, Any]) -> Event:
-    """Return an event that happens now, by whoever git says is at work here."""
-    return Event(event, now(), author(workspace), data)
-
-
 def author(workspace: Workspace) -> str:
     """Return the name git would put on a commit, else that of the account."""
     try:
@@ -36,18 +32,48 @@ def author(workspace: Workspace) -> str:
         return _account()
 
 
-def open_record(workspace: Workspace, letter: str, event: str, data: Mapping[str, Any]) -> str:
-    """Open a new record under the workspace lock and return its id."""
-    made = new_event(workspace, event, data)
+def open_record(
+    workspace: Workspace,
+    letter: str,
+    event: str,
+    data: Mapping[str, Any],
+    *,
+    provided: Callable[[Registry], None] | None = None,
+) -> str:
+    """Open a new record under the workspace lock and return its id.
+
+    `provided` looks at the registry before anything is written, while nobody else can, and refuses by raising.
+    """
+    who, registry = author(workspace), registry_of(workspace)
     with workspace.lock():
-        return registry_of(workspace).create(letter, made)
+        if provided is not None:
+            provided(registry)
+        return registry.create(letter, Event(event, now(), who, data))
 
 
-def append(workspace: Workspace, record_id: str, event: str, data: Mapping[str, Any]) -> None:
-    """Add an event to a record under the workspace lock."""
-    made = new_event(workspace, event, data)
+def append(
+    workspace: Workspace,
+    record_id: str,
+    event: str,
+    data: Mapping[str, Any] | Callable[[Record], Mapping[str, Any]],
+    *,
+    provided: Callable[[Record], None] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> None:
+    """Add an event to a record under the workspace lock.
+
+    `provided` looks at the record as it is then and refuses by raising, so that two processes cannot take the same
+    step; `data` may be made from it too. `report` hears of an unfinished line that was set aside.
+    """
+    who = author(workspace)
+
+    def made(record: Record) -> Event:
+        if provided is not None:
+            provided(record)
+        return Event(event, now(), who, data(record) if callable(data) else data)
+
     with workspace.lock():
-        registry_of(workspace).append(record_id, made)
+        registry_of(workspace).append(record_id, made, report)
 
 
 def commit_paths(

@@ -1,1 +1,1 @@
-"""The rules of the protocol: families of comparable runs."""
+"""The rules of the protocol: hypotheses and entries as records that prove their order, gates, verdicts, families."""

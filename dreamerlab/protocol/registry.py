@@ -1,53 +1,31 @@
 """The registry: what was believed and what became of it, as append-only lines of JSON that prove their order.
 
 One file per record in `protocol/registry/`: `H0007-k3f.jsonl` a hypothesis, `E0003-x7q.jsonl` an entry of the log.
-Every line carries the sha256 of the line before it, the first one of the record's own id, so that an edited, removed,
-moved or renamed line is found. There is no index: git merges the files, people read them.
+Every line carries its number, the sha256 of the line before it (the first one: of the record's own id) and a sha256
+of itself, so that an edited, removed, moved or renamed line is found. There is no index: git merges the files, people
+read them. What a crash left unfinished at the end of a file is set aside in `H0007-k3f.torn` by the next append.
 
-Writers hold the workspace lock (they are given by `lab.ledger`); readers need none. What the events mean is
-`state.py`.
+Writers hold the workspace lock (they are given by `lab.ledger`); readers need none. The lines are `chain.py`, what
+the events mean is `state.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
-from dreamerlab.atomic import append_line, read_small
+from dreamerlab.atomic import atomic_write_bytes, disk_failure, read_small, sync_directory, write_all
 from dreamerlab.errors import Conflict, NotFound, ToolFailed, did_you_mean
 from dreamerlab.ids import RecordId, matching, new_id, parse_id, refuse_path
+from dreamerlab.protocol.chain import Event, Record, encode, first_link, link, parse_record
+
+__all__ = ["ENTRY", "HYPOTHESIS", "SUFFIX", "TORN", "Event", "Record", "Registry", "first_link", "link", "parse_record"]
 
 HYPOTHESIS, ENTRY = "H", "E"
-SUFFIX = ".jsonl"
-_SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line: what happened, when, by whom."""
-
-    event: str
-    time: str
-    """UTC, ISO 8601."""
-    author: str
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One file: its whole lines in order, and what is wrong with it."""
-
-    id: str
-    events: tuple[Event, ...]
-    faults: tuple[str, ...] = ()
-    """Each names the line; empty when the chain holds."""
-    torn: bytes = b""
-    """An unfinished last line: written by a crash, never part of the record."""
+SUFFIX, TORN = ".jsonl", ".torn"
 
 
 @dataclass(frozen=True)
@@ -60,127 +38,157 @@ class Registry:
         """Return the file of a full id."""
         return self.folder / f"{record_id}{SUFFIX}"
 
+    def torn_path(self, record_id: str) -> Path:
+        """Return where unfinished lines of a record are kept once they are set aside."""
+        return self.folder / f"{record_id}{TORN}"
+
+    def files(self, record_id: str) -> list[Path]:
+        """Return the files that belong to a record: its own, and what was set aside."""
+        torn = self.torn_path(record_id)
+        return [self.path(record_id), *([torn] if torn.exists() else [])]
+
     def ids(self, letter: str) -> list[RecordId]:
         """Return the ids of one kind, ascending."""
-        try:
-            with os.scandir(self.folder) as entries:
-                names = [entry.name for entry in entries]
-        except FileNotFoundError:
-            return []
-        found = (parse_id(name.removesuffix(SUFFIX), letter) for name in names if name.endswith(SUFFIX))
+        found = (parse_id(name.removesuffix(SUFFIX), letter) for name in self._names() if name.endswith(SUFFIX))
         return sorted(one for one in found if one)
+
+    def set_aside(self) -> list[Path]:
+        """Return the files of unfinished lines that were set aside, by name."""
+        return [self.folder / name for name in sorted(self._names()) if name.endswith(TORN)]
 
     def read(self, record_id: str) -> Record:
         """Return the record of a full id; NotFound when there is none, ToolFailed when it cannot be read."""
-        path = self.path(record_id)
-        try:
-            content = read_small(str(path))
-        except FileNotFoundError as error:
-            raise NotFound(f"there is no record {record_id}", hint="see what there is: dreamerlab list") from error
-        except OSError as error:
-            raise ToolFailed(f"cannot read {path}: {error.strerror or error}") from error
-        return parse_record(record_id, content)
+        return parse_record(record_id, self._content(record_id))
 
     def all(self, letter: str) -> Iterator[Record]:
-        """Yield the records of one kind, ascending."""
-        for record_id in self.ids(letter):
-            yield self.read(str(record_id))
+        """Yield the records of one kind, ascending; one whose file cannot be read has that as its fault."""
+        for record_id in map(str, self.ids(letter)):
+            try:
+                yield self.read(record_id)
+            except NotFound:
+                continue  # removed since the folder was listed
+            except ToolFailed as failure:
+                yield Record(record_id, (), (failure.message,))
 
     def create(self, letter: str, event: Event) -> str:
-        """Open a new record with its first event and return its id; the workspace lock must be held."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Open a new record with its first event and return its id; the workspace lock must be held.
+
+        The file appears with its first line whole, or not at all.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+        except OSError as error:
+            raise disk_failure(self.folder, error) from error
         taken = self.ids(letter)
         record_id = str(new_id(letter, 1 + max((one.number for one in taken), default=0)))
-        append_line(self.path(record_id), _line(event, first_link(record_id)), durable=True)
+        atomic_write_bytes(self.path(record_id), encode(event, 1, first_link(record_id)))
         return record_id
 
-    def append(self, record_id: str, event: Event) -> None:
+    def append(
+        self, record_id: str, event: Event | Callable[[Record], Event], report: Callable[[str], None] | None = None
+    ) -> None:
         """Add an event to a record, durably; the workspace lock must be held.
 
-        Conflict when the chain of the record is broken: nothing is built on what may have been altered.
+        The event may be made from the record as it is now, and refused by raising. Conflict when the chain of the
+        record is broken: nothing is built on what may have been altered. `report` hears of an unfinished line that
+        was set aside.
         """
         path = self.path(record_id)
-        record = self.read(record_id)
+        content = self._content(record_id)
+        record = parse_record(record_id, content)
         if record.faults:
             raise Conflict(f"{path} is damaged: {record.faults[0]}", hint="see all of it: dreamerlab lint")
-        content = read_small(str(path))
+        made = event(record) if callable(event) else event
         whole = content[: len(content) - len(record.torn)]
-        append_line(path, _line(event, link(whole.splitlines()[-1])), durable=True)
+        line = encode(made, len(record.events) + 1, link(whole.splitlines()[-1]))
+        try:
+            if record.torn:
+                self._keep_torn(record)
+            _extend(path, len(whole), line)
+        except OSError as error:
+            raise disk_failure(path, error) from error
+        if record.torn and report is not None:
+            kept = self.torn_path(record_id)
+            report(f"{path} ended in an unfinished line, left by a crash; it is kept in {kept.name}")
 
     def find(self, text: str, letter: str = HYPOTHESIS) -> str:
         """Return the full id meant by `text`: an id, a unique prefix (`H7`), or a name.
 
-        UsageError for what looks like a path, Conflict for a prefix of several, NotFound with the nearest.
+        UsageError for what looks like a path, Conflict for what several are called, NotFound with the nearest.
         """
-        refuse_path(text, "an id", "H7 or H0007-k3f")
+        refuse_path(text, "an id", f"{letter}7 or {letter}0007-k3f")
         ids = self.ids(letter)
         if parse_id(text, letter) in ids:
             return text
-        found = matching(ids, text)
+        found = [str(one) for one in matching(ids, text)]
+        names = self._named() if letter == HYPOTHESIS and not found else {}
+        found = found or names.get(text, [])
         if len(found) > 1:
-            raise Conflict(
-                f"'{text}' could be {' or '.join(map(str, found))}", hint="add the characters after the dash"
-            )
+            hint = "add the characters after the dash" if text not in names else "give the id"
+            raise Conflict(f"'{text}' could be {' or '.join(found)}", hint=hint)
         if found:
-            return str(found[0])
-        names = self.names() if letter == HYPOTHESIS else {}
-        if text in names:
-            return names[text]
+            return found[0]
         near = did_you_mean(text, [*map(str, ids), *names])
-        what = "hypothesis" if letter == HYPOTHESIS else "entry"
-        raise NotFound(f"no {what} is called '{text}'{near}", hint="see what there is: dreamerlab list")
+        what, listing = ("hypothesis", "list") if letter == HYPOTHESIS else ("entry", "log")
+        raise NotFound(f"no {what} is called '{text}'{near}", hint=f"see what there is: dreamerlab {listing}")
 
     def names(self) -> dict[str, str]:
-        """Return name -> id of every hypothesis that has a name."""
-        found: dict[str, str] = {}
+        """Return name -> id of every hypothesis that has a name; of several with one name, the newest."""
+        return {name: ids[-1] for name, ids in self._named().items()}
+
+    def _named(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for record in self.all(HYPOTHESIS):
             name = record.events[0].data.get("name") if record.events else None
             if isinstance(name, str):
-                found[name] = record.id
+                found.setdefault(name, []).append(record.id)
         return found
 
-
-def parse_record(record_id: str, content: bytes) -> Record:
-    """Return the record in the bytes of its file; what does not hold is a fault that names its line."""
-    whole, _, torn = content.rpartition(b"\n")
-    events: list[Event] = []
-    faults: list[str] = []
-    expected = first_link(record_id)
-    for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
+    def _names(self) -> list[str]:
         try:
-            value = json.loads(line)
-            if not isinstance(value, dict):
-                raise ValueError("not an object")
-            data = cast("dict[str, Any]", value)
-            event = Event(str(data["event"]), str(data["time"]), str(data.get("author", "")), dict(data["data"]))
-        except (ValueError, KeyError, TypeError) as error:
-            faults.append(f"line {number} cannot be read ({error})")
-        else:
-            events.append(event)
-            if data.get("previous") != expected:
-                faults.append(f"line {number} does not follow from the line before it")
-        expected = link(line)
-    if not events and not faults:
-        faults.append("it holds no whole line")
-    return Record(record_id, tuple(events), tuple(faults), torn)
+            with os.scandir(self.folder) as entries:
+                return [entry.name for entry in entries]
+        except FileNotFoundError:
+            return []
+
+    def _content(self, record_id: str) -> bytes:
+        path = self.path(record_id)
+        try:
+            return read_small(str(path))
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no record {record_id}", hint="see what there is: dreamerlab list") from error
+        except OSError as error:
+            raise ToolFailed(f"cannot read {path}: {error.strerror or error}", hint="make it readable") from error
+
+    def _sweep(self) -> None:
+        """Remove the drafts of writers that died: whoever holds the lock is the only one at work here."""
+        for name in self._names():
+            if name.startswith(".") and name.endswith(".tmp"):
+                with suppress(OSError):
+                    (self.folder / name).unlink()
+
+    def _keep_torn(self, record: Record) -> None:
+        """Copy the unfinished line beside its record, before it is cut off there; once, also after a second crash."""
+        path = self.torn_path(record.id)
+        before = path.read_bytes() if path.exists() else b""
+        if not before.endswith(record.torn + b"\n"):
+            atomic_write_bytes(path, before + record.torn + b"\n")
 
 
-def link(line: bytes) -> str:
-    """Return what the next line must carry of this one."""
-    return hashlib.sha256(line).hexdigest()
-
-
-def first_link(record_id: str) -> str:
-    """Return what the first line of a record carries instead of a line before it."""
-    return link(record_id.encode())
-
-
-def _line(event: Event, previous: str) -> dict[str, Any]:
-    return {
-        "schema": _SCHEMA,
-        "event": event.event,
-        "time": event.time,
-        "author": event.author,
-        "previous": previous,
-        "data": dict(event.data),
-    }
+def _extend(path: Path, size: int, line: bytes) -> None:
+    """Make the file its first `size` bytes and `line`, durably; when the disk refuses half-way, without the line."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        if os.fstat(descriptor).st_size != size:
+            os.ftruncate(descriptor, size)
+        try:
+            write_all(descriptor, line)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_directory(path.parent)

@@ -45,6 +45,12 @@ COMPARED = "compared"
 """First event of an entry written by `compare`. Data: `runs`, `reducer`, `records` {run id: sha256}, `markdown`."""
 CORRECTED = "corrected"
 """Replaces the text of an entry, which stays readable. Data as in NOTED."""
+MOVED = "moved"
+"""A hypothesis or an idea that waits in the queue was given another place. Data: `rank` (a number, low first)."""
+DROPPED = "dropped"
+"""An idea was taken off the queue; a hypothesis is withdrawn instead. Data: `why`."""
+FILED = "filed"
+"""An idea became a hypothesis. Data: `hypothesis`."""
 
 QUEUED, OPEN, RUNNING, DONE_JUDGED, DONE_MEASURED, DONE_WITHDRAWN = (
     "queued",
@@ -83,6 +89,10 @@ class Hypothesis:
     """Why it was withdrawn."""
     amendments: tuple[Event, ...] = ()
     faults: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    """What is odd about the record and no fault, such as a clock that went backwards."""
+    rank: float | None = None
+    """Where it was moved to in the queue (`queue.py`)."""
 
 
 def fold(record: Record) -> Hypothesis:
@@ -93,7 +103,9 @@ def fold(record: Record) -> Hypothesis:
     try:
         proposal = proposal_from_dict(first.data)
         phase = QUEUED if proposal.queued else OPEN
-        state = Hypothesis(record.id, proposal, first.time, first.author, phase, faults=record.faults)
+        state = Hypothesis(
+            record.id, proposal, first.time, first.author, phase, faults=record.faults, caveats=record.caveats
+        )
         for event in record.events[1:]:
             state = _after(state, event)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -133,6 +145,8 @@ def _after(state: Hypothesis, event: Event) -> Hypothesis:
     if event.event in (JUDGED, MEASURED):
         phase = DONE_JUDGED if event.event == JUDGED else DONE_MEASURED
         return replace(state, phase=phase, verdict=data, ended_at=event.time)
+    if event.event == MOVED:
+        return replace(state, rank=float(data["rank"]))
     if event.event == ADOPTED:
         return replace(state, adopted_at=event.time)
     if event.event == WITHDRAWN:
