@@ -1,4 +1,4 @@
-"""What the shell may offer after a Tab: run ids, names, environments, experiments. Silent about every problem."""
+"""What the shell may offer after a Tab: ids and names of records, environments, experiments. Silent about problems."""
 
 from __future__ import annotations
 
@@ -7,14 +7,33 @@ from dreamerlab.errors import LabError
 
 def run_ids(incomplete: str) -> list[str]:
     """Return the ids and names of runs that start with what is typed, newest first."""
-    from dreamerlab.runs.store import Workspace, list_runs
+    from dreamerlab.runs.store import Workspace, aliases, run_ids
 
     try:
-        rows = list_runs(Workspace.find())[::-1]
+        workspace = Workspace.find()
+        words = [*map(str, reversed(run_ids(workspace))), *reversed(aliases(workspace))]
     except (LabError, OSError):
         return []
-    words = [row.id for row in rows] + [row.manifest.name for row in rows if row.manifest and row.manifest.name]
     return [word for word in words if word.startswith(incomplete)]
+
+
+def hypothesis_ids(incomplete: str) -> list[str]:
+    """Return the ids and names of hypotheses that start with what is typed, newest first."""
+    from dreamerlab.lab.ledger import registry_of
+    from dreamerlab.protocol.registry import HYPOTHESIS
+    from dreamerlab.runs.store import Workspace
+
+    try:
+        registry = registry_of(Workspace.find())
+        words = [*map(str, reversed(registry.ids(HYPOTHESIS))), *reversed(registry.names())]
+    except (LabError, OSError):
+        return []
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def record_ids(incomplete: str) -> list[str]:
+    """Return the ids and names of hypotheses, then those of runs, that start with what is typed."""
+    return list(dict.fromkeys([*hypothesis_ids(incomplete), *run_ids(incomplete)]))
 
 
 def envs(incomplete: str) -> list[str]:
