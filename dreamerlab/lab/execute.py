@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dreamerlab.errors import Conflict, Interrupted, LabError, TrialFailed
 from dreamerlab.lab.aftercare import finalise_leftovers, start_mirror
-from dreamerlab.launch.local import LocalPool, Plan
+from dreamerlab.launch.local import LocalPool, Plan, Task
 from dreamerlab.launch.trainer import mark
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
-from dreamerlab.runs.status import ONGOING, effective_state, read_status
+from dreamerlab.runs.status import ONGOING, OVER, effective_state, read_status
 from dreamerlab.runs.store import Workspace
 
 
@@ -47,8 +47,10 @@ def claim(workspace: Workspace, trials: Sequence[TrialDirectory]) -> None:
                     f"seed {trial.seed} of {trial.run.id} is {status.state} ({where})",
                     hint=f"dreamerlab status {trial.run.id} --follow",
                 )
-            if status.state == "finished":
-                raise Conflict(f"seed {trial.seed} of {trial.run.id} has just finished", hint="repeat the command")
+            if status.state in OVER:
+                raise Conflict(
+                    f"seed {trial.seed} of {trial.run.id} has just {status.state}", hint="repeat the command"
+                )
         mark(trials, "queued", None)
 
 
@@ -58,11 +60,9 @@ def execute(execution: Execution, voice: Voice, look: Callable[[], None]) -> Lab
     `look` is called a few times a second. Raises KeyboardInterrupt only once nothing is left to be stopped.
     """
     start_mirror(execution.workspace, execution.run, voice.warn)
-    plan = Plan(
-        execution.trials, execution.snapshot, execution.workspace.path, execution.threads, max(1, execution.jobs)
-    )
-    pool = LocalPool(plan, voice.say, look)
-    ended = pool.run()
+    tasks = [Task(trial, execution.snapshot, execution.threads) for trial in execution.trials]
+    pool = LocalPool(Plan(tasks, execution.workspace.path, max(1, execution.jobs)), voice.say, look)
+    ended = {trial.seed: status for trial, status in pool.run().items()}
     finalise_leftovers(execution.workspace, voice.say, voice.warn, [execution.run])
     resume = f"dreamerlab resume {execution.run.id}"
     stopped = sorted(seed for seed, status in ended.items() if status.state == "interrupted")

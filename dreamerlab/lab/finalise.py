@@ -23,7 +23,7 @@ from dreamerlab.runs.store import Workspace, find_run
 from dreamerlab.runs.summary import read_summary, write_summary
 from dreamerlab.tracking import dvc_store
 
-ENDED_FOR_GOOD = frozenset({"finished", "failed"})
+ENDED_FOR_GOOD = frozenset({"finished", "failed", "stopped"})
 """Only resuming by hand leads on from here; an interrupted trial is expected to go on."""
 _PATIENCE_S = 1800.0
 

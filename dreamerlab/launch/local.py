@@ -1,8 +1,9 @@
 """Trials on this machine: a queue, a number of workers, and an orderly end whatever happens.
 
 Owns the supervision loop: start, wait, settle, stop. One trial is one process (`trainer.py`), and a trial that fails
-does not disturb the others. The first Ctrl-C (or SIGTERM, SIGHUP) asks the trainers to write checkpoints and waits
-for them; a second Ctrl-C kills them. Should this process itself be killed, the trainers notice and stop by themselves.
+does not disturb the others; the trials of several runs may share one pool. The first Ctrl-C (or SIGTERM, SIGHUP) asks
+the trainers to write checkpoints and waits for them; a second Ctrl-C kills them. Should this process itself be killed,
+the trainers notice and stop by themselves. A rule may end a trial for good; what the rule says is the caller's.
 """
 
 from __future__ import annotations
@@ -22,19 +23,34 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.status import Status
 
 _LOOK_EVERY_S = 0.2
+_RULE_EVERY_S = 1.0
+_RULE_PATIENCE_S = 60.0
+"""A trainer that a rule has ended writes no further word that counts: it is killed when it does not go by itself."""
 _SAME_KEYPRESS_S = 0.5
 """Wrappers such as make pass on a Ctrl-C that the terminal has delivered already: that is one, not two."""
 
 
+NOT_STARTED = "interrupted before it started"
+Rule = Callable[[TrialDirectory], str | None]
+"""Asked about a trial that runs or has just ended: why it is over for good, or None to let it be."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One trial, and the code it runs from."""
+
+    trial: TrialDirectory
+    snapshot: Path
+    threads: int
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Which trials, from which code, how many at once."""
+    """Which trials in which order, how many at once."""
 
-    trials: Sequence[TrialDirectory]
-    snapshot: Path
+    tasks: Sequence[Task]
     folder: Path
     """Where the trainers work: the workspace."""
-    threads: int
     jobs: int
 
 
@@ -57,13 +73,19 @@ def default_jobs(num_trials: int, threads: int) -> int:
 
 
 class LocalPool:
-    """Runs a plan to its end; `say` takes lines of talk, `look` is called a few times a second."""
+    """Runs a plan to its end; `say` takes lines of talk, `look` is called a few times a second, `rule` every second."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None], look: Callable[[], None]) -> None:
-        self._plan, self._say, self._look = plan, say, look
-        self._waiting = deque(plan.trials)
+    def __init__(
+        self, plan: Plan, say: Callable[[str], None], look: Callable[[], None], rule: Rule | None = None
+    ) -> None:
+        self._plan, self._say, self._look, self._rule = plan, say, look, rule
+        self._waiting = deque(plan.tasks)
         self._running: list[Trainer] = []
-        self._ended: dict[int, Status] = {}
+        self._ended: dict[TrialDirectory, Status] = {}
+        self._several = len({task.trial.run.id for task in plan.tasks}) > 1
+        self._ruled: dict[TrialDirectory, str] = {}
+        self._ruled_at: dict[TrialDirectory, float] = {}
+        self._rule_next_at = 0.0
         self._stop_asked_at: float | None = None
         self._stop_told = self._kill = False
 
@@ -72,8 +94,8 @@ class LocalPool:
         """Whether a signal asked for the end."""
         return self._stop_asked_at is not None
 
-    def run(self) -> dict[int, Status]:
-        """Run every trial, already marked as queued by this process; return the final status by seed."""
+    def run(self) -> dict[TrialDirectory, Status]:
+        """Run every trial, already marked as queued by this process; return the final status of each."""
         with self._listening():
             try:
                 self._supervise()
@@ -92,35 +114,66 @@ class LocalPool:
             self._show()
             time.sleep(_LOOK_EVERY_S)
             self._reap()
+            self._apply_rule()
         self._show()
 
-    def _start(self, trial: TrialDirectory) -> None:
+    def _start(self, task: Task) -> None:
+        trial = task.trial
         try:
-            self._running.append(start_trainer(trial, self._plan.snapshot, self._plan.folder, self._plan.threads))
+            self._running.append(start_trainer(trial, task.snapshot, self._plan.folder, task.threads))
         except OSError as error:
             reason = f"the trainer could not be started: {error.strerror or error}"
-            self._ended[trial.seed] = record_end(trial, max([1, *trial.attempts()]), "failed", reason)
+            self._ended[trial] = record_end(trial, max([1, *trial.attempts()]), "failed", reason)
 
     def _reap(self) -> None:
         for trainer in [one for one in self._running if one.process.poll() is not None]:
             self._running.remove(trainer)
+            trial = trainer.trial
             status = settle(trainer, asked_to_stop=self._stop_told, killed_by_us=self._kill)
-            self._ended[trainer.trial.seed] = status
+            # Asked once more at the end, so that the outcome does not depend on when we looked.
+            if (over := self._over(trial)) is not None:
+                status = record_end(trial, trainer.attempt, "stopped", over)
+                self._say(f"{self._name(trial)} is stopped: {over}")
+            self._ended[trial] = status
             if status.state == "failed":
-                self._say(f"seed {trainer.trial.seed} failed: {status.reason}")
-                error, console = trainer.trial.error_path(trainer.attempt), trainer.trial.console_path(trainer.attempt)
+                self._say(f"{self._name(trial)} failed: {status.reason}")
+                error, console = trial.error_path(trainer.attempt), trial.console_path(trainer.attempt)
                 self._say(f"  see {error if error.exists() else console}")
+
+    def _apply_rule(self) -> None:
+        now = time.monotonic()
+        if self._rule is None or now < self._rule_next_at:
+            return
+        self._rule_next_at = now + _RULE_EVERY_S
+        for trainer in self._running:
+            asked_at = self._ruled_at.get(trainer.trial)
+            if asked_at is not None and now - asked_at > _RULE_PATIENCE_S:
+                trainer.kill()
+            elif asked_at is None and self._over(trainer.trial) is not None:
+                self._ruled_at[trainer.trial] = now
+                trainer.ask_to_stop()
+
+    def _over(self, trial: TrialDirectory) -> str | None:
+        """Return why a rule has ended the trial; what it said once stays said."""
+        if trial not in self._ruled and self._rule is not None and (reason := self._rule(trial)) is not None:
+            self._ruled[trial] = reason
+        return self._ruled.get(trial)
+
+    def _name(self, trial: TrialDirectory) -> str:
+        return f"{trial.run.id} seed {trial.seed}" if self._several else f"seed {trial.seed}"
 
     def _stop(self) -> None:
         if self._waiting:
-            mark(self._waiting, "interrupted", "interrupted before it started")
-            self._ended |= {trial.seed: _interrupted(trial) for trial in self._waiting}
+            waiting = [task.trial for task in self._waiting]
+            mark(waiting, "interrupted", NOT_STARTED)
+            self._ended |= {trial: Status("interrupted", trial.seed, reason=NOT_STARTED) for trial in waiting}
             self._waiting.clear()
         if not self._stop_told:
             self._stop_told = True
             if self._running:
-                seeds = ", ".join(str(trainer.trial.seed) for trainer in self._running)
-                self._say(f"stopping: waiting for the checkpoint of seed {seeds} (Ctrl-C again kills at once)")
+                names = [self._name(one.trial) if self._several else str(one.trial.seed) for one in self._running]
+                which = ", ".join(names) if self._several else f"seed {', '.join(names)}"
+                self._say(f"stopping: waiting for the checkpoint of {which} (Ctrl-C again kills at once)")
             for trainer in self._running:
                 trainer.ask_to_stop()
         if self._kill:
@@ -154,7 +207,3 @@ class LocalPool:
         finally:
             for number in ours:
                 signal.signal(number, before[number])
-
-
-def _interrupted(trial: TrialDirectory) -> Status:
-    return Status("interrupted", trial.seed, reason="interrupted before it started")

@@ -22,7 +22,7 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, TRAINER_MODULE, own_identity
 from dreamerlab.runs.status import Status, read_status, write_status
 
-ENDED = frozenset({"finished", "failed", "interrupted"})
+ENDED = frozenset({"finished", "failed", "interrupted", "stopped"})
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

@@ -2,8 +2,9 @@
 
 `status.json` is replaced at every heartbeat. It says what its writer believed; `effective_state` says what is true:
 a dead process is never shown as running (DESIGN section 5). States as written: queued, running, finished,
-interrupted, failed. Effective states add: killed (said running, process gone), waiting (queued, but nobody is left
-who would start it) and unreadable (no file, or a damaged one).
+interrupted, failed, and stopped (over by a rule declared before the launch: a kill rule, or a look that spared the
+remaining seeds). Effective states add: killed (said running, process gone), waiting (queued, but nobody is left who
+would start it) and unreadable (no file, or a damaged one).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from dreamerlab.atomic import atomic_write_json, number, read_object
 from dreamerlab.runs.directory import STATUS, TrialDirectory
 from dreamerlab.runs.processes import alive, hostname
 
-STATES: Final = ("queued", "running", "finished", "interrupted", "failed")
+STATES: Final = ("queued", "running", "finished", "interrupted", "failed", "stopped")
+OVER: Final = frozenset({"finished", "stopped"})
+"""States from which nothing leads on: such a trial is never resumed."""
 ONGOING: Final = frozenset({"queued", "running"})
 """Effective states in which something may still happen by itself; every other one is an end or a halt."""
 HEARTBEAT_LIMIT_S: Final = 60.0

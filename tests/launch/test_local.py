@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from dreamerlab.launch.local import LocalPool, Plan, default_jobs
+from dreamerlab.launch.local import LocalPool, Plan, Rule, Task, default_jobs
 from dreamerlab.launch.trainer import code_environment, mark, start_trainer
-from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.processes import alive
 from dreamerlab.runs.status import Status, effective_state, read_status, write_status
 
@@ -70,15 +70,25 @@ class Talk:
         return "\n".join(self.lines)
 
 
-def pool_of(tmp_path: Path, snapshot: Path, *seeds: int, jobs: int = 4, look=lambda: None) -> tuple[LocalPool, Talk]:
-    run = RunDirectory(tmp_path / "runs" / "R0001-abc")
-    trials = [run.trial(seed) for seed in seeds]
+def run_in(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "runs" / "R0001-abc")
+
+
+def pool_of(
+    tmp_path: Path, snapshot: Path, *seeds: int, jobs: int = 4, look=lambda: None, rule: Rule | None = None
+) -> tuple[LocalPool, Talk]:
+    trials = [run_in(tmp_path).trial(seed) for seed in seeds]
     for trial in trials:
         trial.path.mkdir(parents=True)
         write_status(trial, Status("queued", trial.seed))
     mark(trials, "queued", None)
     talk = Talk()
-    return LocalPool(Plan(trials, snapshot, tmp_path, threads=1, jobs=jobs), talk, look), talk
+    tasks = [Task(trial, snapshot, 1) for trial in trials]
+    return LocalPool(Plan(tasks, tmp_path, jobs), talk, look, rule), talk
+
+
+def run_pool(pool: LocalPool) -> dict[int, Status]:
+    return {trial.seed: status for trial, status in pool.run().items()}
 
 
 def after(ready: list[Path], *kicks: tuple[float, signal.Signals]) -> None:
@@ -96,7 +106,7 @@ def after(ready: list[Path], *kicks: tuple[float, signal.Signals]) -> None:
 
 def test_every_kind_of_end_is_told_truthfully(tmp_path: Path, snapshot: Path) -> None:
     pool, talk = pool_of(tmp_path, snapshot, FINISHES, IS_KILLED, BREAKS)
-    ended = pool.run()
+    ended = run_pool(pool)
     assert ended[FINISHES].state == "finished"
     assert (ended[IS_KILLED].state, ended[IS_KILLED].reason) == (
         "failed",
@@ -122,14 +132,14 @@ def test_trials_wait_for_a_free_worker(tmp_path: Path, snapshot: Path) -> None:
 
     pool, _ = pool_of(tmp_path, snapshot, FINISHES, SITS, jobs=1, look=look)
     after([tmp_path / "runs/R0001-abc" / f"seed-{SITS}" / "ready"], (0, signal.SIGINT))
-    ended = pool.run()
+    ended = run_pool(pool)
     assert (ended[FINISHES].state, ended[SITS].state) == ("finished", "interrupted")
 
 
 def test_ctrl_c_asks_running_trials_to_stop_and_leaves_no_queue(tmp_path: Path, snapshot: Path) -> None:
     pool, talk = pool_of(tmp_path, snapshot, LINGERS, FINISHES, jobs=1)
     after([tmp_path / "runs/R0001-abc" / f"seed-{LINGERS}" / "ready"], (0, signal.SIGINT), (0.05, signal.SIGINT))
-    ended = pool.run()
+    ended = run_pool(pool)
     assert ended[LINGERS].reason == "asked", "two signals within one keypress are one"
     assert ended[FINISHES].state == "interrupted"
     assert ended[FINISHES].attempt == 0
@@ -142,7 +152,7 @@ def test_a_trainer_stopped_while_it_still_starts_is_interrupted_and_not_failed(t
     code.write_text("import pathlib, sys, time; (pathlib.Path(sys.argv[1]) / 'ready').touch(); time.sleep(60)\n")
     pool, talk = pool_of(tmp_path, snapshot, SITS)
     after([tmp_path / "runs/R0001-abc" / f"seed-{SITS}" / "ready"], (0, signal.SIGINT))
-    ended = pool.run()
+    ended = run_pool(pool)
     assert (ended[SITS].state, ended[SITS].reason) == ("interrupted", "stopped before it began")
     assert "failed" not in talk.text
 
@@ -151,7 +161,7 @@ def test_a_second_ctrl_c_kills_at_once(tmp_path: Path, snapshot: Path) -> None:
     pool, _ = pool_of(tmp_path, snapshot, IS_DEAF)
     trial = RunDirectory(tmp_path / "runs" / "R0001-abc").trial(IS_DEAF)
     after([trial.path / "ready"], (0, signal.SIGINT), (0.8, signal.SIGINT))
-    ended = pool.run()
+    ended = run_pool(pool)
     assert (ended[IS_DEAF].state, ended[IS_DEAF].reason) == ("interrupted", "killed by a second Ctrl-C")
     assert not alive(ended[IS_DEAF].pid or 0)
 
@@ -163,7 +173,7 @@ def test_other_stop_signals_are_ctrl_c_too_and_handlers_are_given_back(
     before = signal.getsignal(number)
     pool, _ = pool_of(tmp_path, snapshot, SITS)
     after([tmp_path / "runs/R0001-abc" / f"seed-{SITS}" / "ready"], (0, number))
-    assert pool.run()[SITS].reason == "asked"
+    assert run_pool(pool)[SITS].reason == "asked"
     assert signal.getsignal(number) is before
 
 
@@ -174,10 +184,50 @@ def test_a_signal_that_is_ignored_on_purpose_stays_ignored(tmp_path: Path, snaps
         ready = tmp_path / "runs/R0001-abc" / f"seed-{SITS}" / "ready"
         after([ready], (0, signal.SIGHUP), (0.4, signal.SIGINT))
         started = time.monotonic()
-        pool.run()
+        run_pool(pool)
         assert time.monotonic() - started > 0.4
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_rule_ends_a_trial_for_good_and_the_others_go_on(tmp_path: Path, snapshot: Path) -> None:
+    asked: list[int] = []
+
+    def rule(trial: TrialDirectory) -> str | None:
+        asked.append(trial.seed)
+        return "too low" if trial.seed == LINGERS and (trial.path / "ready").exists() else None
+
+    pool, talk = pool_of(tmp_path, snapshot, LINGERS, FINISHES, rule=rule)
+    ended = run_pool(pool)
+    assert (ended[LINGERS].state, ended[LINGERS].reason) == ("stopped", "too low")
+    assert read_status(run_in(tmp_path).trial(LINGERS)) == ended[LINGERS]
+    assert ended[FINISHES].state == "finished"
+    assert f"seed {LINGERS} is stopped: too low" in talk.text
+    assert asked[-1] == LINGERS
+
+
+def test_a_rule_counts_also_when_the_trial_ends_before_anybody_looks(tmp_path: Path, snapshot: Path) -> None:
+    pool, _ = pool_of(tmp_path, snapshot, FINISHES, IS_KILLED, rule=lambda trial: "too low")
+    assert {seed: status.state for seed, status in run_pool(pool).items()} == {
+        FINISHES: "stopped",
+        IS_KILLED: "stopped",
+    }
+
+
+def test_the_trials_of_several_runs_share_a_pool_in_the_order_of_the_plan(tmp_path: Path, snapshot: Path) -> None:
+    trials = [RunDirectory(tmp_path / "runs" / name).trial(FINISHES) for name in ("R0002-xyz", "R0001-abc")]
+    for trial in trials:
+        trial.path.mkdir(parents=True)
+        write_status(trial, Status("queued", trial.seed))
+    other = trials[1].run.trial(BREAKS)
+    other.path.mkdir()
+    write_status(other, Status("queued", other.seed))
+    talk = Talk()
+    plan = Plan([Task(trial, snapshot, 1) for trial in [*trials, other]], tmp_path, jobs=1)
+    ended = LocalPool(plan, talk, lambda: None).run()
+    assert list(ended) == [*trials, other], "one after another, as planned"
+    assert [status.state for status in ended.values()] == ["finished", "finished", "failed"]
+    assert "R0001-abc seed 2 failed" in talk.text
 
 
 def test_a_broken_display_does_not_stop_training(tmp_path: Path, snapshot: Path) -> None:
@@ -189,7 +239,7 @@ def test_a_broken_display_does_not_stop_training(tmp_path: Path, snapshot: Path)
         raise OSError("the terminal is gone")
 
     pool, talk = pool_of(tmp_path, snapshot, FINISHES, look=look)
-    assert pool.run()[FINISHES].state == "finished"
+    assert run_pool(pool)[FINISHES].state == "finished"
     assert calls == 1
     assert "progress cannot be shown any more" in talk.text
 
@@ -199,7 +249,7 @@ def test_the_trainer_imports_the_snapshot_first_and_knows_its_supervisor(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["relative", "/absolute"]))
     pool, _ = pool_of(tmp_path, snapshot, FINISHES)
-    pool.run()
+    run_pool(pool)
     trial = RunDirectory(tmp_path / "runs" / "R0001-abc").trial(FINISHES)
     seen = json.loads((trial.path / "environment.json").read_text())
     assert seen["PYTHONPATH"].split(os.pathsep) == [str(snapshot), str(Path("relative").absolute()), "/absolute"]
