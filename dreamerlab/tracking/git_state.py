@@ -72,25 +72,31 @@ def capture(folder: Path, scope: Sequence[str]) -> GitState:
     return GitState(commit, branch, bool(patch or untracked), patch, untracked, "; ".join(notes) or None)
 
 
-def git(folder: Path, *words: str, accepted: tuple[int, ...] = (0,)) -> bytes:
-    """Return what `git WORDS` prints in `folder`; GitSilent when it cannot be run or does not end as accepted."""
+def quiet_environment() -> dict[str, str]:
+    """Return the variables under which git tells the truth about its folder, in English, without locks or questions."""
     environment = {key: value for key, value in os.environ.items() if key not in LEAKING_VARIABLES}
-    environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    fixed = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
+    return environment | fixed
+
+
+def git(folder: Path, *words: str, accepted: tuple[int, ...] = (0,), timeout_s: float | None = None) -> bytes:
+    """Return what `git WORDS` prints in `folder`; GitSilent when it cannot be run or does not end as accepted."""
+    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     command = ["git", "--no-pager", "--literal-pathspecs", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false"]
     try:
         done = subprocess.run(
             [*command, *words],
             cwd=folder,
-            env=environment,
+            env=quiet_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
     except FileNotFoundError as error:
         raise GitSilent("git is not installed" if folder.is_dir() else f"{folder} does not exist") from error
     except subprocess.TimeoutExpired as error:
-        raise GitSilent(f"git {words[0]} did not answer within {TIMEOUT_S:g} s") from error
+        raise GitSilent(f"git {words[0]} did not answer within {timeout_s:g} s") from error
     except OSError as error:
         raise GitSilent(f"git cannot be run: {error.strerror or error}") from error
     if done.returncode not in accepted:
