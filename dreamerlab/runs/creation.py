@@ -2,6 +2,9 @@
 
 Everything is written into `runs/.new-<id>` and synced; the rename makes it `runs/<id>`. So every `runs/R…` is a whole
 run, two processes never get the same number, and a crash leaves only a `.new-` folder that `store.half_made` lists.
+
+A run that something else has to name first is made in two steps: `prepare_run`, the record that names it, then
+`complete_run`. A crash in between is mended by completing what is named and removing what is not.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dreamerlab.atomic import atomic_write_bytes, atomic_write_text, disk_failure, read_small, sync_directory
-from dreamerlab.errors import Conflict, UsageError
+from dreamerlab.errors import Conflict, ToolFailed, UsageError
 from dreamerlab.ids import RecordId, new_id
 from dreamerlab.runs.directory import HALF_MADE, RunDirectory, parse_run_id
 from dreamerlab.runs.manifest import Manifest, write_manifest
@@ -38,11 +41,36 @@ def create_run(
     Conflict when the alias is taken, UsageError when it cannot be one, ToolFailed when the disk refuses; nothing is
     left behind then.
     """
-    if manifest.name is not None:
-        check_alias(manifest.name)
+    prepared = prepare_run(workspace, RunFiles(manifest, config_yaml, origins, patch, freeze))
+    try:
+        return complete_run(workspace, prepared)
+    except ToolFailed:
+        discard_run(prepared)
+        raise
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What is written into a new run; the id in the manifest is given out when it is."""
+
+    manifest: Manifest
+    config_yaml: str
+    origins: Mapping[str, str]
+    patch: bytes | None = None
+    freeze: str | None = None
+
+
+def prepare_run(workspace: Workspace, files: RunFiles) -> RunDirectory:
+    """Return a run that is whole but for its name: `path` is its `.new-` folder, `id` the one it will have.
+
+    Raises what `create_run` raises, and leaves nothing behind then.
+    """
+    name = files.manifest.name
+    if name is not None:
+        check_alias(name)
     with workspace.lock():
-        if manifest.name is not None and (holder := aliases(workspace).get(manifest.name)):
-            raise Conflict(f"the name '{manifest.name}' belongs to {holder}", hint="choose another --name")
+        if name is not None and (holder := aliases(workspace).get(name)):
+            raise Conflict(f"the name '{name}' belongs to {holder}", hint="choose another --name")
         try:
             workspace.runs.mkdir(parents=True, exist_ok=True)
             run_id = str(_next_id(workspace))
@@ -51,15 +79,30 @@ def create_run(
         except OSError as error:
             raise disk_failure(workspace.runs, error) from error
         try:
-            _fill(building, replace(manifest, id=run_id), config_yaml, origins, patch, freeze)
-            final = workspace.run(run_id)
-            building.path.rename(final.path)
-            sync_directory(workspace.runs)
-        except OSError as error:
-            raise disk_failure(building.path, error) from error
-        finally:
-            shutil.rmtree(building.path, ignore_errors=True)
+            _fill(building, replace(files.manifest, id=run_id), files)
+        except BaseException as error:
+            discard_run(building)
+            if isinstance(error, OSError):
+                raise disk_failure(building.path, error) from error
+            raise
+    return building
+
+
+def complete_run(workspace: Workspace, prepared: RunDirectory) -> RunDirectory:
+    """Give a prepared run its name and return it; ToolFailed when the disk refuses."""
+    final = workspace.run(prepared.id)
+    try:
+        prepared.path.rename(final.path)
+        sync_directory(workspace.runs)
+    except OSError as error:
+        raise disk_failure(final.path, error) from error
     return final
+
+
+def discard_run(prepared: RunDirectory) -> None:
+    """Remove a prepared run that nothing names; nothing was trained in it."""
+    assert prepared.path.name.startswith(HALF_MADE), prepared.path
+    shutil.rmtree(prepared.path, ignore_errors=True)
 
 
 def check_alias(name: str) -> None:
@@ -70,22 +113,15 @@ def check_alias(name: str) -> None:
         raise UsageError(f"the name '{name}' could be taken for an id", hint="choose one that does not start like R12")
 
 
-def _fill(
-    run: RunDirectory,
-    manifest: Manifest,
-    config_yaml: str,
-    origins: Mapping[str, str],
-    patch: bytes | None,
-    freeze: str | None,
-) -> None:
+def _fill(run: RunDirectory, manifest: Manifest, files: RunFiles) -> None:
     write_manifest(run.manifest_path, manifest)
-    atomic_write_text(run.config_path, config_yaml)
-    atomic_write_text(run.origins_path, json.dumps(dict(origins), indent=1) + "\n")
+    atomic_write_text(run.config_path, files.config_yaml)
+    atomic_write_text(run.origins_path, json.dumps(dict(files.origins), indent=1) + "\n")
     atomic_write_text(run.gitignore_path, f"/{run.artifacts.name}\n.*.tmp\n")
-    if patch:
-        atomic_write_bytes(run.patch_path, patch)
-    if freeze:
-        atomic_write_text(run.freeze_path, freeze)
+    if files.patch:
+        atomic_write_bytes(run.patch_path, files.patch)
+    if files.freeze:
+        atomic_write_text(run.freeze_path, files.freeze)
     for seed in manifest.seeds:
         trial = run.trial(seed)
         trial.path.mkdir()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from dreamerlab.atomic import atomic_write_json, read_object
 from dreamerlab.errors import LabError, NotFound, ToolFailed
 
-Kind = Literal["baseline", "pilot"]
+Kind = Literal["treatment", "baseline", "pilot"]
 DEFAULT_SCORE = "final_mean(3) of eval/return_mode"
 
 
@@ -46,7 +46,7 @@ class Manifest:
 
     id: str
     kind: str
-    """`baseline` or `pilot`; other words may come from later versions."""
+    """`treatment`, `baseline` or `pilot`; other words may come from later versions."""
     env: str
     """Name of the environment's yaml, or a Gymnasium id."""
     family: str
@@ -61,6 +61,7 @@ class Manifest:
     """Python, packages, processor, threads: what `tracking.environment` captured."""
     command: tuple[str, ...] = ()
     hypothesis: str | None = None
+    """Full id of the hypothesis this is the treatment or the baseline of; a pilot may have one as well."""
     score: str = DEFAULT_SCORE
     """How a curve becomes one score per seed."""
     schema: int = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dreamerlab.errors import Conflict, ToolFailed, UsageError
-from dreamerlab.runs.creation import create_run
+from dreamerlab.runs.creation import RunFiles, complete_run, create_run, discard_run, prepare_run
 from dreamerlab.runs.manifest import read_manifest
 from dreamerlab.runs.status import effective_state, read_status
 from dreamerlab.runs.store import Workspace, half_made, run_ids
@@ -94,6 +94,23 @@ def test_a_name_belongs_to_one_run(workspace: Workspace) -> None:
     with pytest.raises(Conflict, match=f"'ref' belongs to {run.id}"):
         make_run(workspace, name="ref")
     assert len(run_ids(workspace)) == 1
+
+
+def test_a_prepared_run_is_no_run_until_it_is_completed(workspace: Workspace) -> None:
+    prepared = prepare_run(workspace, RunFiles(a_manifest(), "a: 1\n", {}))
+    assert half_made(workspace) == [prepared.path]
+    assert run_ids(workspace) == []
+    other = make_run(workspace)
+    assert (prepared.id[:5], other.id[:5]) == ("R0001", "R0002")
+    run = complete_run(workspace, prepared)
+    assert read_manifest(run.manifest_path).id == run.id == prepared.id
+    assert half_made(workspace) == []
+
+
+def test_a_prepared_run_that_nobody_wants_leaves_only_its_number_behind(workspace: Workspace) -> None:
+    discard_run(prepare_run(workspace, RunFiles(a_manifest(), "a: 1\n", {})))
+    assert half_made(workspace) == []
+    assert make_run(workspace).id.startswith("R0002-")
 
 
 def test_a_disk_that_refuses_leaves_nothing(workspace: Workspace) -> None:
