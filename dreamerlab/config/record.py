@@ -1,38 +1,25 @@
-"""The config as it is written into a run and read back, by today's trainer or by a later version of the tool.
+"""The config as it is written into a run and read back by today's trainer.
 
-`to_yaml` and `load_config` round-trip exactly. `load_recorded` reads the record of ANY version as a flat dict: keys
-renamed since are brought to today's name, everything else is kept as found and never validated, so that an old run
-stays readable for ever (DESIGN section 2). Layers and overrides are `layers.py`.
+`to_yaml` and `load_config` round-trip exactly. Reading the record of any version as a flat dict is `recorded.py`,
+offered here as well. Layers and overrides are `layers.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from dreamerlab.config.catalogue import leaves
+from dreamerlab.config.recorded import RENAMES, SCHEMA, Rename, load_recorded, read_record
 from dreamerlab.config.schema import Config
-from dreamerlab.config.strict_yaml import Entry, YamlFault, read_entries, scalar
+from dreamerlab.config.strict_yaml import scalar
 from dreamerlab.config.validation import flatten, from_flat
-from dreamerlab.errors import ConfigError, NotFound
+from dreamerlab.errors import ConfigError
 
-SCHEMA = 1
-"""Version of the set of keys; raised by one whenever a leaf is renamed."""
-
-
-@dataclass(frozen=True)
-class Rename:
-    """A leaf that records before schema version `schema` call `old` is called `new` from then on."""
-
-    schema: int
-    old: str
-    new: str
-
-
-RENAMES: tuple[Rename, ...] = ()
+__all__ = ["RENAMES", "SCHEMA", "Rename", "config_of_record", "load_config", "load_recorded", "original_name"]
+__all__ += ["spell", "to_yaml"]
 
 
 def to_yaml(config: Config) -> str:
@@ -50,7 +37,7 @@ def to_yaml(config: Config) -> str:
 
 def load_config(path: Path, renames: Sequence[Rename] = RENAMES) -> Config:
     """Return the validated Config recorded at `path` (`config_of_record`), each problem with its line."""
-    schema, entries = _read(path, renames)
+    schema, entries = read_record(path, renames)
     if schema > SCHEMA:
         raise ConfigError(
             f"{path} was recorded by a later version (schema {schema}, this one knows {SCHEMA})",
@@ -64,32 +51,6 @@ def config_of_record(recorded: Mapping[str, object], origins: Mapping[str, str])
     """Return the validated Config of a recorded flat dict; a leaf younger than the record gets its `absent_means`."""
     absent = {key: info.absent_means for key, info in leaves().items() if not info.founding}
     return from_flat({**absent, **recorded}, origins)
-
-
-def load_recorded(path: Path, renames: Sequence[Rename] = RENAMES) -> dict[str, object]:
-    """Return the leaves recorded at `path` by dotted key (lists as tuples), renamed to today's keys, not validated."""
-    return {entry.key: entry.value for entry in _read(path, renames)[1]}
-
-
-def _read(path: Path, renames: Sequence[Rename]) -> tuple[int, list[Entry]]:
-    """Return the record's schema version and its entries under today's names."""
-    if not path.exists():
-        raise NotFound(f"there is no recorded config at {path}")
-    try:
-        entries = read_entries(path)
-    except YamlFault as fault:
-        raise ConfigError(f"{path}:{fault.line}: {fault.reason}") from None
-    schema = next((entry.value for entry in entries if entry.key == "schema"), 1)
-    if type(schema) is not int:
-        raise ConfigError(f"{path}: the schema version must be a whole number, got {schema!r}")
-    return schema, [Entry(_today(e.key, schema, renames), e.value, e.line) for e in entries if e.key != "schema"]
-
-
-def _today(key: str, schema: int, renames: Sequence[Rename]) -> str:
-    for rename in sorted(renames, key=lambda rename: rename.schema):
-        if rename.schema > schema and key == rename.old:
-            key = rename.new
-    return key
 
 
 def original_name(key: str, renames: Sequence[Rename] = RENAMES) -> str:

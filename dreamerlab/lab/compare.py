@@ -59,7 +59,7 @@ def compare(workspace: Workspace, runs: Sequence[RunDirectory]) -> Evidence:
 
     NotFound or ConfigError when the recorded config of a run is missing or damaged: what differs would be unknown.
     """
-    from dreamerlab.config.layers import load_recorded
+    from dreamerlab.config.recorded import load_recorded
 
     details = [collect(workspace, run) for run in runs]
     configs = [load_recorded(run.config_path) for run in runs]

@@ -217,7 +217,7 @@ def _caveats(manifest: Manifest, trials: Sequence[TrialDetails]) -> list[str]:
 
 
 def _recorded(run: RunDirectory) -> dict[str, object]:
-    from dreamerlab.config.layers import load_recorded
+    from dreamerlab.config.recorded import load_recorded
 
     try:
         return load_recorded(run.config_path)
