@@ -53,3 +53,10 @@ def exact_permutation(a: Sequence[float], b: Sequence[float]) -> Permutation | N
     else:
         extreme = sum(abs(sum(arm) - expected) >= needed for arm in combinations(pool, len(a)))
     return Permutation(extreme / splits, splits, least_p(len(a), len(b)))
+
+
+def rank_permutation(a: Sequence[float], b: Sequence[float]) -> Permutation | None:
+    """Return the exact test on the ranks of the values, ties sharing the middle one: for times cut off at a budget."""
+    pool = sorted([*a, *b])
+    middle = {value: (pool.index(value) + len(pool) - 1 - pool[::-1].index(value)) / 2 for value in pool}
+    return exact_permutation([middle[value] for value in a], [middle[value] for value in b])

@@ -13,6 +13,8 @@ from functools import lru_cache
 from dreamerlab.stats.student import bisect, exceedance, quantile
 
 ALPHA, POWER = 0.05, 0.80
+MOST_SEEDS = 1000
+"""Beyond this many seeds an arm nothing is counted: no training run would have them."""
 
 
 def power(effect_sd: float, num_a: int, num_b: int, alpha: float = ALPHA) -> float:
@@ -23,7 +25,7 @@ def power(effect_sd: float, num_a: int, num_b: int, alpha: float = ALPHA) -> flo
     return exceedance(quantile(1 - alpha / 2, dof), dof, shift)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def minimum_detectable_effect(
     num_a: int, num_b: int, alpha: float = ALPHA, wanted_power: float = POWER
 ) -> float | None:
@@ -34,3 +36,25 @@ def minimum_detectable_effect(
     while power(high, num_a, num_b, alpha) < wanted_power:
         high *= 2.0
     return bisect(lambda effect: power(effect, num_a, num_b, alpha) < wanted_power, 0.0, high)
+
+
+def seeds_needed(effect_sd: float, alpha: float = ALPHA, wanted_power: float = POWER) -> int | None:
+    """Return the fewest seeds an arm, both alike, that find a true difference of `effect_sd` deviations.
+
+    None beyond `MOST_SEEDS`, and for an effect that is none.
+    """
+
+    def finds(seeds: int) -> bool:
+        return power(effect_sd, seeds, seeds, alpha) >= wanted_power
+
+    if not effect_sd > 0 or not math.isfinite(effect_sd):
+        return None
+    low, high = 1, 2
+    while not finds(high):
+        if high >= MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if finds(middle) else (middle, high)
+    return high
