@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from dreamerlab.cli import comparing, config_commands, data_commands, evaluating, reading, running, starting, upkeep
+from dreamerlab.cli import (
+    comparing,
+    config_commands,
+    data_commands,
+    evaluating,
+    noting,
+    proposing,
+    reading,
+    running,
+    starting,
+    upkeep,
+)
 from dreamerlab.cli.grouping import Grouped
 
 EVERY_DAY, FURTHER, GROUPS = "Every day", "Further", "Groups"
@@ -34,6 +45,7 @@ def build() -> Any:
     )
     app.callback()(_front_page)
     app.command("init", rich_help_panel=EVERY_DAY)(starting.init)
+    app.command("propose", rich_help_panel=EVERY_DAY)(proposing.propose)
     app.command("run", rich_help_panel=EVERY_DAY)(running.run)
     # What follows the run id is taken as it comes, so that KEY=VALUE gets an answer of its own.
     app.command("resume", rich_help_panel=EVERY_DAY, context_settings={"allow_extra_args": True})(running.resume)
@@ -41,6 +53,7 @@ def build() -> Any:
     app.command("show", rich_help_panel=EVERY_DAY)(reading.show)
     app.command("list", rich_help_panel=EVERY_DAY)(reading.list_runs)
     app.command("compare", rich_help_panel=EVERY_DAY)(comparing.compare)
+    app.command("note", rich_help_panel=EVERY_DAY)(noting.note)
     app.command("eval", rich_help_panel=FURTHER)(evaluating.evaluate)
     app.command("doctor", rich_help_panel=FURTHER)(upkeep.doctor)
     app.command("ui", rich_help_panel=FURTHER)(upkeep.ui)

@@ -1,0 +1,188 @@
+"""How much a proposed hypothesis trains and how it is scored: seeds, reducer, looks, kill rules, fail score.
+
+Everything is read from the words of the command line and frozen with the proposal; what cannot work (a reducer that
+needs more evaluations than the budget makes, looks that do not end at the last seed) is refused here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from dreamerlab.errors import GateRefused, UsageError
+from dreamerlab.lab.seeds import parse_seeds
+from dreamerlab.metrics import ALIASES, get_metric
+from dreamerlab.protocol.expectation_words import SaidExpectation
+from dreamerlab.protocol.hypothesis import DEFAULT_REDUCER, FEWEST_SEEDS, KillRule, Plan
+from dreamerlab.protocol.quantities import number_text, parse_count, parse_number
+from dreamerlab.protocol.reading import RETURNS
+
+if TYPE_CHECKING:
+    from dreamerlab.config.schema import Config
+
+DEFAULT_SEEDS = "3"
+_REDUCERS = "final_mean(K), min_after_first_solve, auc, env_steps_to(LEVEL)"
+_REDUCER = re.compile(r"(final_mean|env_steps_to)\(([^()]+)\)|min_after_first_solve|auc")
+_KILL = re.compile(r"(\S+)\s*([<>])\s*(\S+)\s+(?:at|after)\s+(\S+?)[ ]?(?:env[_ ]steps)")
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What was asked for, as text; None and empty: the usual."""
+
+    seeds: str | None = None
+    baseline_seeds: str | None = None
+    reducer: str | None = None
+    looks: str | None = None
+    kill: tuple[str, ...] = ()
+    fail_score: str | None = None
+
+
+def make_plan(
+    request: PlanRequest,
+    config: Config,
+    expected: SaidExpectation | None,
+    metric: str | None,
+    *,
+    baseline: bool,
+    used: Sequence[int] = (),
+) -> Plan:
+    """Return the plan; `used` are seeds that must not be trained on again (a replication)."""
+    seeds = _seeds(request, used)
+    budget = config.budget
+    reducer = read_reducer(request.reducer, expected)
+    _check_evaluations(reducer, config)
+    if expected is not None and expected.by_env_steps is not None and budget.unit == "env_steps":
+        _check_horizon(expected.by_env_steps, budget.amount)
+    return Plan(
+        budget_unit=budget.unit,
+        budget_amount=budget.amount,
+        seeds=seeds,
+        baseline_seeds=() if baseline else _baseline_seeds(request, seeds),
+        reducer=reducer,
+        looks=_looks(request.looks, len(seeds)),
+        kill=tuple(read_kill_rule(text) for text in request.kill),
+        fail_score=_fail_score(request.fail_score, reducer, metric, config),
+    )
+
+
+def read_reducer(text: str | None, expected: SaidExpectation | None) -> str:
+    """Return the reducer in its one spelling; UsageError for anything that is none."""
+    if text is None:
+        if expected is not None and expected.form == "reaches":
+            return f"env_steps_to({number_text(expected.amount.value)})"
+        return DEFAULT_REDUCER
+    said = text.replace(" ", "")
+    match = _REDUCER.fullmatch(said)
+    if match is None:
+        raise UsageError(f"--reducer '{text}' is no reducer", hint=f"write one of {_REDUCERS}")
+    if match[1] == "final_mean":
+        count = parse_count(match[2])
+        if count is None:
+            raise UsageError(
+                f"--reducer '{text}': the number of evaluations is a whole number above 0", hint=DEFAULT_REDUCER
+            )
+        return f"final_mean({count})"
+    if match[1] == "env_steps_to":
+        level = parse_number(match[2])
+        if level is None:
+            raise UsageError(f"--reducer '{text}': '{match[2]}' is no level", hint="--reducer 'env_steps_to(475)'")
+        return f"env_steps_to({number_text(level)})"
+    return said
+
+
+def read_kill_rule(text: str) -> KillRule:
+    """Return the rule written `eval/return < 30 at 5000 env_steps`; UsageError for anything else."""
+    match = _KILL.fullmatch(" ".join(text.split()))
+    value = parse_number(match[3]) if match else None
+    at = parse_count(match[4]) if match else None
+    if match is None or value is None or at is None:
+        raise UsageError(f"--kill '{text}' is no rule", hint="--kill 'eval/return < 30 at 5000 env_steps'")
+    metric = get_metric(ALIASES.get(match[1], match[1])).name
+    return KillRule(metric, cast("Literal['<', '>']", match[2]), value, at)
+
+
+def _seeds(request: PlanRequest, used: Sequence[int]) -> tuple[int, ...]:
+    if request.seeds is None and used:
+        first = max(used) + 1
+        return tuple(range(first, first + len(used)))
+    spec = (request.seeds or DEFAULT_SEEDS).strip()
+    if used and re.fullmatch(r"\d+", spec):
+        first, count = max(used) + 1, len(parse_seeds(spec))
+        return tuple(range(first, first + count))
+    seeds = parse_seeds(spec)
+    again = sorted(set(seeds) & set(used))
+    if again:
+        raise GateRefused(
+            f"--seeds {spec}: seed {again[0]} was used by the hypothesis that is repeated; it is no new evidence",
+            hint=f"name only how many (--seeds {len(seeds)}), or start at {max(used) + 1}",
+        )
+    return seeds
+
+
+def _baseline_seeds(request: PlanRequest, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the seeds of a baseline that has to be opened: those of the treatment, and never too few for a verdict."""
+    if request.baseline_seeds is not None:
+        chosen = parse_seeds(request.baseline_seeds)
+        if len(chosen) < FEWEST_SEEDS:
+            raise GateRefused(
+                f"--baseline-seeds {request.baseline_seeds}: a baseline of fewer than {FEWEST_SEEDS} seeds "
+                "cannot carry a verdict",
+                hint=f"--baseline-seeds {FEWEST_SEEDS}",
+            )
+        return chosen
+    more = tuple(range(max(seeds) + 1, max(seeds) + 1 + max(0, FEWEST_SEEDS - len(seeds))))
+    return (*seeds, *more)
+
+
+def _looks(text: str | None, count: int) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    looks = [parse_count(part.strip()) for part in text.split(",")]
+    said = [look for look in looks if look is not None]
+    hint = f"numbers of seeds, ascending, the last being all of them: --looks {max(3, count // 2)},{count}"
+    if len(said) < len(looks) or said != sorted(set(said)):
+        raise UsageError(f"--looks '{text}' are no looks", hint=hint)
+    if said[-1] != count:
+        raise UsageError(f"--looks '{text}' end at {said[-1]}, and there are {count} seeds", hint=hint)
+    if said[0] < FEWEST_SEEDS:
+        raise UsageError(
+            f"--looks '{text}': a look at {said[0]} seeds shows nothing; at least {FEWEST_SEEDS}", hint=hint
+        )
+    return tuple(said)
+
+
+def _fail_score(text: str | None, reducer: str, metric: str | None, config: Config) -> float | None:
+    if text is not None:
+        value = parse_number(text)
+        if value is None:
+            raise UsageError(f"--fail-score '{text}' is no number", hint="--fail-score 0")
+        return value
+    if reducer.startswith("env_steps_to"):
+        return float(config.budget.amount) if config.budget.unit == "env_steps" else None
+    return config.reference.fail if metric in RETURNS else None
+
+
+def _check_evaluations(reducer: str, config: Config) -> None:
+    match = re.fullmatch(r"final_mean\((\d+)\)", reducer)
+    if match is None or config.budget.unit != "env_steps":
+        return
+    made = math.ceil(config.budget.amount / config.eval.every)
+    if made < int(match[1]):
+        raise UsageError(
+            f"{reducer} needs {match[1]} evaluations, and {config.budget.amount} env steps with one every "
+            f"{config.eval.every} make {made}",
+            hint=f"--reducer 'final_mean({made})', or evaluate more often: --set eval.every="
+            f"{max(1, config.budget.amount // int(match[1]))}",
+        )
+
+
+def _check_horizon(by_env_steps: int, budget: int) -> None:
+    if by_env_steps > budget:
+        raise UsageError(
+            f"by {by_env_steps} env steps is never seen: the budget is {budget} env steps",
+            hint=f"say an earlier time, or train longer in both arms: --set budget.amount={by_env_steps}",
+        )
