@@ -41,12 +41,14 @@ def create_run(
     Conflict when the alias is taken, UsageError when it cannot be one, ToolFailed when the disk refuses; nothing is
     left behind then.
     """
-    prepared = prepare_run(workspace, RunFiles(manifest, config_yaml, origins, patch, freeze))
-    try:
-        return complete_run(workspace, prepared)
-    except ToolFailed:
-        discard_run(prepared)
-        raise
+    files = RunFiles(manifest, config_yaml, origins, patch, freeze)
+    with workspace.lock():
+        prepared = _prepare(workspace, files)
+        try:
+            return complete_run(workspace, prepared)
+        except ToolFailed:
+            discard_run(prepared)
+            raise
 
 
 @dataclass(frozen=True)
@@ -65,27 +67,8 @@ def prepare_run(workspace: Workspace, files: RunFiles) -> RunDirectory:
 
     Raises what `create_run` raises, and leaves nothing behind then.
     """
-    name = files.manifest.name
-    if name is not None:
-        check_alias(name)
     with workspace.lock():
-        if name is not None and (holder := aliases(workspace).get(name)):
-            raise Conflict(f"the name '{name}' belongs to {holder}", hint="choose another --name")
-        try:
-            workspace.runs.mkdir(parents=True, exist_ok=True)
-            run_id = str(_next_id(workspace))
-            building = RunDirectory(workspace.runs / f"{HALF_MADE}{run_id}")
-            building.path.mkdir()
-        except OSError as error:
-            raise disk_failure(workspace.runs, error) from error
-        try:
-            _fill(building, replace(files.manifest, id=run_id), files)
-        except BaseException as error:
-            discard_run(building)
-            if isinstance(error, OSError):
-                raise disk_failure(building.path, error) from error
-            raise
-    return building
+        return _prepare(workspace, files)
 
 
 def complete_run(workspace: Workspace, prepared: RunDirectory) -> RunDirectory:
@@ -111,6 +94,30 @@ def check_alias(name: str) -> None:
         raise UsageError(f"'{name}' cannot be a name", hint="use up to 64 letters, digits, - and _")
     if _LIKE_AN_ID.fullmatch(name):
         raise UsageError(f"the name '{name}' could be taken for an id", hint="choose one that does not start like R12")
+
+
+def _prepare(workspace: Workspace, files: RunFiles) -> RunDirectory:
+    """The workspace lock must be held."""
+    name = files.manifest.name
+    if name is not None:
+        check_alias(name)
+        if holder := aliases(workspace).get(name):
+            raise Conflict(f"the name '{name}' belongs to {holder}", hint="choose another --name")
+    try:
+        workspace.runs.mkdir(parents=True, exist_ok=True)
+        run_id = str(_next_id(workspace))
+        building = RunDirectory(workspace.runs / f"{HALF_MADE}{run_id}")
+        building.path.mkdir()
+    except OSError as error:
+        raise disk_failure(workspace.runs, error) from error
+    try:
+        _fill(building, replace(files.manifest, id=run_id), files)
+    except BaseException as error:
+        discard_run(building)
+        if isinstance(error, OSError):
+            raise disk_failure(building.path, error) from error
+        raise
+    return building
 
 
 def _fill(run: RunDirectory, manifest: Manifest, files: RunFiles) -> None:
