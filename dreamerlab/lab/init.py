@@ -1,12 +1,13 @@
 """`init`: make a folder a workspace, once; a second time changes nothing and says so.
 
-Nothing that exists is overwritten: a file of the user's stays as it is, only missing lines are added to .gitignore.
-Git, DVC and MLflow are each optional; one that is missing or refuses is named in one line and skipped.
+Nothing that exists is overwritten: a file of the user's stays as it is, only missing lines are added to .gitignore
+and .gitattributes. Git, DVC and MLflow are each optional; one that is missing or refuses is named in one line and
+skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
@@ -14,6 +15,7 @@ from shutil import which
 from dreamerlab.atomic import atomic_write_bytes, atomic_write_text, disk_failure
 from dreamerlab.errors import Conflict, LabError
 from dreamerlab.lab.aftercare import run_mirror
+from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.records import commit, in_git
 from dreamerlab.runs.store import Workspace
@@ -34,7 +36,15 @@ _DVC_YAML = """\
 metrics:
   - runs/scores.json
 """
-_IGNORED = (".dreamerlab/", "runs/.new-*")
+_IGNORED = (".dreamerlab/", "runs/.new-*", "protocol/registry/.*.tmp")
+_ATTRIBUTES = (
+    # Both branches' lines are kept in a merge, and the next command renders the pages anew.
+    "protocol/LOG.md merge=union",
+    "protocol/hypotheses/*.md merge=union",
+    # Records prove themselves byte by byte: no line ending of theirs may be changed.
+    "protocol/registry/* -text",
+    "runs/** -text",
+)
 
 
 @dataclass
@@ -87,7 +97,7 @@ def _write_files(made: Made) -> list[Path]:
     workspace = made.workspace
     if workspace.path.exists() and not workspace.path.is_dir():
         raise Conflict(f"{workspace.path} is a file", hint="name a folder: dreamerlab init PATH")
-    for folder in (workspace.runs, workspace.hidden, workspace.marker.parent):
+    for folder in (workspace.runs, workspace.hidden, registry_of(workspace).folder):
         folder.mkdir(parents=True, exist_ok=True)
     new: list[Path] = []
     for path, text in _shipped_texts(workspace).items():
@@ -96,7 +106,8 @@ def _write_files(made: Made) -> list[Path]:
             atomic_write_bytes(path, text)
             made.created.append(path.relative_to(workspace.path).as_posix())
             new.append(path)
-    return [*new, *_ignore(made)]
+    ignored = _complete(made, ".gitignore", _IGNORED)
+    return [*new, *ignored, *_complete(made, ".gitattributes", _ATTRIBUTES)]
 
 
 def _shipped_texts(workspace: Workspace) -> dict[Path, bytes]:
@@ -118,7 +129,9 @@ def _never_committed(workspace: Workspace) -> list[Path]:
             return []
     except GitSilent:
         pass  # no commit at all
-    texts = {**_shipped_texts(workspace), workspace.path / ".gitignore": "".join(f"{x}\n" for x in _IGNORED).encode()}
+    texts = _shipped_texts(workspace)
+    for name, lines in ((".gitignore", _IGNORED), (".gitattributes", _ATTRIBUTES)):
+        texts[workspace.path / name] = "".join(f"{line}\n" for line in lines).encode()
     ours = [path for path, text in texts.items() if path.is_file() and path.read_bytes() == text]
     return [*ours, *_dvc_files(workspace)] if dvc_store.set_up_here(workspace) else ours
 
@@ -127,15 +140,15 @@ def _dvc_files(workspace: Workspace) -> list[Path]:
     return [workspace.path / name for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore")]
 
 
-def _ignore(made: Made) -> list[Path]:
-    """Keep what is local out of git: add the missing lines to .gitignore; return it when it is ours alone."""
-    path = made.workspace.path / ".gitignore"
+def _complete(made: Made, name: str, lines: Sequence[str]) -> list[Path]:
+    """Add the lines that a file for git lacks; return it when it is ours alone."""
+    path = made.workspace.path / name
     before = path.read_text() if path.exists() else ""
-    missing = [line for line in _IGNORED if line not in before.splitlines()]
+    missing = [line for line in lines if line not in before.splitlines()]
     if missing:
         joint = "" if not before or before.endswith("\n") else "\n"
         atomic_write_text(path, before + joint + "".join(f"{line}\n" for line in missing))
-        made.created.append(f".gitignore ({', '.join(missing)}{'; yours to commit' if before else ''})")
+        made.created.append(f"{name} ({', '.join(missing)}{'; yours to commit' if before else ''})")
     return [path] if missing and not before else []
 
 

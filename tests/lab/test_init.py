@@ -47,7 +47,7 @@ def test_files_of_the_user_stay_as_they_are(tmp_path: Path, bare: dict[str, str]
     git(tmp_path, "add", "notes.txt")
     assert dreamerlab(tmp_path, "init", **bare).returncode == 0
     assert {name: (tmp_path / name).read_text() for name in own} == own
-    assert (tmp_path / ".gitignore").read_text().splitlines() == ["*.log", ".dreamerlab/", "runs/.new-*"]
+    assert (tmp_path / ".gitignore").read_text().splitlines()[:3] == ["*.log", ".dreamerlab/", "runs/.new-*"]
     committed = git(tmp_path, "show", "--name-only", "--format=").split()
     assert "protocol/workspace.yaml" in committed
     assert not {*own, ".gitignore"} & set(committed)
@@ -60,6 +60,23 @@ def test_edits_after_init_are_not_swept_into_a_commit_by_a_second_init(tmp_path:
     (tmp_path / "env_configs/acrobot.yaml").unlink()
     dreamerlab(tmp_path, "init", **bare)
     assert git(tmp_path, "diff", "--name-only").split() == ["env_configs/cartpole.yaml"]
+
+
+def test_git_is_told_how_to_treat_records_and_what_is_rendered(tmp_path: Path, bare: dict[str, str]) -> None:
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / ".gitattributes").write_text("*.png binary")
+    dreamerlab(tmp_path, "init", **bare)
+    assert (tmp_path / ".gitattributes").read_text().splitlines()[0] == "*.png binary"
+    assert (tmp_path / "protocol/registry").is_dir()
+    asked = {
+        "protocol/LOG.md": "union",
+        "protocol/hypotheses/H0001-abc.md": "union",
+        "protocol/PROTOCOL.md": "unspecified",
+    }
+    for path, merge in asked.items():
+        assert git(tmp_path, "check-attr", "merge", path) == f"{path}: merge: {merge}\n"
+    for path in ("protocol/registry/H0001-abc.jsonl", "runs/R0001-abc/seed-0/status.json"):
+        assert git(tmp_path, "check-attr", "text", path) == f"{path}: text: unset\n"
 
 
 def test_without_git_there_is_no_repository(tmp_path: Path, bare: dict[str, str]) -> None:
