@@ -19,10 +19,11 @@ from dreamerlab.lab.status import TrialView, view_run
 from dreamerlab.report.plots import Curve, Picture, draw_learning_curves
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
-from dreamerlab.runs.series import Line, read_attempts, read_evals, reduce_final_mean
+from dreamerlab.runs.reducers import Scale, parse_reducer, recorded_reference, reduce
+from dreamerlab.runs.series import Line, read_attempts, read_evals
 from dreamerlab.runs.status import ONGOING
 from dreamerlab.runs.store import Workspace, find_run, run_ids
-from dreamerlab.runs.summary import parse_reducer, read_summary
+from dreamerlab.runs.summary import read_summary
 from dreamerlab.tracking import dvc_store
 
 FEWEST_SEEDS = 3
@@ -157,8 +158,13 @@ def _trial(trial: TrialDirectory, view: TrialView, manifest: Manifest) -> TrialD
     if final and summary is not None:
         score, reason = number(summary.get("score")), summary.get("score_reason")
     else:
-        score = reduce_final_mean([value for _, value in evaluations], reducer.k)
-        reason = None if score is not None else f"{len(evaluations)} of the {reducer.k} evaluations it needs"
+        levels = recorded_reference(trial.run)
+        so_far = reduce(
+            [(int(steps), value) for steps, value in evaluations],
+            reducer,
+            Scale(levels.get("random"), levels.get("solved")),
+        )
+        score, reason = so_far.value, so_far.reason
     last = values[-1][1] if values else {}
     artifacts = _artifacts_state(trial, summary)
     return TrialDetails(view, score, not final, reason, evaluations, last, read_attempts(trial), torn, artifacts)

@@ -55,6 +55,8 @@ class Status:
     """Newest value of a few metrics."""
     reason: str | None = None
     """Why it ended or cannot be read, in one line."""
+    diverged: bool = False
+    """Whether it failed because a loss or parameter was not finite any more: an outcome of training, no accident."""
     message: str | None = None
     """Something worth saying, in one line; for instance that a damaged checkpoint was passed over."""
     schema: int = 1

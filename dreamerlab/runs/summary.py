@@ -8,47 +8,19 @@ Scores of all runs in one file: `scores.py`.
 from __future__ import annotations
 
 import hashlib
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from dreamerlab.atomic import atomic_write_json, atomic_write_text, number, read_object, to_json
-from dreamerlab.errors import LabError, ToolFailed, UsageError
-from dreamerlab.metrics import ALIASES
+from dreamerlab.atomic import atomic_write_json, number, read_object
+from dreamerlab.errors import LabError, ToolFailed
+from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.curves import write_curves
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import DEFAULT_SCORE, read_manifest
-from dreamerlab.runs.series import (
-    Line,
-    Point,
-    line_values,
-    read_attempts,
-    read_episodes,
-    read_evals,
-    read_lines,
-    read_series,
-    reduce_final_mean,
-    thin,
-)
-from dreamerlab.runs.status import effective_state, read_status
-
-_REDUCER = re.compile(r"final_mean\((\d+)\) of (\S+)")
-
-
-class Reducer(NamedTuple):
-    """How a curve becomes one score: the mean of the last `k` evaluations of `metric`."""
-
-    k: int
-    metric: str
-
-
-def parse_reducer(text: str) -> Reducer:
-    """Return the reducer written as `final_mean(3) of eval/return_mode`; UsageError for anything else."""
-    match = _REDUCER.fullmatch(text.strip())
-    if match is None or int(match[1]) < 1:
-        raise UsageError(f"'{text}' is no reducer", hint=f"write it like '{DEFAULT_SCORE}'")
-    return Reducer(int(match[1]), ALIASES.get(match[2], match[2]))
+from dreamerlab.runs.reducers import parse_reducer, score
+from dreamerlab.runs.series import read_episodes, read_evals
+from dreamerlab.runs.status import Status, effective_state, read_status
 
 
 def summarise(trial: TrialDirectory) -> dict[str, Any]:
@@ -62,10 +34,9 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
     evals, torn = read_evals(trial)
     episodes, torn_episodes = read_episodes(trial)
     reducer_text = _reducer_text(trial)
-    score, reason, used = _score(evals, parse_reducer(reducer_text))
+    found = score(trial, parse_reducer(reducer_text), budget_env_steps=_budget_env_steps(status))
     state = effective_state(status)
-    if state != "finished":
-        score, reason = None, f"the trial is {state}, not finished"
+    finished = state == "finished"
     returns = [value for line in episodes if (value := number(line.get("return"))) is not None]
     last = evals[-1] if evals else None
     return {
@@ -73,6 +44,7 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
         "seed": trial.seed,
         "state": state,
         "reason": status.reason,
+        "diverged": status.diverged,
         "env_steps": status.env_steps,
         "updates": status.updates,
         "episodes": status.episodes,
@@ -81,9 +53,9 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
         "spent": status.spent,
         "wall_s": status.wall_s,
         "reducer": reducer_text,
-        "score": score,
-        "score_reason": reason,
-        "score_from": used,
+        "score": found.value if finished else None,
+        "score_reason": found.reason if finished else f"the trial is {state}, not finished",
+        "score_from": [{"env_steps": steps, "value": each} for steps, each in found.used],
         "evaluations": len(evals),
         "final_evaluation": None
         if last is None
@@ -115,24 +87,6 @@ def read_summary(trial: TrialDirectory) -> dict[str, Any] | None:
         ) from error
 
 
-def write_curves(trial: TrialDirectory) -> None:
-    """Write every metric of a trial, attempts joined and thinned, one line a metric, names ascending."""
-    series = read_series(trial)
-    lines = [to_json(_curve(name, series.points[name])) for name in sorted(series.points)]
-    atomic_write_text(trial.curves_path, "".join(line + "\n" for line in lines))
-
-
-def read_curves(trial: TrialDirectory) -> dict[str, list[Point]]:
-    """Return the thinned curves by metric, readable in any clone; none when they were not written yet."""
-    lines, _ = read_lines(trial.curves_path)
-    curves: dict[str, list[Point]] = {}
-    for line in lines:
-        columns = [line.get(key, []) for key in ("env_steps", "updates", "wall_s", "time", "attempt", "values")]
-        rows = zip(*columns, strict=False)
-        curves[str(line.get("metric"))] = [Point(*row[:5], value=_float(row[5])) for row in rows]
-    return curves
-
-
 def hash_artifacts(trial: TrialDirectory) -> dict[str, dict[str, Any]]:
     """Return sha256 and size of the trial's artifacts by path relative to the run; hidden files are left out."""
     found = sorted(path for path in trial.artifacts.rglob("*") if path.is_file() and not path.name.startswith("."))
@@ -151,42 +105,16 @@ def check_artifacts(trial: TrialDirectory, files: Mapping[str, Mapping[str, Any]
     return faults
 
 
+def _budget_env_steps(status: Status) -> int:
+    """Return the env steps a finished trial was given: its budget, or where another unit is counted what it made."""
+    return status.budget_amount or 0 if status.budget_unit == "env_steps" else status.env_steps
+
+
 def _reducer_text(trial: TrialDirectory) -> str:
     try:
         return read_manifest(trial.run.manifest_path).score
     except LabError:
         return DEFAULT_SCORE
-
-
-def _score(evals: Sequence[Line], reducer: Reducer) -> tuple[float | None, str | None, list[dict[str, Any]]]:
-    """(score, why there is none, the evaluations that were used)."""
-    pairs = [(line.get("env_steps"), line_values(line).get(reducer.metric)) for line in evals]
-    known = [(steps, value) for steps, value in pairs if value is not None]
-    used: list[dict[str, Any]] = [{"env_steps": steps, "value": value} for steps, value in known[-reducer.k :]]
-    if len(known) < reducer.k:
-        return None, f"{len(known)} of the {reducer.k} evaluations of {reducer.metric} it needs", used
-    score = reduce_final_mean([value for _, value in known], reducer.k)
-    reason = None if score is not None else f"{reducer.metric} is not finite in the last {reducer.k} evaluations"
-    return score, reason, used
-
-
-def _curve(name: str, points: Sequence[Point]) -> dict[str, Any]:
-    kept = thin(points)
-    return {
-        "metric": name,
-        "of": len(points),
-        "env_steps": [point.env_steps for point in kept],
-        "updates": [point.updates for point in kept],
-        "wall_s": [round(point.wall_s, 3) for point in kept],
-        "time": [round(point.time, 3) for point in kept],
-        "attempt": [point.attempt for point in kept],
-        "values": [point.value for point in kept],
-    }
-
-
-def _float(value: object) -> float:
-    known = number(value)
-    return math.nan if known is None else known
 
 
 def _hash(path: Path) -> dict[str, Any]:

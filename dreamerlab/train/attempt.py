@@ -7,6 +7,7 @@ line in status.json, the traceback in `error.txt`, an exit code. status.json is 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sys
 import time
@@ -27,7 +28,7 @@ from dreamerlab.runs.processes import hostname, own_identity
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.train import checkpoint
 from dreamerlab.train.loop import train
-from dreamerlab.train.recorder import Counters, Recorder
+from dreamerlab.train.recorder import Counters, Diverged, Recorder
 from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock
 from dreamerlab.train.session import Session
 
@@ -87,7 +88,7 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
     try:
         close_attempt(trial, number, state, reason)
     finally:
-        recorder.write_status(state=state, reason=reason)
+        recorder.write_status(state=state, reason=reason, diverged=isinstance(failure, Diverged))
     if session is not None:
         _close(session)
     if failure is not None:
@@ -147,6 +148,7 @@ def _running(attempt: Attempt, before: Status) -> Status:
         budget_unit=attempt.manifest.budget.unit,
         budget_amount=attempt.manifest.budget.amount,
         reason=None,
+        diverged=False,
         message=None,
     )
 
@@ -191,6 +193,7 @@ def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> bool:
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         device=session.config.execution.device,
+        config_sha256=hashlib.sha256(trial.run.config_path.read_bytes()).hexdigest(),
         note=note,
     )
     recorder.note_progress(session.counters, session.spent())

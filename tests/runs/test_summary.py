@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from dreamerlab.errors import ToolFailed, UsageError
+from dreamerlab.runs.curves import read_curves
 from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.reducers import parse_reducer
 from dreamerlab.runs.scores import write_scores
 from dreamerlab.runs.series import append_line
 from dreamerlab.runs.status import read_status, write_status
 from dreamerlab.runs.store import Workspace
 from dreamerlab.runs.summary import (
     check_artifacts,
-    parse_reducer,
-    read_curves,
     read_summary,
     summarise,
     write_summary,
@@ -99,7 +99,7 @@ def test_what_is_no_reducer_is_refused(text: str) -> None:
 
 
 def test_an_alias_of_a_metric_is_its_metric() -> None:
-    assert parse_reducer("final_mean(5) of eval/return") == (5, "eval/return_mode")
+    assert parse_reducer("final_mean(5) of eval/return") == ("final_mean", 5, "eval/return_mode")
 
 
 def test_changed_and_missing_artifacts_are_named(workspace: Workspace) -> None:
