@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from dreamerlab.lab.ledger import registry_of
+from dreamerlab.protocol.entries import PILOT
 from dreamerlab.protocol.registry import ENTRY
 from dreamerlab.protocol.state import NOTED, hypotheses
 from dreamerlab.runs.creation import complete_run, discard_run
@@ -18,8 +19,6 @@ from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.store import Workspace, half_made
 
-PILOT = "pilot"
-"""Kind of the entry that a pilot is on record with; its field `run` names the run."""
 _PATIENCE_S = 120.0
 
 
@@ -40,7 +39,7 @@ def recorded_runs(workspace: Workspace) -> set[str]:
     for record in registry.all(ENTRY):
         first = record.events[0] if record.events else None
         if first is not None and first.event == NOTED and first.data.get("kind") == PILOT:
-            named.add(str(dict(first.data.get("fields") or {}).get("run")))
+            named.update(str(one) for one in first.data.get("about") or ())
     return named
 
 
