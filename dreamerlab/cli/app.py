@@ -15,6 +15,7 @@ from dreamerlab.cli import (
     config_commands,
     data_commands,
     evaluating,
+    linting,
     noting,
     proposing,
     reading,
@@ -54,6 +55,7 @@ def build() -> Any:
     app.command("list", rich_help_panel=EVERY_DAY)(reading.list_runs)
     app.command("compare", rich_help_panel=EVERY_DAY)(comparing.compare)
     app.command("note", rich_help_panel=EVERY_DAY)(noting.note)
+    app.command("lint", rich_help_panel=EVERY_DAY)(linting.lint)
     app.command("eval", rich_help_panel=FURTHER)(evaluating.evaluate)
     app.command("doctor", rich_help_panel=FURTHER)(upkeep.doctor)
     app.command("ui", rich_help_panel=FURTHER)(upkeep.ui)
