@@ -11,6 +11,7 @@ import typer
 import typer.main
 
 from dreamerlab.cli import (
+    checking,
     comparing,
     config_commands,
     data_commands,
@@ -47,6 +48,7 @@ def build() -> Any:
     app.callback()(_front_page)
     app.command("init", rich_help_panel=EVERY_DAY)(starting.init)
     app.command("propose", rich_help_panel=EVERY_DAY)(proposing.propose)
+    app.command("check", rich_help_panel=EVERY_DAY)(checking.check)
     app.command("run", rich_help_panel=EVERY_DAY)(running.run)
     # What follows the run id is taken as it comes, so that KEY=VALUE gets an answer of its own.
     app.command("resume", rich_help_panel=EVERY_DAY, context_settings={"allow_extra_args": True})(running.resume)
