@@ -73,6 +73,16 @@ def find_baseline(question: Question) -> Found:
     return _described(question, max(usable, key=_preference))
 
 
+def run_to_prove(question: Question) -> RunDirectory | None:
+    """Return the baseline that would fit but for its code: the named one, or the best; None when there is none."""
+    if question.proposal.base.run is not None:
+        run = question.workspace.run(question.proposal.base.run)
+        return None if question.same_code(read_manifest(run.manifest_path)) else run
+    fitting = [run for run, manifest in _fitting(question) if _usable(question, manifest)]
+    others = [run for run in fitting if not question.same_code(read_manifest(run.manifest_path))]
+    return max(others, key=_preference) if others and len(others) == len(fitting) else None
+
+
 def recorded_arm(run: RunDirectory) -> Arm:
     """Return the config a run was created with; LabError when its record cannot be read."""
     from dreamerlab.config.layers import load_recorded

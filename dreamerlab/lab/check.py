@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dreamerlab.errors import GateRefused, LabError
 from dreamerlab.lab.arms import Arms, recorded, resolve_arms
-from dreamerlab.lab.baseline_search import Found, Question, find_baseline
+from dreamerlab.lab.baseline_search import Found, Question, find_baseline, run_to_prove
 from dreamerlab.lab.code_scope import Uncommitted, uncommitted
 from dreamerlab.lab.inert_proofs import read_proofs
 from dreamerlab.lab.ledger import registry_of
@@ -23,6 +23,7 @@ from dreamerlab.protocol.families import family
 from dreamerlab.protocol.gates import Arm, Violation
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
 from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, OPEN, QUEUED, RUNNING, Hypothesis, fold, hypotheses
+from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace
 
 if TYPE_CHECKING:
@@ -166,6 +167,18 @@ def examine(
         caveats=(*_of_plan(proposal), *_of_config(arms), *found.caveats, *provenance, *load),
         passed=tuple(passed),
     )
+
+
+def baseline_of_other_code(workspace: Workspace, hypothesis: Hypothesis) -> RunDirectory | None:
+    """Return the baseline that only its code keeps from serving; None when code does not stand in the way."""
+    from dreamerlab.tracking.code_identity import compute
+
+    proposal = hypothesis.proposal
+    if proposal.kind == "baseline" or proposal.code is not None:
+        return None
+    control = resolve_arms(workspace, proposal, (), hypothesis.id).control
+    proofs = read_proofs(workspace)
+    return run_to_prove(Question(workspace, proposal, _arm(control), compute(workspace), proofs, hypothesis.id))
 
 
 def _after_launch(

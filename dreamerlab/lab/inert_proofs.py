@@ -1,7 +1,7 @@
 """Which changes of the code were proven to change nothing: entries of the log, written by `check --prove-inert`.
 
 A proof connects two code identities; proofs chain, since bit-equal is an equivalence. How one is made is
-`prove_inert.py`.
+`prove_inert.py`. Notes typed by hand cannot be one: they carry no `proof`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dreamerlab.protocol.registry import ENTRY
 from dreamerlab.protocol.state import NOTED
 from dreamerlab.runs.store import Workspace
 
-KIND = "audit"
-"""The kind of entry a proof is; `fields` of one that is a proof hold the two names below."""
-BEFORE, NOW = "code before", "code now"
+PROOF = "proof"
+"""Where the first event of such an entry holds `before` and `now` (code identities), `run`, `seed`, `updates`,
+`env_steps`, and `sha256` of the lines that were equal."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,8 @@ def read_proofs(workspace: Workspace) -> Proofs:
         except LabError:
             continue
         first = record.events[0] if record.events else None
-        if record.faults or first is None or first.event != NOTED or first.data.get("kind") != KIND:
-            continue
-        fields: Any = first.data.get("fields")
-        known = cast("dict[str, Any]", fields) if isinstance(fields, dict) else {}
-        if BEFORE in known and NOW in known:
-            found[str(known[BEFORE]), str(known[NOW])] = record.id
+        proof: Any = first.data.get(PROOF) if first is not None and first.event == NOTED else None
+        known = cast("dict[str, Any]", proof) if isinstance(proof, dict) else {}
+        if not record.faults and "before" in known and "now" in known:
+            found[str(known["before"]), str(known["now"])] = record.id
     return Proofs(found)
