@@ -1,0 +1,93 @@
+"""A small workspace in which everything is as it should be: proposed, committed, run, committed. For `lint` to read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamerlab.lab.ledger import registry_of
+from dreamerlab.protocol import state
+from dreamerlab.protocol.chain import Event, encode, first_link, link
+from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.store import Workspace
+from tests.lab.arms import flat, make_arm
+from tests.lab.hypotheses import happened, noted, propose
+from tests.lab.workspaces import git, light_workspace
+
+
+@dataclass(frozen=True)
+class Told:
+    """One hypothesis with its two runs, all committed in the right order."""
+
+    workspace: Workspace
+    hypothesis: str
+    treatment: RunDirectory
+    baseline: RunDirectory
+
+    @property
+    def record(self) -> Path:
+        return registry_of(self.workspace).path(self.hypothesis)
+
+    def commit(self, message: str = "later") -> str:
+        return commit_all(self.workspace.path, message)
+
+
+def tell(path: Path, *, proposed_first: bool = True, proposal_commit: bool = True) -> Told:
+    """Make the workspace at `path`, a folder in a repository or one that becomes a repository."""
+    workspace = light_workspace(path)
+    if not any((folder / ".git").exists() for folder in (path, *path.parents)):
+        git(path, "init", "--quiet", "--initial-branch=main")
+    baseline = make_arm(workspace, "reference", flat(100, 110, 120))
+    noted(workspace, "observation", "how the reference was measured", baseline.id)
+    commit_all(path, "reference")
+    hypothesis = propose(workspace)
+    commit = commit_all(path, "propose") if proposed_first else None
+    launch(workspace, hypothesis, baseline, commit if proposal_commit else None)
+    treatment = end(workspace, hypothesis, baseline)
+    told = Told(workspace, hypothesis, treatment, baseline)
+    told.commit("records")
+    return told
+
+
+def launch(workspace: Workspace, hypothesis: str, baseline: RunDirectory, commit: str | None) -> None:
+    """Make the treatment run, named by the event `launched`."""
+    run = make_arm(
+        workspace, hypothesis.replace("-", "x"), flat(150, 160, 170), kind="treatment", hypothesis=hypothesis
+    )
+    data = {"run": run.id, "baseline_run": baseline.id, "code": {}, "dirty": False, "proposal_commit": commit}
+    happened(workspace, hypothesis, state.LAUNCHED, **data, caveats=[], gates=[])
+
+
+def end(workspace: Workspace, hypothesis: str, baseline: RunDirectory) -> RunDirectory:
+    """Record the end of every trial of a launched hypothesis, and return its treatment run."""
+    launched = registry_of(workspace).read(hypothesis).events[-1].data
+    run = workspace.run(launched["run"])
+    for arm in (run, baseline):
+        for trial in arm.trials():
+            digest = hashlib.sha256(trial.summary_path.read_bytes()).hexdigest()
+            facts = {"run": arm.id, "seed": trial.seed, "state": "finished", "score": 1.0, "summary_sha256": digest}
+            happened(workspace, hypothesis, state.TRIAL_FINISHED, **facts)
+    return run
+
+
+def commit_all(path: Path, message: str) -> str:
+    git(path, "add", "--all", ".")
+    git(path, "commit", "--quiet", "--message", message)
+    return git(path, "rev-parse", "HEAD").strip()
+
+
+def forge(path: Path, line: int, **changes: object) -> None:
+    """Rewrite the record at `path` with other data in one line, and make every checksum fit again."""
+    events: list[Event] = []
+    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
+        value = json.loads(raw)
+        data = {**value["data"], **changes} if number == line else value["data"]
+        events.append(Event(value["event"], value["time"], value["author"], data))
+    previous, content = first_link(path.stem), b""
+    for number, event in enumerate(events, start=1):
+        written = encode(event, number, previous)
+        content += written
+        previous = link(written.removesuffix(b"\n"))
+    path.write_bytes(content)
