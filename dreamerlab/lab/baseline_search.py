@@ -17,9 +17,11 @@ from dreamerlab.errors import LabError
 from dreamerlab.lab.code_scope import changed_sources, changed_versions
 from dreamerlab.lab.inert_proofs import Proofs
 from dreamerlab.lab.ledger import registry_of
-from dreamerlab.protocol.gates import Arm, Violation, base_words, enough_seeds, like_baseline
+from dreamerlab.protocol.gates import Arm, like_baseline
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
+from dreamerlab.protocol.launch_rules import base_words, enough_seeds
 from dreamerlab.protocol.state import DONE_WITHDRAWN, Hypothesis, hypotheses
+from dreamerlab.protocol.violations import Violation
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.status import ONGOING, OVER, effective_state, read_status

@@ -18,11 +18,12 @@ from dreamerlab.lab.inert_proofs import read_proofs
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.machine import machine_gate
 from dreamerlab.launch.local import default_jobs
-from dreamerlab.protocol import gates
+from dreamerlab.protocol import gates, launch_rules
 from dreamerlab.protocol.families import family
-from dreamerlab.protocol.gates import Arm, Violation
+from dreamerlab.protocol.gates import Arm
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
 from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, OPEN, QUEUED, RUNNING, Hypothesis, fold, hypotheses
+from dreamerlab.protocol.violations import Violation, count_of, named, refusal
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace
 
@@ -64,7 +65,7 @@ class Examination:
     def refuse(self) -> None:
         """Raise GateRefused naming every violation, if there is one."""
         if self.violations:
-            raise gates.refusal(self.violations, self.subject)
+            raise refusal(self.violations, self.subject)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as JSON-ready values, without the configs."""
@@ -157,10 +158,10 @@ def examine(
             *gates.declared_change(proposal, base, changed, subject),
             *gates.equal_measure(proposal, base, changed),
             *gates.same_family(base, changed, families, allowed=allowed, subject=subject),
-            *gates.override_allowed(arms.foreign, changed, subject),
+            *launch_rules.override_allowed(arms.foreign, changed, subject),
             *found.violations,
-            *gates.frozen_seeds(proposal, seeds, ended=False, subject=subject),
-            *gates.fresh_seeds(proposal, _seeds_of(workspace, proposal.replicates), subject),
+            *launch_rules.frozen_seeds(proposal, seeds, ended=False, subject=subject),
+            *launch_rules.fresh_seeds(proposal, _seeds_of(workspace, proposal.replicates), subject),
             *dirt,
             *machine,
         ),
@@ -190,11 +191,11 @@ def _after_launch(
 ) -> Examination:
     """Return the answer for a hypothesis whose run exists, or never will: a run is only ever continued as it began."""
     ended = state.phase in (DONE_JUDGED, DONE_MEASURED)
-    violations = gates.frozen_seeds(state.proposal, seeds, ended=ended, subject=state.id)
+    violations = launch_rules.frozen_seeds(state.proposal, seeds, ended=ended, subject=state.id)
     if state.phase != RUNNING and not violations:
-        violations.append(gates.not_open(state.phase, _outcome(state), state.id))
+        violations.append(launch_rules.not_open(state.phase, _outcome(state), state.id))
     if state.phase == RUNNING:
-        violations += gates.nothing_overridden(overrides, state.id)
+        violations += launch_rules.nothing_overridden(overrides, state.id)
     treatment, control = _recorded(workspace, state.run), _recorded(workspace, state.baseline_run)
     if treatment is None or control is None:
         arms = resolve_arms(workspace, state.proposal, (), state.id)
@@ -234,12 +235,12 @@ def _cleanliness(
     # Where the workspace has no code of its own, a change of the code can only be in dreamerlab itself.
     in_question = proposal.code is not None and not code_paths(workspace)
     files = [*scope.here, *(scope.elsewhere if in_question else ())]
-    violations = gates.committed(files, allowed=allow_dirty, subject=subject)
+    violations = launch_rules.committed(files, allowed=allow_dirty, subject=subject)
     if files and allow_dirty:
-        passed.append(f"--allow-dirty: {gates.named(files)}")
-        caveats.append(f"uncommitted changes in {gates.named(files)}")
+        passed.append(f"--allow-dirty: {named(files)}")
+        caveats.append(f"uncommitted changes in {named(files)}")
     if scope.elsewhere and not in_question:
-        caveats.append(f"dreamerlab itself has uncommitted changes: {gates.named(scope.elsewhere)}")
+        caveats.append(f"dreamerlab itself has uncommitted changes: {named(scope.elsewhere)}")
     if scope.silence is not None:
         caveats.append(f"git cannot prove that the prediction came first: {scope.silence}")
     return violations, passed, caveats
@@ -250,7 +251,7 @@ def _of_plan(proposal: Proposal) -> list[str]:
     if count >= FEWEST_SEEDS:
         return []
     what = "a baseline" if proposal.kind == "baseline" else "a treatment"
-    return [f"{what} of {gates.count_of(count, 'seed')} can carry no verdict: it takes {FEWEST_SEEDS}"]
+    return [f"{what} of {count_of(count, 'seed')} can carry no verdict: it takes {FEWEST_SEEDS}"]
 
 
 def _of_config(arms: Arms) -> list[str]:

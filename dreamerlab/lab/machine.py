@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from dreamerlab.launch.local import physical_cores
-from dreamerlab.protocol.gates import Violation
+from dreamerlab.protocol.violations import Violation
 from dreamerlab.runs.processes import Trainer, trainers
 from dreamerlab.runs.store import Workspace
 
