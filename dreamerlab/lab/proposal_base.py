@@ -7,14 +7,15 @@ the change is one of the code, it ran on the code of now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from dreamerlab.errors import GateRefused, LabError, UsageError
+from dreamerlab.errors import GateRefused, LabError
+from dreamerlab.lab.inert_proofs import read_proofs
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Base
-from dreamerlab.protocol.state import Hypothesis, hypotheses
+from dreamerlab.protocol.state import Hypothesis, fold, hypotheses
 from dreamerlab.runs.manifest import read_manifest
 from dreamerlab.runs.store import RunRow, Workspace, find_run, newest_runs, run_row
 
@@ -34,66 +35,96 @@ class Found:
 
 
 def base_of_run(workspace: Workspace, text: str) -> Base:
-    """Return the layers that a baseline run was made of: those of its hypothesis, else as its record tells."""
+    """Return the layers that a baseline run was made of: those of its hypothesis, else as its record tells.
+
+    GateRefused for a pilot, and for a treatment that was not adopted: it would be picked for its score.
+    """
     run = find_run(workspace, text)
     made = read_manifest(run.manifest_path)
-    if made.kind != "baseline":
+    owner = _owner(workspace, made.hypothesis)
+    if made.kind != "baseline" and (owner is None or owner.adopted_at is None or owner.run != run.id):
+        adopt = f"; to build on it: dreamerlab adopt {owner.id}" if owner is not None else ""
         raise GateRefused(
-            f"{run.id} is a {made.kind} run; what is compared with must be a baseline",
-            hint="dreamerlab list shows the baselines; without --baseline one is chosen or opened",
+            f"{run.id} is a {made.kind} run; what is compared with must be a baseline or an adopted run",
+            hint=f"leave --baseline out, and one is chosen or opened{adopt}",
         )
-    if made.hypothesis is not None:
-        for state in hypotheses(registry_of(workspace)):
-            if state.id == made.hypothesis:
-                base = state.proposal.base
-                return Base(base.env, base.experiment, base.overrides, run.id)
-    return _recorded_base(workspace, run.id)
+    if owner is None:
+        return _recorded_base(workspace, run.id)
+    base = owner.proposal.base
+    changes = [f"{one.key}={spelled(one.after)}" for one in owner.proposal.changes]
+    return Base(base.env, base.experiment, merged(base.overrides, changes), run.id)
+
+
+def merged(overrides: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    """Return overrides of which the later ones win, whether a key is written in full or as its tail."""
+    found: dict[str, str] = {}
+    for override in (*overrides, *more):
+        found[full_key(override)] = override
+    # One that is said twice in the same breath stays twice, for the resolver to refuse.
+    if len({full_key(one) for one in more}) < len(more):
+        return (*overrides, *more)
+    return tuple(found.values())
+
+
+def full_key(override: str) -> str:
+    """Return the full key that `KEY=VALUE` sets, or what stands there when it names none."""
+    from dreamerlab.config.catalogue import find_leaves
+
+    tail = override.partition("=")[0].strip()
+    found = find_leaves(tail)
+    return found[0] if len(found) == 1 else tail
 
 
 def implied_base(workspace: Workspace) -> Base | None:
     """Return the layers of the champion, else of the newest baseline, when the workspace knows one environment."""
-    rows = [row for row in newest_runs(workspace) if row.manifest is not None and row.manifest.kind == "baseline"]
+    rows = [row for row in newest_runs(workspace) if _is_baseline(row)]
+    adopted = [run for run in champions(workspace).values() if workspace.run(run).manifest_path.is_file()]
     envs = {row.manifest.env for row in rows if row.manifest is not None}
+    envs |= {read_manifest(workspace.run(run).manifest_path).env for run in adopted}
     if len(envs) != 1:
         return None
-    ids = {row.id for row in rows}
-    champion = next((run for run in champions(workspace).values() if run in ids), None)
     complete = next((row.id for row in rows if is_complete(row)), None)
-    base = base_of_run(workspace, champion or complete or rows[0].id)
+    base = base_of_run(workspace, adopted[-1] if adopted else complete or rows[0].id)
     return Base(base.env, base.experiment, base.overrides)
 
 
 def champions(workspace: Workspace) -> dict[str, str]:
-    """Return family -> the run that was adopted last."""
+    """Return family -> the run that was adopted last in it, the family adopted last at the end."""
     adopted = [state for state in hypotheses(registry_of(workspace)) if state.adopted_at and state.run]
     adopted.sort(key=lambda state: (state.adopted_at or "", state.id))
-    return {state.proposal.family: state.run for state in adopted if state.run is not None}
+    # Newest first and then turned round, so that the family adopted last stands last.
+    found: dict[str, str] = {}
+    for state in reversed(adopted):
+        if state.run is not None:
+            found.setdefault(state.proposal.family, state.run)
+    return dict(reversed(found.items()))
 
 
-def find_baseline(workspace: Workspace, control: Resolved, family: str, code: str | None) -> Found:
+def find_baseline(workspace: Workspace, control: Resolved, family: str, *, code_changes: bool) -> Found:
     """Return the run that measured the config `control`: the family's champion, else the newest that matches.
 
-    `code` is the identity it must have run on; None takes any.
+    It ran on the present code, or on one proven to behave the same; for a change of the code any will do, and the
+    present one comes first.
     """
-    champion = champions(workspace).get(family)
+    from dreamerlab.tracking.code_identity import compute
+
+    present, proofs = compute(workspace).identity, read_proofs(workspace)
     near: str | None = None
-    for row in _candidates(workspace, champion):
-        if row.manifest is None or row.manifest.kind == "pilot" or not same_config(workspace, row.id, control):
+    other: str | None = None
+    for row in _candidates(workspace, champions(workspace).get(family)):
+        if row.manifest is None or row.manifest.kind == "pilot" or config_differences(workspace, row.id, control):
             continue
         if not is_complete(row):
             near = near or f"{row.id} would do, but not every seed of it has a score"
         elif len(row.trials) < FEWEST_SEEDS:
             near = near or f"{row.id} would do, but has fewer than {FEWEST_SEEDS} seeds"
-        elif code is not None and row.manifest.code.identity != code:
-            near = near or f"{row.id} would do, but ran on other code (dreamerlab check --prove-inert)"
-        else:
+        elif proofs.same(row.manifest.code.identity, present):
             return Found(row.id)
-    return Found(None, near)
-
-
-def same_config(workspace: Workspace, run_id: str, control: Resolved) -> bool:
-    """Tell whether a run was made of this config, leaves that cannot change a result aside."""
-    return not config_differences(workspace, run_id, control)
+        elif code_changes:
+            other = other or row.id
+        else:
+            near = near or f"{row.id} would do, but ran other code (dreamerlab check --prove-inert)"
+    return Found(other, near)
 
 
 def config_differences(workspace: Workspace, run_id: str, control: Resolved) -> list[str]:
@@ -113,22 +144,20 @@ def is_complete(row: RunRow) -> bool:
     return bool(row.trials) and all(trial.score is not None for trial in row.trials)
 
 
-def require_env(base: Base | None) -> Base:
-    """Return the base, or refuse a proposal for which no environment is known."""
-    if base is None:
-        raise UsageError(
-            "no environment is named, and the baselines of this workspace do not single one out",
-            hint='dreamerlab propose "..." --env cartpole --experiment nano',
-        )
-    return base
+def spelled(value: object) -> str:
+    """Return a frozen value as it is written on the command line; lists come back from JSON as such."""
+    from dreamerlab.config.diff import show
+
+    return show(tuple(cast("list[object]", value)) if isinstance(value, list) else value)
 
 
-def find_hypothesis(workspace: Workspace, text: str) -> Hypothesis:
-    """Return the hypothesis meant by an id, a prefix or a name."""
-    from dreamerlab.protocol.state import fold
-
-    registry = registry_of(workspace)
-    return fold(registry.read(registry.find(text)))
+def _owner(workspace: Workspace, hypothesis: str | None) -> Hypothesis | None:
+    if hypothesis is None:
+        return None
+    try:
+        return fold(registry_of(workspace).read(hypothesis))
+    except LabError:
+        return None  # of another branch, or damaged: the run's own record is enough
 
 
 def _candidates(workspace: Workspace, champion: str | None) -> Iterator[RunRow]:

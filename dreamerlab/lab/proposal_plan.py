@@ -19,13 +19,13 @@ from dreamerlab.protocol.expectation_words import SaidExpectation
 from dreamerlab.protocol.hypothesis import DEFAULT_REDUCER, FEWEST_SEEDS, KillRule, Plan
 from dreamerlab.protocol.quantities import number_text, parse_count, parse_number
 from dreamerlab.protocol.reading import RETURNS
+from dreamerlab.runs.reducers import parse_reducer
 
 if TYPE_CHECKING:
     from dreamerlab.config.schema import Config
 
 DEFAULT_SEEDS = "3"
-_REDUCERS = "final_mean(K), min_after_first_solve, auc, env_steps_to(LEVEL)"
-_REDUCER = re.compile(r"(final_mean|env_steps_to)\(([^()]+)\)|min_after_first_solve|auc")
+_REDUCERS = "final_mean(K), auc, min_after_first_solve, env_steps_to(LEVEL), peak (optimistic)"
 _KILL = re.compile(r"(\S+)\s*([<>])\s*(\S+)\s+(?:at|after)\s+(\S+?)[ ]?(?:env[_ ]steps)")
 
 
@@ -53,7 +53,7 @@ def make_plan(
     """Return the plan; `used` are seeds that must not be trained on again (a replication)."""
     seeds = _seeds(request, used)
     budget = config.budget
-    reducer = read_reducer(request.reducer, expected)
+    reducer = read_reducer(request.reducer, expected, metric)
     _check_evaluations(reducer, config)
     if expected is not None and expected.by_env_steps is not None and budget.unit == "env_steps":
         _check_horizon(expected.by_env_steps, budget.amount)
@@ -69,29 +69,22 @@ def make_plan(
     )
 
 
-def read_reducer(text: str | None, expected: SaidExpectation | None) -> str:
+def read_reducer(text: str | None, expected: SaidExpectation | None, metric: str | None) -> str:
     """Return the reducer in its one spelling; UsageError for anything that is none."""
     if text is None:
         if expected is not None and expected.form == "reaches":
             return f"env_steps_to({number_text(expected.amount.value)})"
         return DEFAULT_REDUCER
-    said = text.replace(" ", "")
-    match = _REDUCER.fullmatch(said)
-    if match is None:
-        raise UsageError(f"--reducer '{text}' is no reducer", hint=f"write one of {_REDUCERS}")
-    if match[1] == "final_mean":
-        count = parse_count(match[2])
-        if count is None:
-            raise UsageError(
-                f"--reducer '{text}': the number of evaluations is a whole number above 0", hint=DEFAULT_REDUCER
-            )
-        return f"final_mean({count})"
-    if match[1] == "env_steps_to":
-        level = parse_number(match[2])
-        if level is None:
-            raise UsageError(f"--reducer '{text}': '{match[2]}' is no level", hint="--reducer 'env_steps_to(475)'")
-        return f"env_steps_to({number_text(level)})"
-    return said
+    said, _, named = text.partition(" of ")
+    whose = metric or "eval/return_mode"
+    if named and ALIASES.get(named.strip(), named.strip()) != whose:
+        raise UsageError(
+            f"--reducer '{text}' is of another metric than the expected {whose}", hint=f"--reducer '{said}'"
+        )
+    try:
+        return parse_reducer(f"{said.replace(' ', '')} of {whose}").text
+    except UsageError as error:
+        raise UsageError(f"--reducer: {error.message}", hint=f"write one of {_REDUCERS}") from None
 
 
 def read_kill_rule(text: str) -> KillRule:
@@ -106,9 +99,6 @@ def read_kill_rule(text: str) -> KillRule:
 
 
 def _seeds(request: PlanRequest, used: Sequence[int]) -> tuple[int, ...]:
-    if request.seeds is None and used:
-        first = max(used) + 1
-        return tuple(range(first, first + len(used)))
     spec = (request.seeds or DEFAULT_SEEDS).strip()
     if used and re.fullmatch(r"\d+", spec):
         first, count = max(used) + 1, len(parse_seeds(spec))
@@ -167,6 +157,11 @@ def _fail_score(text: str | None, reducer: str, metric: str | None, config: Conf
 
 
 def _check_evaluations(reducer: str, config: Config) -> None:
+    if reducer == "min_after_first_solve" and config.reference.solved is None:
+        raise UsageError(
+            "min_after_first_solve: this task does not say when it is solved (reference.solved)",
+            hint="another reducer, or --set reference.solved=LEVEL",
+        )
     match = re.fullmatch(r"final_mean\((\d+)\)", reducer)
     if match is None or config.budget.unit != "env_steps":
         return
