@@ -155,6 +155,7 @@ def examine(
         code=code,
         dirty=bool(scope.here),
         violations=(
+            *gates.same_base(proposal, base, subject),
             *gates.declared_change(proposal, base, changed, subject),
             *gates.equal_measure(proposal, base, changed),
             *gates.same_family(base, changed, families, allowed=allowed, subject=subject),

@@ -7,6 +7,7 @@ together, by `lab.check`. Seeds, overrides and cleanliness are `launch_rules.py`
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,39 @@ class Arm:
 
     flat: Mapping[str, object]
     origins: Mapping[str, str]
+
+
+def base_digest(flat: Mapping[str, object]) -> str:
+    """Return the sha256 over the leaves of a base that decide a score, its budget aside, which the plan holds.
+
+    Leaves that a later version adds at the value that means absent leave it as it is.
+    """
+    from dreamerlab.config.catalogue import leaves
+    from dreamerlab.config.diff import canonical
+    from dreamerlab.config.record import original_name
+
+    left_out = FREE_ZONES | {"BUDGET"}
+    lines: list[str] = []
+    for key, info in leaves().items():
+        if info.zone.value in left_out or key not in flat:
+            continue
+        value = canonical(flat[key])
+        if info.founding or value != canonical(info.absent_means):
+            lines.append(f"{original_name(key)}={value}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def same_base(proposal: Proposal, control: Arm, subject: str) -> list[Violation]:
+    """Return whether the base is still what the prediction was made for."""
+    before, now = proposal.base.digest, base_digest(control.flat)
+    if before is None or before == now:
+        return []
+    layers = [f"env_configs/{proposal.base.env}.yaml"]
+    layers += [f"env_configs/experiments/{proposal.base.experiment}.yaml"] if proposal.base.experiment else []
+    named = " or ".join(layers)
+    text = f"the base is not what the prediction was made for: {named}, or a default of the code, was edited since"
+    hint = f"see git log -p -- {' '.join(layers)} and undo it, or {anew(subject)}"
+    return [Violation("base-changed", text, hint, None, (before[:16], now[:16]), ("the proposal", named))]
 
 
 def declared_change(proposal: Proposal, control: Arm, treatment: Arm, subject: str) -> list[Violation]:

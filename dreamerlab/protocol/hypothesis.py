@@ -87,6 +87,8 @@ class Base:
     """`KEY=VALUE` as on the command line."""
     run: str | None = None
     """The baseline run, when it was named or found at proposal."""
+    digest: str | None = None
+    """`gates.base_digest` of the resolved base at proposal: an edit of its layers before the launch is then noticed."""
 
 
 @dataclass(frozen=True)
