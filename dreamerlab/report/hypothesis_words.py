@@ -6,7 +6,7 @@ Owns wording only, in markdown without headings; the figures come from the recor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from dreamerlab.protocol.hypothesis import Expectation, KillRule, Proposal
@@ -88,6 +88,34 @@ def score_rule(proposal: Proposal) -> str:
     return f"{arms}, {amount(plan.budget_amount, plan.budget_unit)} each; score: {code(plan.reducer)}{metric}.{fail}"
 
 
+def rule_words(found: Expectation, alpha: float) -> str:
+    """Return the rule that will judge, or has judged, as one sentence; `protocol.rules` computes it."""
+    sure = f"{100 - 100 * alpha:.4g} %"
+    if found.form in ("rise", "fall"):
+        wanted = "the expected amount" if found.amount is None else figure(found.amount)
+        side, way = ("above", "rise") if found.form == "rise" else ("below", "fall")
+        return (
+            f"Supported if the {sure} interval of the difference lies {side} 0 and the {way} is at least {wanted}; "
+            f"refuted if the interval rules out a {way} of {wanted}; else inconclusive."
+        )
+    if found.form in ("at_least", "at_most"):
+        side = "at or above" if found.form == "at_least" else "at or below"
+        level = figure(found.amount)
+        return (
+            f"Supported if the {sure} interval of the mean lies {side} {level}, refuted if it lies wholly on the other "
+            "side, else inconclusive."
+        )
+    if found.form == "within":
+        width, narrow = figure(found.amount), f"{100 - 200 * alpha:.4g} %"
+        return (
+            f"Supported if the {narrow} interval of the difference lies inside ±{width}, refuted if the {sure} "
+            "interval lies wholly outside, else inconclusive."
+        )
+    return (
+        "Supported if every seed gets there in time, refuted if fewer than half do, else inconclusive. A plain count."
+    )
+
+
 def early_ends(proposal: Proposal) -> list[str]:
     """Return what was declared beforehand about ending early, a sentence each; none when nothing was."""
     said: list[str] = []
@@ -134,6 +162,12 @@ def remarks(verdict: Mapping[str, Any]) -> list[str]:
     marks = [str(mark) for mark in _list(verdict.get("qualifiers"))]
     explained = [f"**{plain(mark)}**: {QUALIFIER_MEANS.get(mark, 'a mark of a later version')}." for mark in marks]
     return [*explained, *(plain(str(reason)) for reason in _list(verdict.get("reasons"))[1:])]
+
+
+def figures_of(verdict: Mapping[str, Any] | None) -> Figures:
+    """Return the figures of a verdict or a measurement; none where it has none."""
+    found: object = None if verdict is None else verdict.get("figures")
+    return cast("Figures", found) if isinstance(found, Mapping) else {}
 
 
 def arm_words(arm: Figures | None, what: str) -> str | None:
@@ -208,7 +242,7 @@ def value(item: Any) -> str:
     if isinstance(item, float):
         return f"{item:g}" if float(f"{item:g}") == item else repr(item)
     if isinstance(item, list | tuple):
-        return f"[{', '.join(value(one) for one in _list(item))}]"
+        return f"[{', '.join(value(one) for one in cast('Sequence[Any]', item))}]"
     return str(item)
 
 
@@ -236,4 +270,5 @@ def _form(found: Expectation) -> str:
 
 
 def _list(found: object) -> list[Any]:
-    return cast("list[Any]", list(found)) if isinstance(found, list | tuple) else []  # pyright: ignore[reportUnknownArgumentType]
+    known = isinstance(found, Sequence) and not isinstance(found, str)
+    return list(cast("Sequence[Any]", found)) if known else []

@@ -13,28 +13,23 @@ from dreamerlab.protocol.chain import Event
 from dreamerlab.protocol.entries import Entry
 from dreamerlab.protocol.state import Hypothesis
 from dreamerlab.runs.manifest import Manifest
-from dreamerlab.runs.series import Line, line_values
 
 
 @dataclass(frozen=True)
 class SeedRecord:
-    """One seed as its summary tells, with its evaluations; `state` is None while there is no summary."""
+    """One seed as its summary tells; `state` is None while there is no summary, and nothing else is told then."""
 
     seed: int
     state: str | None = None
     reason: str | None = None
-    score: float | None = None
     env_steps: int = 0
     updates: int = 0
     wall_s: float = 0.0
     attempts: int = 0
-    evals: Sequence[Line] = ()
+    curve: Sequence[tuple[int, float]] = ()
+    """(env steps, value) of the metric the page is about, oldest first."""
     fault: str | None = None
-
-    def curve(self, metric: str) -> list[tuple[int, float]]:
-        """Return (env steps, value) of the evaluations of a metric, oldest first."""
-        found = ((line.get("env_steps"), line_values(line).get(metric)) for line in self.evals)
-        return [(steps, value) for steps, value in found if isinstance(steps, int) and value is not None]
+    """What cannot be read of it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,6 @@ class Reference:
     """Another hypothesis as a page names it."""
 
     id: str
-    title: str
     state: str
     """As `hypothesis_words.state_words` puts it."""
 
@@ -66,6 +60,7 @@ class Story:
     state: Hypothesis
     events: Sequence[Event]
     treatment: RunRecord | None = None
+    """Of a baseline hypothesis, the baseline run."""
     control: RunRecord | None = None
     entries: Sequence[Entry] = ()
     """About the hypothesis or its run, oldest first."""

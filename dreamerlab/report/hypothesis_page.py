@@ -1,0 +1,202 @@
+"""The page of one hypothesis: what was asked and why, what was expected, what happened, and how sure that is.
+
+Rendered from a `Story` alone, the same bytes for the same records. The order of the parts is that of a lab notebook,
+and it is the same whatever came out. The short form is `log_entries.py`, tables and figures are `seed_tables.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from dreamerlab.protocol.state import DONE_JUDGED, DONE_WITHDRAWN, Hypothesis
+from dreamerlab.report.hypothesis_words import (
+    asked,
+    early_ends,
+    effect,
+    expected,
+    figures_of,
+    happened,
+    interval,
+    moment,
+    rule_words,
+    score_rule,
+    signed,
+    state_words,
+    value,
+    verdict_words,
+)
+from dreamerlab.report.links import LOG, curves_name, effect_name
+from dreamerlab.report.log_data import Story
+from dreamerlab.report.log_entries import Fill, damage, entry, lineage, short_caveats, so_far, times, words_of
+from dreamerlab.report.page_history import ROOT, history, listed, provenance, section
+from dreamerlab.report.prose import code, plain, quoted
+from dreamerlab.report.seed_tables import arms_of, reducer_is_optimistic, seed_table, way_table
+from dreamerlab.report.wording import duration, figure
+from dreamerlab.tables import Table
+
+
+def hypothesis_page(story: Story, fill: Fill, *, has_curves: bool, has_effect: bool) -> str:
+    """Return the page as markdown; `fill` fills in the citations of notes, the flags tell which figures were drawn."""
+    state = story.state
+    name = f" ({plain(state.proposal.name)})" if state.proposal.name else ""
+    parts = [f"# {state.id}{name}: {state_words(state)}", words_of(state)]
+    parts.append(f"{times(state)} [Back to the log]({ROOT}{LOG}#{state.id.lower()}).")
+    parts += [damage(state.faults)] if state.faults else []
+    parts += [_asked(story), _expected(story), _happened(story, has_curves=has_curves, has_effect=has_effect)]
+    parts += [_verdict(state), _mind(story), _written(story, fill), _next(story), provenance(story), history(story)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _asked(story: Story) -> str:
+    proposal = story.state.proposal
+    table = None
+    if proposal.changes:
+        rows = Table(("value", "before", "after"))
+        for change in proposal.changes:
+            rows.add(code(change.key), code(value(change.before)), code(value(change.after)))
+        table = rows.to_markdown() if len(proposal.changes) > 1 else None
+    base = [f"environment {code(proposal.base.env)}"]
+    base += [f"experiment {code(proposal.base.experiment)}"] if proposal.base.experiment else []
+    base += [f"and {', '.join(map(code, proposal.base.overrides))}"] if proposal.base.overrides else []
+    both = "" if proposal.kind == "baseline" else ", the same in both arms"
+    family = f"Family {code(proposal.family)}."
+    if proposal.family != proposal.baseline_family:
+        family = f"Family {code(proposal.family)}, held against {code(proposal.baseline_family)}: another one."
+    under = f"Under it: {', '.join(base)}{both}. {family}"
+    return section("What was asked", asked(proposal), table, under, listed(lineage(story, ROOT)))
+
+
+def _expected(story: Story) -> str:
+    state = story.state
+    proposal = state.proposal
+    lines = [expected(proposal), score_rule(proposal), *early_ends(proposal)]
+    if proposal.expectation is not None:
+        lines.append(rule_words(proposal.expectation, proposal.plan.alpha))
+    lines += _forecast(proposal.forecast)
+    for event in state.amendments:
+        changed = ", ".join(code(key) for key in cast("Mapping[str, Any]", event.data.get("changes") or {}))
+        why = f": {plain(str(event.data['why']))}" if event.data.get("why") else ""
+        lines.append(f"Amended before launch on {moment(event.time)} ({changed}){why}")
+    frozen = moment(state.launched_at) if state.launched_at else None
+    said = f"Frozen since {frozen}." if frozen else "It can still be amended, in the open, until it is launched."
+    return section("What was expected beforehand", listed(lines), said)
+
+
+def _forecast(forecast: Mapping[str, Any]) -> list[str]:
+    """Return what was said at proposal about power and cost, as far as it is there."""
+    said: list[str] = []
+    detectable = cast("Mapping[str, Any]", forecast.get("detectable") or {})
+    if detectable.get("in_sd") is not None:
+        unit = "" if detectable.get("in_unit") is None else f" = {figure(detectable['in_unit'])}"
+        power = detectable.get("power")
+        sure = f" with {100 * power:.0f} % probability" if isinstance(power, float) else ""
+        said.append(f"Said at proposal: these seeds can tell {detectable['in_sd']:.2f} SD{unit} from nothing{sure}.")
+    cost = cast("Mapping[str, Any]", forecast.get("cost") or {})
+    if cost.get("total_s") is not None:
+        said.append(f"Cost foreseen: {cost.get('trials')} trials, {duration(cost['total_s'])} of training in all.")
+    return said
+
+
+def _happened(story: Story, *, has_curves: bool, has_effect: bool) -> str:
+    state, figures = story.state, figures_of(story.state.verdict)
+    if state.launched_at is None:
+        ended = state.phase == DONE_WITHDRAWN
+        return section("What happened", "Nothing: it was withdrawn before its launch." if ended else "Nothing yet.")
+    said = happened(figures, baseline_only=state.proposal.kind == "baseline") if figures else so_far(story)
+    pictures = [f"![{state.id}: scores and effect]({ROOT}{effect_name(state.id)})"] if has_effect else []
+    pictures += [f"![{state.id}: learning curves]({ROOT}{curves_name(state.id)})"] if has_curves else []
+    table, way = seed_table(story), way_table(story)
+    tables = ["### Every seed", table.to_markdown()] if table.rows else []
+    tables += ["### On the way", way.to_markdown()] if way is not None else []
+    faults = [f"- {run.id}: {plain(run.fault)}" for _, run, _ in arms_of(story) if run.fault]
+    return section("What happened", said, *pictures, *tables, "\n".join(faults), _cost(story))
+
+
+def _cost(story: Story) -> str | None:
+    costs: list[str] = []
+    for what, run, _ in arms_of(story):
+        ended = [seed for seed in run.seeds if seed.state is not None and seed.wall_s > 0]
+        if ended:
+            mean = sum(seed.wall_s for seed in ended) / len(ended)
+            pace = sum(seed.env_steps for seed in ended) / sum(seed.wall_s for seed in ended)
+            costs.append(f"{duration(mean)} a seed {what} ({pace:,.0f} env steps per second)")
+    return f"Training took {', '.join(costs)}." if costs else None
+
+
+def _verdict(state: Hypothesis) -> str:
+    if state.phase == DONE_WITHDRAWN:
+        why = quoted(state.withdrawn) if state.withdrawn else None
+        after = (
+            "after its launch. It has no verdict and counts in the tally as tried." if state.launched_at else "first."
+        )
+        return section("Verdict", f"None: it was withdrawn {after}", why)
+    if state.verdict is None:
+        return section("Verdict", "None yet.")
+    if state.phase != DONE_JUDGED:
+        return section("Verdict", "None: nothing was predicted. The figures are a measurement.")
+    return section("Verdict", verdict_words(state.verdict), "### How sure that is", listed(_sureness(state)))
+
+
+def _sureness(state: Hypothesis) -> list[str]:
+    """Return every figure that bears on how far the verdict can be trusted, one sentence each."""
+    figures = figures_of(state.verdict)
+    found = state.proposal.expectation
+    lines = (
+        [f"Asked for: {plain(effect_wanted)}; found: {effect(figures, found)}."]
+        if (effect_wanted := _wanted(state))
+        else []
+    )
+    if figures.get("difference") is not None:
+        lines.append(f"Difference {signed(figures['difference'])}{interval(figures)}: what decides.")
+    if figures.get("decided_by"):
+        p = "" if figures.get("p") is None else f", p = {figures['p']:.3g}"
+        lines.append(f"Decided by: {plain(str(figures['decided_by']))}{p}, at a level of {figures.get('alpha'):g}.")
+    if figures.get("p_permutation") is not None:
+        least = f" (the least these seeds can give is {figures['least_p']:.3g})" if figures.get("least_p") else ""
+        lines.append(f"Cross-check, exact permutation test: p = {figures['p_permutation']:.3g}{least}.")
+    if figures.get("improvement") is not None:
+        share = 100 * figures["improvement"]
+        lines.append(f"In {share:.0f} % of all pairs of seeds the one with the change is ahead as expected.")
+    if figures.get("detectable") is not None:
+        lines.append(
+            f"At this spread, a true difference of {figure(figures['detectable'])} is found four times in five."
+        )
+    iqm = cast("Mapping[str, Any]", figures.get("iqm") or {})
+    if iqm:
+        means = f"{figure(iqm.get('treatment'))} and {figure(iqm.get('baseline'))}"
+        lines.append(f"Without the extreme quarters of the seeds the means are {means}.")
+    lines += [f"Look after {_seeds_of(look)}: {plain(str(look.get('outcome')))}." for look in state.looks]
+    return lines or ["No figure bears on it."]
+
+
+def _seeds_of(look: Mapping[str, Any]) -> str:
+    seeds = look.get("seeds")
+    return f"{seeds} seeds an arm, alpha {look['alpha']:.4g} spent" if look.get("alpha") else f"{seeds} seeds an arm"
+
+
+def _wanted(state: Hypothesis) -> str:
+    return "" if state.proposal.expectation is None else expected(state.proposal).split(". (")[0].rstrip(".")
+
+
+def _mind(story: Story) -> str:
+    lines = short_caveats(story.state)
+    if story.state.launched_at and story.treatment is not None and reducer_is_optimistic(story):
+        lines.append("The score is a peak, picked by looking at the whole curve: optimistic by construction.")
+    return section("What to mind", listed(lines) if lines else "Nothing that the records know of.")
+
+
+def _written(story: Story, fill: Fill) -> str:
+    return section("Written about it", *(entry(one, ROOT, fill) for one in story.entries))
+
+
+def _next(story: Story) -> str:
+    state, verdict = story.state, story.state.verdict or {}
+    lines = [f"{one.author} ({one.id}): {plain(text)}" for one in story.entries if (text := one.fields.get("next"))]
+    if verdict.get("needs_seeds"):
+        lines.append(
+            f"Would {verdict['needs_seeds']} fresh seeds an arm decide it? `dreamerlab propose --replicates {state.id}`"
+        )
+    elif verdict.get("outcome") == "SUPPORTED" and not story.led_to:
+        lines.append(f"Does it hold on fresh seeds? `dreamerlab propose --replicates {state.id}`")
+    return section("Next question", listed([line for line in lines if line]))
