@@ -8,6 +8,7 @@ come in as numbers: where they are read from is the caller's business.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,13 +36,19 @@ class Arm:
     """Seeds whose score is a time that the budget cut off: they needed at least so long."""
     reached: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
     """For `reaches`: the env step of the first evaluation at or beyond the level, None when there is none."""
-    sources: str = ""
-    """sha256 over the committed summaries the scores were read from."""
+    summaries: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Seed -> sha256 of its committed summary; none where there is none yet."""
 
     @property
     def values(self) -> list[float]:
         """The scores that exist, by seed."""
         return [score for _, score in sorted(self.scores.items()) if score is not None]
+
+    @property
+    def source(self) -> str:
+        """sha256 over the summaries of all its seeds: equal exactly when the records are."""
+        lines = [f"seed {seed} {self.summaries.get(seed, 'none')}\n" for seed in sorted(self.scores)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def lacking(self) -> list[int]:
@@ -57,10 +64,10 @@ def arm_data(arm: Arm) -> dict[str, Any]:
         "run": arm.run,
         "n": len(values),
         "seeds": {str(seed): score for seed, score in sorted(arm.scores.items())},
-        "mean": None if mean is None else mean.mean,
-        "sd": None if mean is None else mean.sd,
-        "low": None if mean is None else mean.low,
-        "high": None if mean is None else mean.high,
+        "mean": None if mean is None else kept(mean.mean),
+        "sd": None if mean is None else kept(mean.sd),
+        "low": None if mean is None else kept(mean.low),
+        "high": None if mean is None else kept(mean.high),
         "missing": {str(seed): why for seed, why in sorted(arm.missing.items())},
         "failed": {str(seed): why for seed, why in sorted(arm.failed.items())},
         "censored": sorted(arm.censored),
@@ -71,7 +78,7 @@ def arm_data(arm: Arm) -> dict[str, Any]:
 def between(treatment: Arm, baseline: Arm | None, alpha: float, *, falling: bool) -> dict[str, Any]:
     """Return everything computed from both arms; all None where an arm has no score. `falling`: lower is better."""
     names = ("difference", "low", "high", "p_welch", "p_permutation", "least_p", "improvement", "iqm", "detectable")
-    empty: dict[str, Any] = {**dict.fromkeys(names), "level": 1 - alpha}
+    empty: dict[str, Any] = {**dict.fromkeys(names), "level": kept(1 - alpha)}
     if baseline is None or not baseline.values or not treatment.values:
         return empty
     a, b = baseline.values, treatment.values
@@ -81,16 +88,23 @@ def between(treatment: Arm, baseline: Arm | None, alpha: float, *, falling: bool
     describable = min(len(a), len(b)) >= FEWEST
     return {
         **empty,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "p_welch": found.p,
-        "p_permutation": None if exact is None else exact.p,
-        "least_p": least_p(len(a), len(b)),
-        "improvement": probability_of_improvement(a, b, lower_is_better=falling),
-        "iqm": {"treatment": interquartile_mean(b), "baseline": interquartile_mean(a)} if describable else None,
-        "detectable": smallest * found.pooled_sd if smallest is not None and found.pooled_sd else None,
+        "difference": kept(found.difference),
+        "low": kept(found.low),
+        "high": kept(found.high),
+        "p_welch": kept(found.p),
+        "p_permutation": None if exact is None else kept(exact.p),
+        "least_p": kept(least_p(len(a), len(b))),
+        "improvement": kept(probability_of_improvement(a, b, lower_is_better=falling)),
+        "iqm": {"treatment": kept(interquartile_mean(b)), "baseline": kept(interquartile_mean(a))}
+        if describable
+        else None,
+        "detectable": kept(smallest * found.pooled_sd) if smallest is not None and found.pooled_sd else None,
     }
+
+
+def kept(value: float | None) -> float | None:
+    """Return a computed figure as it is stored: ten digits, so that another machine's last bit makes no difference."""
+    return None if value is None else float(f"{value:.10g}")
 
 
 def shown(value: float) -> str:

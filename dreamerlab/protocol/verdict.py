@@ -23,7 +23,7 @@ Which records the scores, faults and marks come from is `lab.judge`; when a verd
     sources      {run id: sha256 over its committed summaries}
     rule         version of the rules
 
-Null means that there is none. A baseline that predicted nothing is `measure`d: figures, qualifiers, sources, rule.
+Computed figures are stored with ten digits. Null means that there is none. A baseline that predicted nothing is `measure`d: figures, qualifiers, sources, rule.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dreamerlab.protocol.figures import Arm, arm_data, between, shown
+from dreamerlab.protocol.figures import Arm, arm_data, between, kept, shown
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
 from dreamerlab.protocol.rules import (
     CEILING,
@@ -152,13 +152,13 @@ def judge(
             "treatment": arm_data(treatment),
             "baseline": None if baseline is None else arm_data(baseline),
             **between(treatment, baseline, spent, falling=falling),
-            "delta": expected.amount if ruling is None else ruling.delta,
-            "alpha": spent,
+            "delta": expected.amount if ruling is None else kept(ruling.delta),
+            "alpha": kept(spent),
             "p": _accounted(ruling, proposal.plan.alpha / spent),
             "decided_by": None if ruling is None else ruling.decided_by,
         },
         needs_seeds=None if ruling is None else ruling.needs_seeds,
-        sources={arm.run: arm.sources for arm in arms},
+        sources={arm.run: arm.source for arm in arms},
     )
 
 
@@ -166,7 +166,7 @@ def measure(proposal: Proposal, arm: Arm, metric: str, *, marks: Sequence[str] =
     """Return the data of the event `measured`: a baseline that predicted nothing, in figures."""
     figures = {"metric": metric, "reducer": proposal.plan.reducer, "treatment": arm_data(arm), "baseline": None}
     ordered = [mark for mark in QUALIFIERS if mark in marks]
-    return {"figures": figures, "qualifiers": ordered, "sources": {arm.run: arm.sources}, "rule": RULE}
+    return {"figures": figures, "qualifiers": ordered, "sources": {arm.run: arm.source}, "rule": RULE}
 
 
 def _gaps(arm: Arm) -> list[str]:
@@ -224,4 +224,4 @@ def _saturated(arms: Sequence[Arm], levels: Levels) -> str | None:
 
 
 def _accounted(ruling: Ruling | None, looks: float) -> float | None:
-    return None if ruling is None or ruling.p is None else min(1.0, ruling.p * looks)
+    return None if ruling is None or ruling.p is None else kept(min(1.0, ruling.p * looks))

@@ -1,0 +1,201 @@
+"""What makes a verdict INVALID: the protocol was broken, so that the scores do not answer the question (DESIGN 5).
+
+    the run is not the one declared     its hypothesis, its seeds, its config against the baseline's (with the gates'
+                                        own rules), its code
+    what was trained is not the record  the config an attempt read is not the config on record
+    the change did nothing              an inert leaf, or a training that is the same to the last bit with and without
+    wrong or reset checkpoint           an attempt that began elsewhere than where its checkpoint stood
+    unequal budget or evaluation        a finished trial that spent less, or lacks an evaluation
+    corrupt records                     a summary that changed after it was recorded, or contradicts its evaluations
+
+Divergence, collapse and bad scores are outcomes and never among these. Only committed text is read. Every fault is
+one sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dreamerlab.errors import LabError
+from dreamerlab.lab.baseline_search import recorded_arm
+from dreamerlab.lab.inert_proofs import read_proofs
+from dreamerlab.protocol.gates import declared_change, equal_measure
+from dreamerlab.protocol.state import TRIAL_FINISHED, Hypothesis
+from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.curves import read_curves
+from dreamerlab.runs.directory import RunDirectory, TrialDirectory
+from dreamerlab.runs.manifest import Manifest, read_manifest
+from dreamerlab.runs.series import read_evals
+from dreamerlab.runs.store import Workspace
+from dreamerlab.runs.summary import read_summary
+
+_CHECKPOINT = re.compile(r"ckpt-(\d+)\.pt")
+
+
+def find_faults(workspace: Workspace, hypothesis: Hypothesis) -> list[str]:
+    """Return every protocol fault of a launched hypothesis, one sentence each; none when the protocol was kept."""
+    assert hypothesis.run is not None, hypothesis.id
+    runs = [workspace.run(name) for name in (hypothesis.run, hypothesis.baseline_run) if name is not None]
+    manifests: list[Manifest] = []
+    for run in runs:
+        try:
+            manifests.append(read_manifest(run.manifest_path))
+        except LabError as error:
+            return [_sentence(f"the record of {run.id} cannot be read: {error.message}")]
+    found = list(_not_as_declared(hypothesis, manifests[0]))
+    if len(runs) == 2:
+        found += _between(workspace, hypothesis, (runs[0], runs[1]), (manifests[0], manifests[1]))
+    for run, manifest in zip(runs, manifests, strict=True):
+        for seed in manifest.seeds:
+            found += _of_trial(run.trial(seed), manifest)
+    return [*found, *_changed_since(workspace, hypothesis)]
+
+
+def _not_as_declared(hypothesis: Hypothesis, made: Manifest) -> Iterator[str]:
+    plan = hypothesis.proposal.plan
+    if made.hypothesis is not None and made.hypothesis != hypothesis.id:
+        yield _sentence(f"{made.id} was made for {made.hypothesis}, not for {hypothesis.id}")
+    if set(made.seeds) != set(plan.seeds):
+        yield _sentence(f"{made.id} has the seeds {_list(made.seeds)}, and declared were {_list(plan.seeds)}")
+    if (made.budget.unit, made.budget.amount) != (plan.budget_unit, plan.budget_amount):
+        declared = f"{plan.budget_amount:,} {plan.budget_unit}"
+        yield _sentence(f"{made.id} had a budget of {made.budget.amount:,} {made.budget.unit}, not of {declared}")
+
+
+def _between(
+    workspace: Workspace,
+    hypothesis: Hypothesis,
+    runs: tuple[RunDirectory, RunDirectory],
+    manifests: tuple[Manifest, Manifest],
+) -> Iterator[str]:
+    """Yield what differs between the arms beside the declared change; `runs` are treatment and baseline."""
+    proposal = hypothesis.proposal
+    try:
+        treatment, control = recorded_arm(runs[0]), recorded_arm(runs[1])
+    except LabError as error:
+        yield _sentence(f"a recorded config cannot be read: {error.message}")
+        return
+    violations = declared_change(proposal, control, treatment, hypothesis.id)
+    violations += equal_measure(proposal, control, treatment)
+    yield from (_sentence(violation.message) for violation in violations)
+    after, before = (manifest.code.identity for manifest in manifests)
+    if proposal.code is not None and after == before:
+        yield _sentence(f"the code did not change: {runs[0].id} and {runs[1].id} ran the same ({after[:16]})")
+    if proposal.code is None and after != before and not read_proofs(workspace).same(before, after):
+        yield _sentence(f"the code differs, and was not declared to: {before[:16]} in {runs[1].id}, now {after[:16]}")
+    if proposal.changes and proposal.expectation is not None and proposal.expectation.form != "within":
+        yield from _same_to_the_bit(runs, manifests)
+
+
+def _same_to_the_bit(runs: tuple[RunDirectory, RunDirectory], manifests: tuple[Manifest, Manifest]) -> Iterator[str]:
+    """Yield a fault when every seed that both arms share was trained alike to the last bit: the change did nothing."""
+    shared = sorted(set(manifests[0].seeds) & set(manifests[1].seeds))
+    pairs = [(_training(runs[0].trial(seed)), _training(runs[1].trial(seed))) for seed in shared]
+    if pairs and all(one and one == other for one, other in pairs):
+        which = f"seed {shared[0]}" if len(shared) == 1 else f"seeds {_list(shared)}"
+        yield _sentence(f"the change did nothing: {which} trained alike to the last bit with it and without it")
+
+
+def _training(trial: TrialDirectory) -> Mapping[str, Any]:
+    """Return what a trial's training computed, by metric; paces and evaluations are left out."""
+    return {
+        name: [(point.env_steps, repr(point.value)) for point in points]
+        for name, points in read_curves(trial).items()
+        if not name.startswith(("pace/", "eval/"))
+    }
+
+
+def _of_trial(trial: TrialDirectory, made: Manifest) -> Iterator[str]:
+    where = f"seed {trial.seed} of {trial.run.id}"
+    attempts = read_attempts(trial)
+    yield from (_sentence(f"{where}, attempt {fault}") for fault in _attempts(trial, attempts))
+    try:
+        summary = read_summary(trial)
+    except LabError as error:
+        yield _sentence(error.message)
+        return
+    if summary is None or summary.get("state") != "finished":
+        return
+    spent, amount = summary.get("spent"), made.budget.amount
+    if isinstance(spent, int | float) and spent < amount:
+        yield _sentence(f"{where} is finished with {spent:,.0f} of {amount:,} {made.budget.unit}")
+    yield from (_sentence(f"{where}: {fault}") for fault in _evaluations(trial, summary))
+
+
+def _attempts(trial: TrialDirectory, attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield attempts that read another config, or began elsewhere than their checkpoint stood."""
+    try:
+        on_record = hashlib.sha256(trial.run.config_path.read_bytes()).hexdigest()
+    except OSError:
+        on_record = None
+    for attempt in attempts:
+        number, start, file = attempt.get("attempt"), attempt.get("start_env_steps"), attempt.get("checkpoint")
+        read = attempt.get("config_sha256")
+        if read is not None and on_record is not None and read != on_record:
+            yield f"{number}: it was trained with another config than the one on record"
+        if not isinstance(start, int):
+            continue
+        if file is None and start > 0:
+            yield f"{number}: it began at env step {start:,} without a checkpoint"
+        match = _CHECKPOINT.fullmatch(str(file)) if file is not None else None
+        if match is not None and int(match[1]) != start:
+            yield f"{number}: it began at env step {start:,}, and its checkpoint {file} stands elsewhere"
+
+
+def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the evaluations on record are not those of a whole training."""
+    every, last = _eval_every(trial.run), summary.get("env_steps")
+    lines, _ = read_evals(trial)
+    seen = {line.get("env_steps") for line in lines}
+    if every is not None and isinstance(last, int):
+        wanted = {*range(every, last + 1, every), last}
+        missing = sorted(wanted - seen)
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            yield f"the evaluation at env step {missing[0]:,}{more} is missing from its record"
+    if summary.get("evaluations") != len(lines):
+        yield f"its summary counts {summary.get('evaluations')} evaluations, and {len(lines)} are on record"
+    by_step = {line.get("env_steps"): line.get("values") for line in lines}
+    final = summary.get("final_evaluation")
+    if isinstance(final, dict) and by_step.get(final["env_steps"]) != final["values"]:  # pyright: ignore[reportUnknownArgumentType]
+        yield "its last evaluation is not the one its summary holds"
+
+
+def _eval_every(run: RunDirectory) -> int | None:
+    try:
+        value = recorded_arm(run).flat.get("eval.every")
+    except LabError:
+        return None
+    return value if isinstance(value, int) else None
+
+
+def _changed_since(workspace: Workspace, hypothesis: Hypothesis) -> Iterator[str]:
+    """Yield the trials whose summary is not the one that was put on record when they finished."""
+    newest = {
+        (str(event["run"]), int(event["seed"])): event
+        for event in hypothesis.trials
+        if event["event"] == TRIAL_FINISHED
+    }
+    for (run, seed), event in sorted(newest.items()):
+        digest = summary_digest(workspace.run(run).trial(seed))
+        if digest is not None and event.get("summary_sha256") not in (None, digest):
+            yield _sentence(f"the summary of seed {seed} of {run} was changed after it was recorded")
+
+
+def summary_digest(trial: TrialDirectory) -> str | None:
+    """Return the sha256 of a trial's committed summary, None when there is none."""
+    try:
+        return hashlib.sha256(trial.summary_path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _list(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
