@@ -58,11 +58,13 @@ def propose(
     """Store the hypothesis of `request` and commit it; with `rehearse` only say what would be stored."""
     from dreamerlab.lab.check import examine
     from dreamerlab.lab.forecast import forecast
+    from dreamerlab.protocol.gates import base_digest
 
     proposal = build_proposal(workspace, request, voice)
     measured = _measured(workspace, proposal)
-    made = forecast(workspace, proposal, measured, examine(workspace, proposal))
-    proposal = replace(proposal, forecast=made)
+    examined = examine(workspace, proposal)
+    base = replace(proposal.base, digest=base_digest(examined.control.flat))
+    proposal = replace(proposal, base=base, forecast=forecast(workspace, proposal, measured, examined))
     if rehearse:
         return Proposed(proposal, None, measured)
     record_id = open_record(
