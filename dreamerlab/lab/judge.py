@@ -19,7 +19,7 @@ from dreamerlab.protocol.figures import Arm
 from dreamerlab.protocol.hypothesis import Expectation, Proposal
 from dreamerlab.protocol.sequential import DECISIVE, alpha_of_looks, first_seeds
 from dreamerlab.protocol.state import JUDGED, LOOK, MEASURED, TRIAL_KILLED, Hypothesis, fold
-from dreamerlab.protocol.verdict import DIRTY, ORDER_UNPROVEN, Levels, Verdict, judge, measure
+from dreamerlab.protocol.verdict import DIRTY, ORDER_UNPROVEN, Levels, Verdict, judge, measure, verdict_from_dict
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.reducers import Reducer, Scale, Score, curve_of, parse_reducer, recorded_reference, reduce, score
@@ -121,7 +121,7 @@ def verdict_now(workspace: Workspace, hypothesis: Hypothesis) -> Verdict | None:
     evidence = collect(workspace, hypothesis)
     for event, data in outcomes(evidence):
         if event == JUDGED:
-            return _verdict(evidence, len(data["figures"]["treatment"]["seeds"]), data["figures"]["alpha"])
+            return verdict_from_dict(data)
     spent = alpha_of_looks(plan.looks, plan.alpha)[len(plan.seeds)] if plan.looks else plan.alpha
     return _verdict(evidence, len(plan.seeds), spent)
 

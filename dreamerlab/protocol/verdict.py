@@ -23,7 +23,8 @@ Which records the scores, faults and marks come from is `lab.judge`; when a verd
     sources      {run id: sha256 over its committed summaries}
     rule         version of the rules
 
-Computed figures are stored with ten digits. Null means that there is none. A baseline that predicted nothing is `measure`d: figures, qualifiers, sources, rule.
+Computed figures are stored with ten digits. Null means that there is none. The data of `measured`, for a baseline that
+predicted nothing: figures, qualifiers, sources, rule.
 """
 
 from __future__ import annotations
