@@ -15,10 +15,12 @@ from dreamerlab.cli import (
     comparing,
     config_commands,
     data_commands,
+    deciding,
     evaluating,
     linting,
     noting,
     proposing,
+    queueing,
     reading,
     running,
     starting,
@@ -58,6 +60,9 @@ def build() -> Any:
     app.command("compare", rich_help_panel=EVERY_DAY)(comparing.compare)
     app.command("note", rich_help_panel=EVERY_DAY)(noting.note)
     app.command("lint", rich_help_panel=EVERY_DAY)(linting.lint)
+    app.command("adopt", rich_help_panel=FURTHER)(deciding.adopt)
+    app.command("withdraw", rich_help_panel=FURTHER)(deciding.withdraw)
+    app.add_typer(queueing.app, name="queue", cls=Grouped, rich_help_panel=FURTHER)
     app.command("eval", rich_help_panel=FURTHER)(evaluating.evaluate)
     app.command("doctor", rich_help_panel=FURTHER)(upkeep.doctor)
     app.command("ui", rich_help_panel=FURTHER)(upkeep.ui)

@@ -82,7 +82,7 @@ def note(
     no_commit: NoCommitOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write an observation, cause, decision, idea ... into the log.
+    """Write an observation, a decision or an idea into the log.
 
     A figure is cited as {R12 eval/return final_mean(5)} and filled in from the records. A note of the kind idea waits
     in the queue.

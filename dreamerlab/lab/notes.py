@@ -16,11 +16,12 @@ from typing import Any
 from dreamerlab.errors import LabError, NotFound, UsageError, did_you_mean
 from dreamerlab.ids import letter_of
 from dreamerlab.lab.ledger import append, open_record, registry_of
+from dreamerlab.lab.lookup import RUN, find_record
 from dreamerlab.lab.publish import publish
 from dreamerlab.protocol.entries import FIELDS, KINDS, STATUSES, Entry, entry_of
 from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS
 from dreamerlab.protocol.state import CORRECTED, NOTED
-from dreamerlab.runs.store import Workspace, aliases, find_run
+from dreamerlab.runs.store import Workspace
 
 LONGEST = 20_000
 """Characters of a text; more belongs into a file that the note names."""
@@ -47,7 +48,7 @@ def note_from_words(words: Sequence[str], **rest: Any) -> Note:
     """Return the note that `[ABOUT ...] TEXT` says: the last word is the text, unless fields carry the words."""
     if not words:
         return Note(**rest)
-    last_is_id = letter_of(words[-1]) in (HYPOTHESIS, ENTRY, "R")
+    last_is_id = letter_of(words[-1]) in (HYPOTHESIS, ENTRY, RUN)
     if last_is_id and (rest.get("fields") or rest.get("corrects")):
         return Note(about=tuple(words), **rest)
     if last_is_id:
@@ -75,30 +76,6 @@ def write_note(workspace: Workspace, note: Note, warn: Callable[[str], None], *,
     subject = f" about {', '.join(data['about'])}" if data["about"] else ""
     publish(workspace, [record_id], f"{verb} {record_id}{subject}", warn, wanted=wanted)
     return entry_of(registry.read(record_id))
-
-
-def find_record(workspace: Workspace, text: str) -> str:
-    """Return the full id of the hypothesis, run or entry meant by an id, a unique prefix, or a name.
-
-    A name that a hypothesis and a run share means the hypothesis.
-    """
-    registry = registry_of(workspace)
-    letter = letter_of(text)
-    if letter in (HYPOTHESIS, ENTRY):
-        return registry.find(text, letter)
-    if letter == "R":
-        return find_run(workspace, text).id
-    named = registry.names()
-    if text in named:
-        return registry.find(text)
-    runs = aliases(workspace)
-    if text in runs:
-        return runs[text]
-    near = did_you_mean(text, [*named, *runs])
-    raise NotFound(
-        f"nothing here is called '{text[:80]}'{near}",
-        hint='a text of several words stands in quotes: dreamerlab note H7 "what you saw"',
-    )
 
 
 def to_data(entry: Entry) -> dict[str, Any]:
@@ -144,9 +121,19 @@ def _checked(workspace: Workspace, note: Note) -> dict[str, Any]:
     return {
         "kind": kind,
         "text": _with_full_ids(workspace, text),
-        "about": list(dict.fromkeys(find_record(workspace, one) for one in note.about)),
+        "about": list(dict.fromkeys(_meant(workspace, one) for one in note.about)),
         "fields": {name: _with_full_ids(workspace, value) for name, value in fields.items()},
     }
+
+
+def _meant(workspace: Workspace, word: str) -> str:
+    try:
+        return find_record(workspace, word)
+    except NotFound as error:
+        if letter_of(word) is not None:
+            raise
+        hint = 'a text of several words stands in quotes: dreamerlab note H7 "what you saw"'
+        raise NotFound(error.message, hint=hint) from error
 
 
 def _kind_of(text: str, fields: Mapping[str, str]) -> str:
@@ -188,7 +175,7 @@ def _with_full_ids(workspace: Workspace, text: str) -> str:
     """Return the text with the ids in its citations written out; refused where one cites what is not there."""
 
     def filled(match: re.Match[str]) -> str:
-        if letter_of(match[1]) not in (HYPOTHESIS, ENTRY, "R"):
+        if letter_of(match[1]) not in (HYPOTHESIS, ENTRY, RUN):
             return match[0]
         try:
             record_id = find_record(workspace, match[1])
