@@ -7,13 +7,13 @@ record, so that two branches can move different items and merge. Reading a file 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dreamerlab.errors import Conflict, GateRefused, NotFound, UsageError
-from dreamerlab.ids import letter_of
+from dreamerlab.errors import Conflict, GateRefused, NotFound, UsageError, did_you_mean
+from dreamerlab.ids import letter_of, matching, parse_id
 from dreamerlab.lab.ledger import append, registry_of
 from dreamerlab.lab.life import withdraw
 from dreamerlab.lab.publish import publish
@@ -161,16 +161,12 @@ def find_item(items: Sequence[Item], text: str) -> Item:
         return found[0]
     if found:
         raise Conflict(f"'{text}' could be {' or '.join(item.id for item in found)}", hint="give the whole id")
-    from dreamerlab.errors import did_you_mean
-
     raise NotFound(
         f"nothing called '{text[:80]}' waits in the queue{did_you_mean(text, known)}", hint="dreamerlab queue"
     )
 
 
 def _fits(item_id: str, text: str) -> bool:
-    from dreamerlab.ids import matching, parse_id
-
     parsed = parse_id(item_id, item_id[0])
     return parsed is not None and bool(matching([parsed], text))
 
@@ -193,19 +189,31 @@ def _is_waiting(entry: Entry) -> bool:
 
 def _hypothesis_item(state: Hypothesis) -> Item:
     proposal = state.proposal
-    source = proposal.extra.get("source")
-    rank = state.rank if state.rank is not None else _first_rank(state.proposed_at, state.id)
-    return Item(state.id, True, proposal.sentence, proposal.name, None, None if source is None else str(source), rank)
+    rank = _rank(state.rank, proposal.extra, state.proposed_at, state.id)
+    return Item(state.id, True, proposal.sentence, proposal.name, None, _text(proposal.extra.get("source")), rank)
 
 
 def _idea_item(entry: Entry) -> Item:
-    rank = entry.rank if entry.rank is not None else _first_rank(entry.time, entry.id)
+    rank = _rank(entry.rank, entry.data, entry.time, entry.id)
     text = entry.text or entry.fields.get("change", "")
-    return Item(entry.id, False, text, None, entry.fields.get("needs"), entry.fields.get("source"), rank)
+    name = _text(entry.data.get("name"))
+    return Item(entry.id, False, text, name, entry.fields.get("needs"), entry.fields.get("source"), rank)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _rank(moved_to: float | None, data: Mapping[str, Any], time: str, record_id: str) -> float:
+    """Return the place in the queue: where it was moved to, else where its file had it, else last when it came."""
+    if moved_to is not None:
+        return moved_to
+    given = data.get("rank")
+    return float(given) if isinstance(given, int | float) else _first_rank(time, record_id)
 
 
 def _first_rank(time: str, record_id: str) -> float:
-    """Return the place that comes by itself: by the second in which an item was written, then by its number."""
+    """Return the second in which an item was written, and a fraction by its number."""
     try:
         seconds = datetime.fromisoformat(time).timestamp()
     except (ValueError, OverflowError):

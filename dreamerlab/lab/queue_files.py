@@ -8,12 +8,13 @@ are shipped stand in `protocol/queue_examples.yaml`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from dreamerlab.errors import LabError, UsageError, did_you_mean
+from dreamerlab.errors import Conflict, LabError, UsageError, did_you_mean
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.ledger import open_record, registry_of
 from dreamerlab.lab.publish import publish
@@ -95,14 +96,17 @@ def load_file(workspace: Workspace, source: str, voice: Voice, *, wanted: bool =
                 raise type(error)(
                     f"{origin} line {item.line}, {item.name}: {error.message}", hint=error.hint
                 ) from error
-            ready.append((item, replace(proposal, extra={**proposal.extra, "source": item.source})))
-    for item, proposal in ready:
+            ready.append((item, proposal))
+    start = time.time()
+    for number, (item, proposal) in enumerate(ready):
+        # They are written within a second: the order of the file is kept by a rank of its own.
+        rank = start + number * 1e-5
         if proposal is None:
-            loaded.ideas.append(open_record(workspace, ENTRY, NOTED, _idea(item)))
+            loaded.ideas.append(open_record(workspace, ENTRY, NOTED, {**_idea(item), "rank": rank}))
         else:
-            loaded.hypotheses.append(
-                open_record(workspace, HYPOTHESIS, PROPOSED, proposal.to_dict(), provided=_name_is_free(item.name))
-            )
+            data = {**proposal.to_dict(), "source": item.source, "rank": rank}
+            made = open_record(workspace, HYPOTHESIS, PROPOSED, data, provided=_name_is_free(item.name))
+            loaded.hypotheses.append(made)
     made = [*loaded.hypotheses, *loaded.ideas]
     if made:
         publish(workspace, made, f"Queue {len(made)} experiments from {origin}", voice.warn, wanted=wanted)
@@ -204,7 +208,7 @@ def _request(item: FileItem) -> Any:
 def _idea(item: FileItem) -> dict[str, Any]:
     named = {"needs": item.values.get("needs"), "source": item.source, "cause": item.values.get("why")}
     fields = {name: text for name, text in named.items() if text is not None}
-    return {"kind": IDEA, "text": item.values["idea"], "about": [], "fields": fields}
+    return {"kind": IDEA, "name": item.name, "text": item.values["idea"], "about": [], "fields": fields}
 
 
 def _is_present(registry: Registry, item: FileItem) -> bool:
@@ -216,8 +220,6 @@ def _is_present(registry: Registry, item: FileItem) -> bool:
 
 def _name_is_free(name: str) -> Callable[[Registry], None]:
     def check(registry: Registry) -> None:
-        from dreamerlab.errors import Conflict
-
         if name in registry.names():
             raise Conflict(f"'{name}' was queued by another process", hint="dreamerlab queue")
 

@@ -92,7 +92,7 @@ class Entry:
     """Full ids of the hypotheses, runs and entries it is about."""
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """All of its first event: a comparison keeps `runs`, `reducer`, `records` and `markdown` there."""
+    """All of its events' data: a comparison keeps `runs`, `reducer`, `records` and `markdown` there."""
     earlier: tuple[Event, ...] = ()
     rank: float | None = None
     """Where an idea was moved to in the queue."""
@@ -148,7 +148,7 @@ def _words(data: Mapping[str, Any]) -> dict[str, Any]:
 def _after(entry: Entry, event: Event, replaced: Event) -> Entry:
     data = event.data
     if event.event == CORRECTED:
-        return replace(entry, **_words(data), data=data, earlier=(*entry.earlier, replaced))
+        return replace(entry, **_words(data), data={**entry.data, **data}, earlier=(*entry.earlier, replaced))
     if event.event == MOVED:
         return replace(entry, rank=float(data["rank"]))
     if event.event == DROPPED:
