@@ -58,8 +58,13 @@ class Item:
 def queue_items(workspace: Workspace) -> list[Item]:
     """Return what waits, first to last."""
     registry = registry_of(workspace)
-    waiting = [_hypothesis_item(state) for state in hypotheses(registry) if state.phase == QUEUED]
-    waiting += [_idea_item(entry) for entry in entries(registry) if _is_waiting(entry)]
+    return waiting_items(hypotheses(registry), entries(registry))
+
+
+def waiting_items(states: Iterable[Hypothesis], noted: Iterable[Entry]) -> list[Item]:
+    """Return which of these hypotheses and entries wait, first to last."""
+    waiting = [_hypothesis_item(state) for state in states if state.phase == QUEUED]
+    waiting += [_idea_item(entry) for entry in noted if _is_waiting(entry)]
     return sorted(waiting, key=lambda item: (item.rank, item.id))
 
 
