@@ -17,7 +17,7 @@ from dreamerlab.lab.ledger import registry_of
 from dreamerlab.metrics import ALIASES
 from dreamerlab.protocol.figures import Arm
 from dreamerlab.protocol.hypothesis import Expectation, Proposal
-from dreamerlab.protocol.sequential import DECISIVE, alpha_of_looks, first_seeds
+from dreamerlab.protocol.sequential import DECISIVE, first_seeds, stages
 from dreamerlab.protocol.state import JUDGED, LOOK, MEASURED, TRIAL_KILLED, Hypothesis, fold
 from dreamerlab.protocol.verdict import DIRTY, ORDER_UNPROVEN, Levels, Verdict, judge, measure, verdict_from_dict
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
@@ -90,8 +90,7 @@ def outcomes(evidence: Evidence) -> Iterator[tuple[str, dict[str, Any]]]:
         if evidence.ended >= set(plan.seeds):
             yield MEASURED, measure(evidence.proposal, evidence.treatment, MEASURED_METRIC, marks=evidence.marks)
         return
-    spent = alpha_of_looks(plan.looks, plan.alpha) if plan.looks else {len(plan.seeds): plan.alpha}
-    for seeds, alpha in spent.items():
+    for seeds, alpha in stages(plan).items():
         if not evidence.ended >= set(plan.seeds[:seeds]):
             return
         found = _verdict(evidence, seeds, alpha)
@@ -122,8 +121,7 @@ def verdict_now(workspace: Workspace, hypothesis: Hypothesis) -> Verdict | None:
     for event, data in outcomes(evidence):
         if event == JUDGED:
             return verdict_from_dict(data)
-    spent = alpha_of_looks(plan.looks, plan.alpha)[len(plan.seeds)] if plan.looks else plan.alpha
-    return _verdict(evidence, len(plan.seeds), spent)
+    return _verdict(evidence, len(plan.seeds), stages(plan)[len(plan.seeds)])
 
 
 def recompute(workspace: Workspace, hypothesis_id: str) -> tuple[str, dict[str, Any]] | None:

@@ -9,7 +9,8 @@
                      fragile. By N% of a baseline not yet measured: delta = N% of its mean, and D - delta is the
                      contrast T - (1 +- p) B, with its own variance. Times that the budget cut off: exact rank
                      permutation, from four seeds an arm on.
-    at least, most   t interval of the treatment's mean: L >= N SUPPORTED, H < N REFUTED, mirrored for at most
+    at least, most   t interval of the treatment's mean: L >= N SUPPORTED, H < N REFUTED, mirrored for at most. Fewer
+                     than six seeds cannot show that by count (sign test), and it is said that they do not
     stays within     interval at 1 - 2 alpha inside +-N SUPPORTED, at 1 - alpha wholly outside REFUTED
     reaches          all seeds SUPPORTED, fewer than half REFUTED; a count, no test
 
@@ -54,6 +55,8 @@ class Ruling:
     """Two-sided p of the test that decides; None for a count."""
     needs_seeds: int | None = None
     """An INCONCLUSIVE one: seeds an arm that would find the effect with 80% at the spread seen."""
+    remark: str | None = None
+    """A sentence beside the reason: what the test takes for granted."""
 
 
 def decide(expected: Expectation, treatment: Arm, baseline: Arm | None, alpha: float) -> Ruling:
@@ -173,10 +176,14 @@ def _level(expected: Expectation, treatment: Arm, alpha: float) -> Ruling:
         # The true time of a seed that was cut off is longer than its score.
         reason = f"{words}, but {len(treatment.censored)} times were cut off by the budget"
         return Ruling(INCONCLUSIVE, _sentence(reason), test, p=p)
+    remark = None
+    if len(values) < sign_test_seeds(alpha):
+        # Two-arm tests hold for any shape, because equal shapes cancel; here nothing cancels.
+        remark = f"{len(values)} seeds cannot tell how scores are spread: this takes an even spread about the mean."
     if good:
-        return Ruling(SUPPORTED, _sentence(f"{words}: all of it is {wanted}"), test, p=p)
+        return Ruling(SUPPORTED, _sentence(f"{words}: all of it is {wanted}"), test, p=p, remark=remark)
     if bad:
-        return Ruling(REFUTED, _sentence(f"{words}: none of it is {wanted}"), test, p=p)
+        return Ruling(REFUTED, _sentence(f"{words}: none of it is {wanted}"), test, p=p, remark=remark)
     reason = f"{words}: {shown(level)} lies inside it"
     return Ruling(INCONCLUSIVE, _sentence(reason), test, p=p, needs_seeds=_seeds_of_mean(found.mean - level, found.sd))
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dreamerlab.protocol.figures import Arm
+from dreamerlab.protocol.hypothesis import Plan
 from dreamerlab.protocol.rules import REFUTED, SUPPORTED
 from dreamerlab.protocol.verdict import INVALID
 
@@ -35,6 +36,11 @@ def alpha_of_looks(looks: Sequence[int], alpha: float) -> dict[int, float]:
     spent = [2 * (1 - normal.cdf(z / math.sqrt(look / looks[-1]))) for look in looks[:-1]]
     total = [*spent, alpha]
     return {look: now - before for look, now, before in zip(looks, total, [0.0, *total], strict=False)}
+
+
+def stages(plan: Plan) -> dict[int, float]:
+    """Return number of treatment seeds -> the alpha spent on a verdict there; without looks one stage, all of both."""
+    return alpha_of_looks(plan.looks, plan.alpha) if plan.looks else {len(plan.seeds): plan.alpha}
 
 
 def first_seeds(arm: Arm, seeds: Sequence[int]) -> Arm:

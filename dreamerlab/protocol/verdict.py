@@ -140,7 +140,7 @@ def judge(
         outcome, reasons = UNREPLICATED, few
     else:
         ruling = decide(expected, treatment, baseline, spent)
-        outcome, reasons = ruling.outcome, [ruling.reason]
+        outcome, reasons = ruling.outcome, [line for line in (ruling.reason, ruling.remark) if line]
     falling = expected.form in ("fall", "at_most")
     return Verdict(
         outcome=outcome,
