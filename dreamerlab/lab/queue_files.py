@@ -77,7 +77,7 @@ class Loaded:
 
 def load_file(workspace: Workspace, source: str, voice: Voice, *, wanted: bool = True) -> Loaded:
     """Queue every item of the file `source` (or of the shipped `examples`) that is not there yet; commit that once."""
-    from dreamerlab.lab.propose import build_proposal
+    from dreamerlab.lab.propose import propose
 
     origin, items = read_items(source)
     registry = registry_of(workspace)
@@ -91,7 +91,7 @@ def load_file(workspace: Workspace, source: str, voice: Voice, *, wanted: bool =
             ready.append((item, None))
         else:
             try:
-                proposal = build_proposal(workspace, _request(item), quiet)
+                proposal = propose(workspace, _request(item), quiet, rehearse=True).proposal
             except LabError as error:
                 raise type(error)(
                     f"{origin} line {item.line}, {item.name}: {error.message}", hint=error.hint

@@ -17,13 +17,13 @@ from dreamerlab.protocol.registry import ENTRY, Registry
 from dreamerlab.protocol.state import COMPARED, CORRECTED, DROPPED, FILED, MOVED, NOTED
 
 COMPARISON = "comparison"
-IDEA, PILOT = "idea", "pilot"
+IDEA, PILOT, CAUTION = "idea", "pilot", "caution"
 KINDS: dict[str, str] = {
     "observation": "something that was seen",
     "cause": "why something happened, or may have happened",
     "decision": "what will be done, and why",
     "conclusion": "what a result is taken to mean, in words beside the computed verdict",
-    "caution": "something that is believed and not shown, and must stay marked so",
+    CAUTION: "something that is believed and not shown, and must stay marked so",
     "tradeoff": "what is gained and what is paid for it",
     "analysis": "theory, or figures worked out by hand",
     "audit": "code or settings held against a paper or a reference",
