@@ -117,12 +117,11 @@ def _code_of_named(question: Question, manifest: Manifest) -> list[Violation]:
     before, now = manifest.code.identity, question.code.identity
     values, origins = (before[:16], now[:16]), (manifest.id, "the present code")
     if question.code_changes:
-        found: list[Violation] = []
         if before == now:
             text = f"the change of the code is not there: baseline {manifest.id} ran exactly the present code"
             hint = "make the change, commit it, then repeat the command"
-            found.append(Violation("same-code", text, hint, None, values, origins))
-        return found + _versions_beside_sources(question, manifest)
+            return [Violation("same-code", text, hint, None, values, origins)]
+        return _versions_beside_sources(question, manifest)
     if question.same_code(manifest):
         return []
     text = f"baseline {manifest.id} ran other code ({before[:16]}, now {now[:16]}{_what(question, manifest)}): "
