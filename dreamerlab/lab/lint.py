@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from dreamerlab.lab.lint_figures import check_figures
 from dreamerlab.lab.lint_findings import Finding, open_books
 from dreamerlab.lab.lint_order import check_order
 from dreamerlab.lab.lint_registry import check_registry, set_aside
 from dreamerlab.lab.lint_runs import check_references, check_runs
+from dreamerlab.lab.lint_verdicts import check_verdicts
+from dreamerlab.lab.lint_words import check_words
 from dreamerlab.runs.store import Workspace
 
 
@@ -38,8 +41,11 @@ def lint(workspace: Workspace, *, deep: bool = False) -> LintReport:
     report = LintReport(records=len(books.records), runs=len(books.runs), notes=set_aside(books))
     in_git = check_order(books)
     runs = check_runs(books, deep=deep)
+    verdicts = check_verdicts(books)
     report.findings += [*check_registry(books), *in_git.findings, *check_references(books), *runs.findings]
-    report.not_checked += in_git.not_checked
+    report.findings += [*verdicts.findings, *check_figures(books), *check_words(books)]
+    report.not_checked += [*in_git.not_checked, *verdicts.not_checked]
+    report.notes += verdicts.notes
     if runs.without_artifacts:
         text = f"artifacts of {runs.without_artifacts} of {runs.trials} trials: not here (dreamerlab data pull)"
         report.not_checked.append(text)

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from dreamerlab.atomic import read_object, read_small
 from dreamerlab.ids import letter_of
+from dreamerlab.lab.finalise import ENDED_FOR_GOOD
 from dreamerlab.lab.lint_findings import Books, Finding
 from dreamerlab.protocol.state import TRIAL_FINISHED, TRIAL_KILLED, Hypothesis
 from dreamerlab.report.wording import seeds_text, size
@@ -71,7 +72,7 @@ def check_references(books: Books) -> Iterator[Finding]:
             yield from _claimed(books, run_id, manifest.hypothesis, file)
         elif manifest is not None and run_id not in spoken_of:
             text = f"no hypothesis and no entry speaks of {run_id}, a {manifest.kind}: why was it made?"
-            yield Finding("unclaimed", file, None, text, f'say it: dreamerlab note "..." --about {run_id}')
+            yield Finding("unclaimed", file, None, text, f'say it: dreamerlab note {run_id} "..."')
 
 
 def _trial(books: Books, trial: TrialDirectory, report: RunReport, *, deep: bool) -> Iterator[Finding]:
@@ -81,7 +82,7 @@ def _trial(books: Books, trial: TrialDirectory, report: RunReport, *, deep: bool
     if state == "unreadable":
         yield _missing(books, trial.status_path, f"{where}: {status.reason}")
         return
-    if state not in ("finished", "failed"):
+    if state not in ENDED_FOR_GOOD:
         return  # at work, or to be resumed; nothing of it reads as a result
     wanted = [trial.attempts_path, trial.curves_path] + ([trial.evals_path] if state == "finished" else [])
     for path in wanted:

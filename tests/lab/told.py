@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.ledger import registry_of
+from dreamerlab.lab.settle import settle
 from dreamerlab.protocol import state
 from dreamerlab.protocol.chain import Event, encode, first_link, link
+from dreamerlab.protocol.hypothesis import Base, Change
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace
 from tests.lab.arms import flat, make_arm
 from tests.lab.hypotheses import happened, noted, propose
 from tests.lab.workspaces import git, light_workspace
+
+
+BASE = Base("cartpole", "nano", ("budget.amount=1000", "eval.every=100"))
 
 
 @dataclass(frozen=True)
@@ -42,34 +47,27 @@ def tell(path: Path, *, proposed_first: bool = True, proposal_commit: bool = Tru
     baseline = make_arm(workspace, "reference", flat(100, 110, 120))
     noted(workspace, "observation", "how the reference was measured", baseline.id)
     commit_all(path, "reference")
-    hypothesis = propose(workspace)
+    hypothesis = propose(workspace, base=BASE, changes=(Change("optimizer.lr_actor", 0.0001, 2e-5),))
     commit = commit_all(path, "propose") if proposed_first else None
-    launch(workspace, hypothesis, baseline, commit if proposal_commit else None)
-    treatment = end(workspace, hypothesis, baseline)
+    treatment = launch(workspace, hypothesis, baseline, commit if proposal_commit else None)
+    judge(workspace)
     told = Told(workspace, hypothesis, treatment, baseline)
     told.commit("records")
     return told
 
 
-def launch(workspace: Workspace, hypothesis: str, baseline: RunDirectory, commit: str | None) -> None:
-    """Make the treatment run, named by the event `launched`."""
-    run = make_arm(
-        workspace, hypothesis.replace("-", "x"), flat(150, 160, 170), kind="treatment", hypothesis=hypothesis
-    )
+def launch(workspace: Workspace, hypothesis: str, baseline: RunDirectory, commit: str | None) -> RunDirectory:
+    """Make the treatment run of a hypothesis and launch it."""
+    curves = flat(150, 160, 170)
+    run = make_arm(workspace, "slower", curves, "optimizer.lr_actor=2e-5", kind="treatment", hypothesis=hypothesis)
     data = {"run": run.id, "baseline_run": baseline.id, "code": {}, "dirty": False, "proposal_commit": commit}
     happened(workspace, hypothesis, state.LAUNCHED, **data, caveats=[], gates=[])
-
-
-def end(workspace: Workspace, hypothesis: str, baseline: RunDirectory) -> RunDirectory:
-    """Record the end of every trial of a launched hypothesis, and return its treatment run."""
-    launched = registry_of(workspace).read(hypothesis).events[-1].data
-    run = workspace.run(launched["run"])
-    for arm in (run, baseline):
-        for trial in arm.trials():
-            digest = hashlib.sha256(trial.summary_path.read_bytes()).hexdigest()
-            facts = {"run": arm.id, "seed": trial.seed, "state": "finished", "score": 1.0, "summary_sha256": digest}
-            happened(workspace, hypothesis, state.TRIAL_FINISHED, **facts)
     return run
+
+
+def judge(workspace: Workspace) -> None:
+    """Put on record what has ended, as `run` does."""
+    settle(workspace, Voice(lambda _: None, lambda _: None), commit=False)
 
 
 def commit_all(path: Path, message: str) -> str:
