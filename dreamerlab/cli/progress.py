@@ -20,6 +20,14 @@ from dreamerlab.tables import Table
 _LINE_EVERY_S = 10.0
 _REDRAW_EVERY_S = 0.5
 _COLUMNS = ("run", "seed", "state", "spent", "of budget", "left", "eval return", "train return", "updates/s", "note")
+_STYLES = {
+    "running": "green",
+    "finished": "bold",
+    "failed": "red",
+    "killed": "red",
+    "interrupted": "yellow",
+    "stopped": "yellow",
+}
 _RIGHT = frozenset({"seed", "spent", "of budget", "left", "eval return", "train return", "updates/s"})
 
 
@@ -28,7 +36,7 @@ def status_table(views: Sequence[RunView], *, notes: bool = True) -> Table:
     table = Table(_COLUMNS if notes else _COLUMNS[:-1], _RIGHT)
     for view in views:
         title = f"{view.run} {view.name}" if view.name else view.run
-        title = f"{title} (pilot)" if view.kind == "pilot" else title
+        title = f"{title} ({view.kind})" if view.kind in ("pilot", "treatment") else title
         for trial in view.trials:
             cells = (title, *_cells(trial), trial.reason or trial.message or "")
             table.add(*(cells if notes else cells[:-1]))
@@ -36,26 +44,26 @@ def status_table(views: Sequence[RunView], *, notes: bool = True) -> Table:
 
 
 class Progress:
-    """Shows where a run stands each time it is called; `close` leaves the last state on the screen."""
+    """Shows where one or several runs stand each time it is called; `close` leaves the last state on the screen."""
 
-    def __init__(self, view: Callable[[], RunView]) -> None:
+    def __init__(self, view: Callable[[], Sequence[RunView]]) -> None:
         self._view = view
         self._live: Any = _live_display() if output.is_live_terminal(sys.stderr) else None
         self._next_at = 0.0
-        self._last: dict[int, str] = {}
+        self._last: dict[tuple[str, int], str] = {}
 
     def __call__(self) -> None:
         """Redraw, or print lines, when it is time."""
         now = time.monotonic()
         if now < self._next_at:
             return
-        view = self._view()
+        views = self._view()
         if self._live is not None:
             self._next_at = now + _REDRAW_EVERY_S
-            self._live.update(_rich_table(view), refresh=True)
+            self._live.update(_rich_table(views), refresh=True)
         else:
             self._next_at = now + _LINE_EVERY_S
-            self._print_lines(view)
+            self._print_lines(views)
 
     def say(self, text: str) -> None:
         """Print a line of talk, above the table where there is one."""
@@ -82,12 +90,14 @@ class Progress:
                 live.update(_rich_table(self._view()), refresh=True)
                 live.stop()
 
-    def _print_lines(self, view: RunView) -> None:
-        for trial in view.trials:
-            line = _line(trial)
-            if trial.state != "queued" and line != self._last.get(trial.seed):
-                self._last[trial.seed] = line
-                output.say(line)
+    def _print_lines(self, views: Sequence[RunView]) -> None:
+        for view in views:
+            arm = f"{view.kind} " if len(views) > 1 else ""
+            for trial in view.trials:
+                line = f"{arm}{_line(trial)}"
+                if trial.state != "queued" and line != self._last.get((view.run, trial.seed)):
+                    self._last[view.run, trial.seed] = line
+                    output.say(line)
 
 
 def _live_display() -> Any:
@@ -99,23 +109,21 @@ def _live_display() -> Any:
     return live
 
 
-def _rich_table(view: RunView) -> Any:
+def _rich_table(views: Sequence[RunView]) -> Any:
     from rich.table import Table as RichTable
     from rich.text import Text
 
     table = RichTable(box=None, pad_edge=False, title=None)
-    plain = status_table([view])
-    for column in plain.columns[1:]:
+    plain, first = status_table(views), 0 if len(views) > 1 else 1
+    for column in plain.columns[first:]:
         table.add_column(column, justify="right" if column in plain.right else "left", no_wrap=column != "note")
     for row in plain.rows:
-        table.add_row(*(Text(output.printable(cell), style=_style(cell)) for cell in row[1:]))
+        table.add_row(*(Text(output.printable(cell), style=_style(cell)) for cell in row[first:]))
     return table
 
 
 def _style(cell: str) -> str:
-    return {"running": "green", "finished": "bold", "failed": "red", "killed": "red", "interrupted": "yellow"}.get(
-        cell, ""
-    )
+    return _STYLES.get(cell, "")
 
 
 def _cells(trial: TrialView) -> tuple[str, ...]:

@@ -20,9 +20,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 
 def run(
-    overrides: Annotated[
+    words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Config values, such as optimizer.lr_actor=1e-4."),
+        typer.Argument(
+            metavar="[HYPOTHESIS] [KEY=VALUE]...",
+            help="Id, prefix or name, such as H7 (default: the only open one); config values.",
+            autocompletion=completion.hypothesis_ids,
+        ),
     ] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Measure a reference: no change, no expectation.")
@@ -49,27 +53,42 @@ def run(
         str | None,
         typer.Option("--seeds", metavar="SPEC", help="How many (3 is 0,1,2), a range 100-102, or a list 5,7,9."),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="ALIAS", help="A second name for the run.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="ALIAS", help="A second name for a baseline or a pilot.")
+    ] = None,
     jobs: JobsOption = None,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Run uncommitted code; recorded, and marked in the verdict.")
+    ] = False,
+    new_family: Annotated[
+        bool, typer.Option("--new-family", help="A change of architecture or environment is meant.")
+    ] = False,
+    no_commit: Annotated[bool, typer.Option("--no-commit", help="Do not commit the records.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one configuration over its declared seeds.
+    """Train every declared seed of a hypothesis, then judge it.
 
-    Progress is shown until the run ends. Ctrl-C stops it with checkpoints written; `dreamerlab resume` goes on.
+    Anything but the declared change is refused. A baseline that is missing is measured along with it. Repeating the
+    command goes on with what is missing. Progress is shown until the end; Ctrl-C stops with checkpoints written.
     """
     from dreamerlab.lab.execute import Voice
-    from dreamerlab.lab.launch_run import Request, open_run
+    from dreamerlab.lab.launch_run import Request, open_run, split_words
     from dreamerlab.runs.store import Workspace
 
+    hypothesis, overrides = split_words(words or (), baseline=baseline)
     request = Request(
+        hypothesis=hypothesis,
         env=env,
         experiment=experiment,
-        overrides=tuple(overrides or ()),
+        overrides=overrides,
         baseline=baseline,
         pilot=pilot,
         seeds=seeds,
         name=name,
         jobs=jobs,
+        allow_dirty=allow_dirty,
+        new_family=new_family,
+        commit=not no_commit,
         command=("dreamerlab", *sys.argv[1:]),
     )
     execution = open_run(Workspace.find(), request, Voice(output.say, output.warn))
@@ -102,27 +121,39 @@ def resume(
 
 
 def _execute(execution: Execution, *, as_json: bool) -> None:
-    """Run the trials with progress on stderr, print the scores on stdout, and raise what went wrong."""
+    """Run the trials with progress on stderr, print what came out on stdout, and raise what went wrong."""
     from dreamerlab.cli.progress import Progress
-    from dreamerlab.cli.run_page import scores
     from dreamerlab.lab.execute import Voice, execute
-    from dreamerlab.lab.show import collect, to_data
     from dreamerlab.lab.status import view_run
 
-    progress = Progress(lambda: view_run(execution.run))
+    trained = [run for run in execution.runs if any(trial.run == run for trial in execution.trials)]
+    progress = Progress(lambda: [view_run(run) for run in trained])
     try:
         failure = execute(execution, Voice(progress.say, progress.warn), progress)
     finally:
         progress.close()
-    details = collect(execution.workspace, execution.run)
     try:
-        if as_json:
-            output.emit_json(to_data(details))
-        else:
-            output.emit(f"{execution.run.id}\n{scores(details)}")
+        _show_result(execution, as_json=as_json)
     except OSError:
         if failure is None:
             raise
         # The terminal was closed, which is why the run was stopped: that is what the exit code should say.
     if failure is not None:
         raise failure
+
+
+def _show_result(execution: Execution, *, as_json: bool) -> None:
+    from dreamerlab.cli.run_page import scores
+    from dreamerlab.lab.outcome import outcome_of
+    from dreamerlab.lab.show import collect, to_data
+
+    outcome = outcome_of(execution.workspace, execution.hypothesis)
+    details = [collect(execution.workspace, run) for run in execution.runs]
+    if as_json:
+        beside = to_data(details[1]) if len(details) > 1 else None
+        judged = {"judgement": outcome.to_dict() if outcome is not None else None}
+        output.emit_json(to_data(details[0]) | {"baseline": beside} | judged)
+        return
+    several = len(details) > 1
+    blocks = [f"{one.run.id}{f' ({one.manifest.kind})' if several else ''}\n{scores(one)}" for one in details]
+    output.emit("\n\n".join([*blocks, *([outcome.to_text()] if outcome is not None else [])]))

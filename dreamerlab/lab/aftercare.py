@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dreamerlab.lab.finalise import needs_finalising
+from dreamerlab.lab.finalise import NO_COMMIT, needs_finalising
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.directory import RunDirectory
@@ -42,12 +42,15 @@ def run_mirror(workspace: Workspace, *arguments: str) -> str | None:
     return None if code == 0 else _last_line(log, code).removeprefix("warning: ").removeprefix("error: ")
 
 
-def finalise_in_own_process(workspace: Workspace, run: RunDirectory, say: Say, warn: Say) -> None:
+def finalise_in_own_process(
+    workspace: Workspace, run: RunDirectory, say: Say, warn: Say, *, commit: bool = True
+) -> None:
     """Summarise, hash and store an ended run, and wait for it; a failure is one warning, the run is not touched."""
     say(f"finalising {run.id}: summaries, scores, storage")
     try:
         log = _log_path(workspace, f"finalise-{run.id}.txt")
-        process = _start_detached([*_FINALISER, str(workspace.path), run.id], workspace, log.name)
+        words = [*_FINALISER, str(workspace.path), run.id, *([] if commit else [NO_COMMIT])]
+        process = _start_detached(words, workspace, log.name)
         code = process.wait()
     except OSError as error:
         warn(f"the finaliser did not start: {error.strerror or error}; later: dreamerlab doctor --fix")
@@ -61,14 +64,19 @@ def finalise_in_own_process(workspace: Workspace, run: RunDirectory, say: Say, w
 
 
 def finalise_leftovers(
-    workspace: Workspace, say: Say, warn: Say, runs: Sequence[RunDirectory] | None = None
+    workspace: Workspace,
+    say: Say,
+    warn: Say,
+    runs: Sequence[RunDirectory] | None = None,
+    *,
+    commit: bool = True,
 ) -> list[RunDirectory]:
     """Finalise those of `runs` (default: all) that ended while nobody was there to do it; return them."""
     if runs is None:
         runs = [workspace.run(str(run_id)) for run_id in run_ids(workspace)]
     waiting = [run for run in runs if needs_finalising(workspace, run)]
     for run in waiting:
-        finalise_in_own_process(workspace, run, say, warn)
+        finalise_in_own_process(workspace, run, say, warn, commit=commit)
     return waiting
 
 

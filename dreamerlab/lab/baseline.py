@@ -24,16 +24,13 @@ METRIC = "eval/return_mode"
 _SENTENCE = "nothing"
 
 
-def measurement(
-    env: str | None, experiment: str | None, resolved: Resolved, overrides: tuple[str, ...], seeds: str | None
-) -> Proposal:
-    """Return the proposal of `run --baseline`: to measure these layers, predicting nothing."""
+def measurement(base: Base, resolved: Resolved, seeds: str | None) -> Proposal:
+    """Return the proposal of `run --baseline`: to measure these layers, which give `resolved`, predicting nothing."""
     from dreamerlab.protocol.families import family
 
-    name = env or resolved.config.env.id
     plan = make_plan(PlanRequest(seeds=seeds), resolved.config, None, METRIC, baseline=True)
-    of = family(name, resolved.flat)
-    return Proposal("baseline", _SENTENCE, _SENTENCE, Base(name, experiment, overrides), plan, of, of)
+    of = family(base.env, resolved.flat)
+    return Proposal("baseline", _SENTENCE, _SENTENCE, base, plan, of, of)
 
 
 def opened(workspace: Workspace, proposal: Proposal) -> str:

@@ -1,4 +1,4 @@
-"""`python -m dreamerlab.lab.finalise WORKSPACE RUN`: everything that follows the end of a run's last trial.
+"""`python -m dreamerlab.lab.finalise WORKSPACE RUN [--no-commit]`: everything that follows the end of the last trial.
 
 Summaries and thinned curves, the file of all scores, the artifacts into DVC, the text into git: in this order, each
 step whole, one finaliser at a time. It may be killed at any moment and started again; what is done is done the same
@@ -25,6 +25,7 @@ from dreamerlab.tracking import dvc_store
 
 ENDED_FOR_GOOD = frozenset({"finished", "failed", "stopped"})
 """Only resuming by hand leads on from here; an interrupted trial is expected to go on."""
+NO_COMMIT = "--no-commit"
 _PATIENCE_S = 1800.0
 
 
@@ -39,19 +40,25 @@ def needs_finalising(workspace: Workspace, run: RunDirectory) -> bool:
     return not all(is_summarised(trial) for trial in trials) or _stored_late(workspace, run)
 
 
-def finalise(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
+def summarise_ended(run: RunDirectory) -> None:
+    """Write the summaries that ended trials lack, while others of the run may still be trained."""
+    for trial in run.trials():
+        if read_status(trial).state in ENDED_FOR_GOOD and not is_summarised(trial):
+            write_summary(trial)
+
+
+def finalise(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None], *, wanted: bool = True) -> None:
     """Write the records that an ended run lacks; raises LabError only where the records themselves cannot be written.
 
     A summary that is there stays: it holds what the artifacts were at the end, and must not follow them should they
-    be damaged later.
+    be damaged later. `wanted` is whether the records may be committed.
     """
     with owned_lock(workspace.hidden / "finalise.lock", timeout_s=_PATIENCE_S, what="the finaliser"):
-        for trial in run.trials():
-            if read_status(trial).state in ENDED_FOR_GOOD and not is_summarised(trial):
-                write_summary(trial)
+        summarise_ended(run)
         write_scores(workspace)
         _store(workspace, run, warn)
-        commit_run(workspace, run, warn)
+        if wanted:
+            commit_run(workspace, run, warn)
 
 
 def is_summarised(trial: TrialDirectory) -> bool:
@@ -85,7 +92,8 @@ def main() -> int:
     """Finalise the run named on the command line; warnings go to stdout, one a line."""
     workspace = Workspace(Path(sys.argv[1]))
     try:
-        finalise(workspace, find_run(workspace, sys.argv[2]), lambda line: print(f"warning: {line}", flush=True))
+        run = find_run(workspace, sys.argv[2])
+        finalise(workspace, run, lambda line: print(f"warning: {line}", flush=True), wanted=NO_COMMIT not in sys.argv)
     except LabError as error:
         print(error.message, flush=True)
         return error.exit_code

@@ -1,147 +1,196 @@
-"""`run`: from the words of a command line to a run directory that is ready to be executed.
+"""`run`: from the words of a command line to claimed trials.
 
-Everything that can be refused is refused before anything is created. Until hypotheses can be proposed, a run measures
-a baseline or is a pilot. Execution is `execute.py`.
+Everything that can be refused is refused before anything is created. A hypothesis that was launched before is gone on
+with, by the same words; `run --baseline` opens a hypothesis that nothing is changed. How a launch is put on record is
+`launch_hypothesis.py`, what is trained in which order `outstanding.py`, training itself `execute.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dreamerlab.errors import Conflict, GateRefused, UsageError
+from dreamerlab.ids import letter_of
 from dreamerlab.lab.aftercare import finalise_leftovers
-from dreamerlab.lab.execute import Execution, Voice, claim
-from dreamerlab.lab.preflight import check_environment, machine_warnings, require_training_parts
-from dreamerlab.lab.provenance import code_state, manifest_code
+from dreamerlab.lab.baseline import measurement, opened
+from dreamerlab.lab.execute import Execution, Voice, settled
+from dreamerlab.lab.launch_hypothesis import Order, launch
+from dreamerlab.lab.ledger import registry_of
+from dreamerlab.lab.outstanding import open_execution
+from dreamerlab.lab.pilot import Tried, of_hypothesis, open_pilot, pilot_seed
+from dreamerlab.lab.recovery import launch_lock, recover
 from dreamerlab.lab.seeds import parse_seeds
-from dreamerlab.launch.local import default_jobs
-from dreamerlab.report.wording import amount, seeds_text
-from dreamerlab.runs.attempts import now
-from dreamerlab.runs.creation import check_alias, create_run
-from dreamerlab.runs.manifest import Budget, Manifest
+from dreamerlab.protocol.hypothesis import Base, Proposal
+from dreamerlab.protocol.state import RUNNING, fold
+from dreamerlab.runs.creation import check_alias
 from dreamerlab.runs.store import Workspace, aliases
 
 if TYPE_CHECKING:
     from dreamerlab.config.layers import Resolved
-
-BASELINE_SEEDS = "3"
-PILOT_DIVISOR = 10
 
 
 @dataclass(frozen=True)
 class Request:
     """What was asked for, word by word."""
 
-    env: str | None
-    experiment: str | None
-    overrides: tuple[str, ...]
-    baseline: bool
-    pilot: bool
-    seeds: str | None
-    name: str | None
-    jobs: int | None
-    command: tuple[str, ...]
+    hypothesis: str | None = None
+    env: str | None = None
+    experiment: str | None = None
+    overrides: tuple[str, ...] = ()
+    baseline: bool = False
+    pilot: bool = False
+    seeds: str | None = None
+    name: str | None = None
+    jobs: int | None = None
+    allow_dirty: bool = False
+    new_family: bool = False
+    commit: bool = True
+    command: tuple[str, ...] = ()
+
+
+def split_words(words: Sequence[str], *, baseline: bool) -> tuple[str | None, tuple[str, ...]]:
+    """Return the hypothesis and the KEY=VALUE in the words of a command line; UsageError for two hypotheses.
+
+    A baseline has no hypothesis to be named: there, a word without `=` is a setting that lacks its value.
+    """
+    named = [word for word in words if "=" not in word and not (baseline and letter_of(word) != "H")]
+    if len(named) > 1:
+        raise UsageError(f"run takes one hypothesis, not {len(named)}: {', '.join(named)}", hint="run them one by one")
+    return (named[0] if named else None), tuple(word for word in words if word not in named)
 
 
 def open_run(workspace: Workspace, request: Request, voice: Voice) -> Execution:
-    """Create the run and claim its trials; raise a LabError, with nothing created, when something forbids it."""
-    from dreamerlab.config.layers import to_yaml
-    from dreamerlab.protocol.families import family
-    from dreamerlab.tracking import environment
-    from dreamerlab.tracking.code_identity import code_paths, compute, snapshot
+    """Claim the trials that `request` asks for, with everything they need created or found.
 
-    _require_purpose(request)
-    seeds = _seeds(request)
+    Raises a LabError, with nothing created, when something forbids it; Conflict when another process is at it.
+    """
+    _refuse_contradictions(request)
+    order = Order(request.command, request.name, request.commit)
     if request.name is not None:
         _require_free(workspace, request.name)
-    resolved = _resolve(workspace, request, voice)
-    config = resolved.config
-    require_training_parts(workspace)
-    check_environment([workspace.path] if code_paths(workspace) else [], config.env.id, config.env.time_limit)
-    threads = config.execution.threads
-    jobs = request.jobs or default_jobs(len(seeds), threads)
-    for line in machine_warnings(min(jobs, len(seeds)), threads):
-        voice.warn(line)
-    identity = compute(workspace)
-    code = snapshot(workspace, identity)
-    state = code_state(workspace)
-    env = request.env or config.env.id
-    manifest = Manifest(
-        id="",
-        kind="pilot" if request.pilot else "baseline",
-        env=env,
-        family=family(env, resolved.flat),
-        created_at=now(),
-        seeds=seeds,
-        budget=Budget(config.budget.unit, config.budget.amount),
-        code=manifest_code(identity, state),
-        name=request.name,
-        environment=environment.capture(),
-        command=request.command,
-    )
-    finalise_leftovers(workspace, voice.say, voice.warn)
-    run = create_run(
-        workspace,
-        manifest,
-        config_yaml=to_yaml(config),
-        origins=resolved.origins,
-        patch=state.patch,
-        freeze=environment.freeze(),
-    )
-    trials = [run.trial(seed) for seed in seeds]
-    claim(workspace, trials)
-    each = amount(config.budget.amount, config.budget.unit)
-    marked = "PILOT, " if request.pilot else ""
-    voice.say(f"{run.id}: {marked}{env}, seeds {seeds_text(seeds)}, {each} each, {min(jobs, len(seeds))} at once")
-    return Execution(workspace, run, trials, code, threads, jobs)
+    if request.baseline:
+        proposal = _measurement(workspace, request)
+        _settle_the_past(workspace, request, voice)
+        return _launch_baseline(workspace, proposal, request, order, voice)
+    if request.pilot and request.hypothesis is None:
+        tried = Tried(*_named_layers(workspace, request), pilot_seed(request.seeds))
+        with launch_lock(workspace):
+            recover(workspace)
+            return open_pilot(workspace, tried, order, voice)
+    return _of_hypothesis(workspace, request, order, voice)
 
 
-def _require_purpose(request: Request) -> None:
-    if not request.baseline and not request.pilot:
+def _of_hypothesis(workspace: Workspace, request: Request, order: Order, voice: Voice) -> Execution:
+    """Launch, or go on with, the hypothesis that is meant; or try it, as a pilot."""
+    from dreamerlab.lab.check import choose, examine
+
+    _require_purpose(workspace, request)
+    _settle_the_past(workspace, request, voice)
+    with launch_lock(workspace):
+        recover(workspace)
+        hypothesis = choose(workspace, request.hypothesis)
+        if request.pilot:
+            tried = of_hypothesis(workspace, hypothesis, pilot_seed(request.seeds))
+            return open_pilot(workspace, tried, order, voice)
+        asked = None if request.seeds is None else parse_seeds(request.seeds)
+        new_family = True if request.new_family else None
+        examined = examine(
+            workspace,
+            hypothesis,
+            overrides=request.overrides,
+            allow_dirty=request.allow_dirty,
+            new_family=new_family,
+            jobs=request.jobs,
+            seeds=asked,
+        )
+        examined.refuse()
+        if hypothesis.phase != RUNNING:
+            for line in examined.caveats:
+                voice.warn(line)
+            hypothesis = launch(workspace, hypothesis, examined, order, voice)
+        voice.say(f"{hypothesis.id}: {hypothesis.proposal.sentence}")
+        return open_execution(workspace, hypothesis, jobs=request.jobs, commit=request.commit, voice=voice)
+
+
+def _launch_baseline(
+    workspace: Workspace, proposal: Proposal, request: Request, order: Order, voice: Voice
+) -> Execution:
+    from dreamerlab.lab.check import examine
+
+    with launch_lock(workspace):
+        recover(workspace)
+        examined = examine(workspace, proposal, allow_dirty=request.allow_dirty, jobs=request.jobs)
+        examined.refuse()
+        for line in examined.caveats:
+            voice.warn(line)
+        registry = registry_of(workspace)
+        hypothesis = fold(registry.read(opened(workspace, proposal)))
+        examined = replace(examined, hypothesis=hypothesis.id)
+        hypothesis = launch(workspace, hypothesis, examined, order, voice)
+        return open_execution(workspace, hypothesis, jobs=request.jobs, commit=request.commit, voice=voice)
+
+
+def _settle_the_past(workspace: Workspace, request: Request, voice: Voice) -> None:
+    """Finalise and judge what ended while nobody was there to do it; a failure of that stands in nobody's way."""
+    finalise_leftovers(workspace, voice.say, voice.warn, commit=request.commit)
+    for news in settled(workspace, voice, commit=request.commit):
+        voice.say(news)
+
+
+def _refuse_contradictions(request: Request) -> None:
+    said = [word for word, given in (("--baseline", request.baseline), ("--pilot", request.pilot)) if given]
+    if len(said) > 1:
+        raise UsageError("--baseline and --pilot exclude each other", hint="a pilot is never evidence")
+    if request.baseline and request.hypothesis is not None:
+        raise UsageError(
+            f"--baseline opens a hypothesis of its own, and {request.hypothesis} is named as well",
+            hint=f"dreamerlab run {request.hypothesis}; the baseline it needs is opened by itself",
+        )
+    layers = [f"--{word}" for word in ("env", "experiment") if getattr(request, word) is not None]
+    if request.hypothesis is not None and layers:
+        raise GateRefused(
+            f"{' and '.join(layers)} cannot be chosen now: {request.hypothesis} froze what lies under its change",
+            hint=f"dreamerlab run {request.hypothesis}",
+        )
+    if request.name is not None and not said:
+        raise UsageError("--name names a baseline or a pilot", hint='dreamerlab propose "..." --name NAME')
+
+
+def _require_purpose(workspace: Workspace, request: Request) -> None:
+    """Refuse words that describe a run for which there is no hypothesis."""
+    if request.hypothesis is None and (request.env is not None or request.experiment is not None):
         raise GateRefused(
             "a run needs a purpose: without a hypothesis it can only measure a baseline or be a pilot",
-            hint="dreamerlab run --baseline --env cartpole --seeds 3, or --pilot for a quick look",
+            hint='dreamerlab run --baseline --env cartpole --seeds 3, or dreamerlab propose "change ... -> expect ..."',
+        )
+    if request.hypothesis is not None and letter_of(request.hypothesis) == "R":
+        raise UsageError(
+            f"{request.hypothesis} is a run, and a run is never trained twice",
+            hint=f"dreamerlab resume {request.hypothesis} goes on with what it lacks",
         )
 
 
 def _require_free(workspace: Workspace, name: str) -> None:
-    """Refuse a name early; `create_run` asks once more, under the lock."""
+    """Refuse a name early; `prepare_run` asks once more, under the lock."""
     check_alias(name)
-    if (holder := aliases(workspace).get(name)) is not None:
+    holder = aliases(workspace).get(name) or registry_of(workspace).names().get(name)
+    if holder is not None:
         raise Conflict(f"the name '{name}' belongs to {holder}", hint="choose another --name")
 
 
-def _seeds(request: Request) -> tuple[int, ...]:
-    if not request.pilot:
-        return parse_seeds(request.seeds or BASELINE_SEEDS)
-    seeds = parse_seeds(request.seeds or "1")
-    if len(seeds) != 1:
-        raise UsageError(
-            f"a pilot has one seed, and --seeds {request.seeds} is {len(seeds)}",
-            hint=f"leave --seeds out, or name one: --seeds {seeds[-1]}-{seeds[-1]}",
-        )
-    return seeds
+def _measurement(workspace: Workspace, request: Request) -> Proposal:
+    env, resolved = _named_layers(workspace, request)
+    return measurement(Base(env, request.experiment, request.overrides), resolved, request.seeds)
 
 
-def _resolve(workspace: Workspace, request: Request, voice: Voice) -> Resolved:
-    """Return the config, a pilot's cut to a tenth, after saying what does not fit together in it."""
-    from dreamerlab.config.conformance import audit
-    from dreamerlab.config.layers import flatten, from_flat, resolve
+def _named_layers(workspace: Workspace, request: Request) -> tuple[str, Resolved]:
+    """Return the environment's name and the config that the command line names."""
+    from dreamerlab.config.layers import resolve
 
     resolved = resolve(workspace.path, request.env, request.experiment, request.overrides)
     if resolved.origins["env.id"] == "default":
         # The defaults describe the algorithm at the reference's length: hours of a task that nobody asked for.
         raise UsageError("no environment is named", hint="dreamerlab run --baseline --env cartpole --experiment nano")
-    if request.pilot:
-        asked = resolved.config.budget.amount
-        tenth = -(-asked // PILOT_DIVISOR)
-        config = from_flat({**resolved.flat, "budget.amount": tenth}, resolved.origins)
-        origin = f"--pilot: a tenth of {asked} ({resolved.origins['budget.amount']})"
-        resolved = replace(
-            resolved, config=config, flat=flatten(config), origins={**resolved.origins, "budget.amount": origin}
-        )
-    for finding in audit(resolved.config):
-        if finding.severity == "error":
-            voice.warn(f"{finding.message} (dreamerlab config audit explains)")
-    return resolved
+    return request.env or resolved.config.env.id, resolved

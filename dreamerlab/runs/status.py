@@ -109,6 +109,11 @@ def effective_state(status: Status, now: float | None = None) -> str:
     return "waiting" if status.state == "queued" else "killed"
 
 
+def is_over(status: Status) -> bool:
+    """Tell whether nothing leads on from a status: finished, stopped by a rule, or diverged."""
+    return status.state in OVER or (status.state == "failed" and status.diverged)
+
+
 def _beats(status: Status, now: float | None) -> bool:
     clock = time.time() if now is None else now
     return status.heartbeat_at is not None and clock - status.heartbeat_at < HEARTBEAT_LIMIT_S

@@ -56,7 +56,7 @@ def test_elsewhere_each_change_is_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     shown = [view_of(RUNNING, QUEUED)]
-    progress = Progress(lambda: shown[-1])
+    progress = Progress(lambda: [shown[-1]])
     progress()
     progress()  # too early for another look
     shown.append(view_of(replace(RUNNING, state="finished", spent=1000.0, left_s=None), FAILED))
@@ -70,13 +70,26 @@ def test_elsewhere_each_change_is_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
+def test_the_arms_of_a_hypothesis_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    done = replace(RUNNING, state="finished", spent=1000.0, left_s=None)
+    arms = [replace(view_of(done, QUEUED), kind="treatment"), replace(view_of(done), run="R0002-xyz", kind="baseline")]
+    Progress(lambda: arms).close()
+    assert [line.partition(",")[0] for line in stream.getvalue().splitlines()] == [
+        "treatment seed 3: finished",
+        "baseline seed 3: finished",
+    ]
+    assert "R0001-abc (treatment)" in status_table(arms).to_text()
+
+
 def test_on_a_terminal_a_table_is_redrawn_and_talk_stands_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
     main, terminal = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "140")
     with os.fdopen(terminal, "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
-        progress = Progress(lambda: view_of(RUNNING, FAILED))
+        progress = Progress(lambda: [view_of(RUNNING, FAILED)])
         progress()
         progress.say("a line of [talk]")
         progress.warn("and a warning")
@@ -95,7 +108,7 @@ def test_a_terminal_that_goes_away_is_no_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TERM", "xterm")
     stream = os.fdopen(terminal, "w")
     monkeypatch.setattr(sys, "stderr", stream)
-    progress = Progress(lambda: view_of(RUNNING))
+    progress = Progress(lambda: [view_of(RUNNING)])
     os.close(main)
     progress.say("nobody hears this")
     progress.close()
