@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dreamerlab.launch.local import default_jobs
 from dreamerlab.protocol.hypothesis import Proposal
-from dreamerlab.protocol.reading import Measured
+from dreamerlab.protocol.pricing import Measured
 from dreamerlab.runs.status import OVER, Status
 from dreamerlab.runs.store import Workspace, newest_runs
 from dreamerlab.stats.power import minimum_detectable_effect, seeds_needed

@@ -17,8 +17,8 @@ from dreamerlab.lab.seeds import parse_seeds
 from dreamerlab.metrics import ALIASES, get_metric
 from dreamerlab.protocol.expectation_words import SaidExpectation
 from dreamerlab.protocol.hypothesis import DEFAULT_REDUCER, FEWEST_SEEDS, KillRule, Plan
+from dreamerlab.protocol.pricing import RETURNS
 from dreamerlab.protocol.quantities import number_text, parse_count, parse_number
-from dreamerlab.protocol.reading import RETURNS
 from dreamerlab.runs.reducers import parse_reducer
 
 if TYPE_CHECKING:

@@ -27,8 +27,9 @@ from dreamerlab.lab.proposal_repeat import Repeated, open_repetition
 from dreamerlab.lab.proposal_words import EXAMPLE, ProposeRequest, read_request
 from dreamerlab.lab.publish import publish
 from dreamerlab.protocol.hypothesis import Base, Change, Expectation, Plan, Proposal
+from dreamerlab.protocol.pricing import Measured, priced
 from dreamerlab.protocol.quantities import parse_count
-from dreamerlab.protocol.reading import Measured, changed, priced, read_changes, read_metric
+from dreamerlab.protocol.reading import changed, read_changes, read_metric
 from dreamerlab.protocol.registry import HYPOTHESIS, Registry
 from dreamerlab.protocol.sentence import SaidChange, Sentence
 from dreamerlab.protocol.state import PROPOSED

@@ -15,8 +15,8 @@ from dreamerlab.errors import UsageError
 from dreamerlab.protocol.expectation_words import ARROW, SaidExpectation, WordsFault, parse_expectation
 
 GRAMMAR = """\
-  CHANGE -> expect METRIC to rise by N          or: to fall by N; N may be 20, 20%, "20% of span", "5 pp" (rates)
-  CHANGE -> expect METRIC >= N                  or: <= N
+  CHANGE -> expect METRIC to rise by N      or: to fall by N; N is 20, 20%, 20% of span, or 5 pp (of a rate)
+  CHANGE -> expect METRIC >= N              or: <= N
   CHANGE -> expect METRIC stays within N
   CHANGE -> expect METRIC reaches N by K env_steps
   CHANGE is: change KEY=VALUE | change KEY to VALUE | change KEY from A to B | code: WHAT | nothing"""
