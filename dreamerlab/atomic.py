@@ -26,18 +26,23 @@ _UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Replace the file at `path` by `data`, durably and all at once; its directory must exist."""
+def atomic_write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace the file at `path` by `data`, all at once; its directory must exist.
+
+    `durable` waits until it is on the disk; what can be computed again need not.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_SERIAL)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             write_all(descriptor, data)
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         temporary.replace(path)
-        sync_directory(path.parent)
+        if durable:
+            sync_directory(path.parent)
     except OSError as error:
         _remove_quietly(temporary)
         raise disk_failure(path, error) from error
