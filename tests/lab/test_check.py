@@ -161,7 +161,7 @@ def test_a_baseline_under_other_code_names_the_files_that_differ(committed: Work
     assert "--prove-inert" in found.violations[0].hint
 
 
-# -- changes of the code --------------------------------------------------------------------------------------------
+# -- changes of the code (M-GATE-04) ---------------------------------------------------------------------------------
 
 
 def test_a_change_of_code_needs_a_baseline_measured_before_it(committed: Workspace) -> None:
@@ -256,6 +256,7 @@ def test_the_plans_budget_holds_and_an_edited_base_is_noticed(workspace: Workspa
 
 
 def test_another_family_needs_leave_which_is_recorded(workspace: Workspace) -> None:
+    """M-PROT-04: a change of architecture or environment is never made in passing."""
     wider = asked(changes=(Change("model.units", 64, 128),))
     assert rules(examine(workspace, wider)) == ["new-family"]
     for found in (examine(workspace, wider, new_family=True), examine(workspace, replace(wider, new_family=True))):
