@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamerlab.lab.records import autocommit, commit, in_git
 from dreamerlab.protocol.chain import Event, Record
-from dreamerlab.protocol.registry import Registry
+from dreamerlab.protocol.registry import SUFFIX, TORN, Registry
 from dreamerlab.runs.attempts import now
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.git_state import GitSilent, git
@@ -85,8 +85,29 @@ def commit_paths(
     try:
         return commit(workspace.path, paths, message)
     except GitSilent as silence:
-        warn(f"the records are not committed: {silence}")
+        warn(f"the records are kept, and not committed: {silence}{_advice(str(silence))}")
         return False
+
+
+def _advice(silence: str) -> str:
+    if "index.lock" in silence:
+        return " If no git command is at work here, one died: remove that file, and the next record brings these along."
+    return "; the next record that is committed brings these along"
+
+
+def left_behind(workspace: Workspace) -> list[Path]:
+    """Return the files of records that git lacks or has in an older state: a commit of theirs failed or was not wanted.
+
+    One that is gone is not among them: that is never ours to commit.
+    """
+    folder = registry_of(workspace).folder
+    try:
+        top = Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel")).rstrip("\n"))
+        told = git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+    except GitSilent:
+        return []
+    found = [(line[:2], top / os.fsdecode(line[3:])) for line in told.split(b"\0") if line]
+    return [path for state, path in found if b"D" not in state and path.suffix in (SUFFIX, TORN)]
 
 
 def _account() -> str:
