@@ -169,11 +169,10 @@ class Registry:
                     (self.folder / name).unlink()
 
     def _keep_torn(self, record: Record) -> None:
-        """Copy the unfinished line beside its record, before it is cut off there; once, also after a second crash."""
+        """Copy the unfinished line beside its record, before it is cut off there; rather twice than never."""
         path = self.torn_path(record.id)
         before = path.read_bytes() if path.exists() else b""
-        if not before.endswith(record.torn + b"\n"):
-            atomic_write_bytes(path, before + record.torn + b"\n")
+        atomic_write_bytes(path, before + record.torn + b"\n")
 
 
 def _extend(path: Path, size: int, line: bytes) -> None:
