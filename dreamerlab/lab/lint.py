@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from dreamerlab.lab.lint_citations import check_citations
 from dreamerlab.lab.lint_figures import check_figures
 from dreamerlab.lab.lint_findings import Finding, open_books
 from dreamerlab.lab.lint_order import check_order
@@ -44,6 +45,7 @@ def lint(workspace: Workspace, *, deep: bool = False) -> LintReport:
     verdicts = check_verdicts(books)
     report.findings += [*check_registry(books), *in_git.findings, *check_references(books), *runs.findings]
     report.findings += [*verdicts.findings, *check_figures(books), *check_words(books)]
+    report.findings += check_citations(books)
     report.not_checked += [*in_git.not_checked, *verdicts.not_checked]
     report.notes += verdicts.notes
     if runs.without_artifacts:

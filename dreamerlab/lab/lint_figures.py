@@ -20,6 +20,8 @@ from dreamerlab.ids import letter_of
 from dreamerlab.lab.lint_claims import Claim, claims
 from dreamerlab.lab.lint_findings import Books, Finding
 from dreamerlab.lab.lint_passages import Passage, passages, sentences
+from dreamerlab.protocol.entries import COMPARISON
+from dreamerlab.protocol.state import Hypothesis
 from dreamerlab.report.wording import figure
 from dreamerlab.runs.curves import read_curves
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
@@ -30,6 +32,7 @@ from dreamerlab.runs.status import read_status
 _LONGEST_MEAN = 10
 """`final` may also mean the mean of this many last evaluations, or of fewer."""
 _CITATION = re.compile(r"final_mean\((\d+)\)")
+_ANY_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ class _Known:
         self._books = books
         self._runs: dict[str, _Run] = {}
         self._settings: dict[str, list[Recorded]] = {}
+        self._verdicts: dict[str, list[Hypothesis]] = {}
+        """Hypothesis or run -> the judged hypotheses it is part of."""
+        for one in books.folded.values():
+            for key in {one.id, one.run, one.baseline_run} - {None} if one.verdict is not None else ():
+                self._verdicts.setdefault(str(key), []).append(one)
 
     def has_records(self, one: str) -> bool:
         """Tell whether anything was measured in a run, or in a run of a hypothesis."""
@@ -104,9 +112,12 @@ class _Known:
                 yield from run.counts
             elif claim.quality != "highest":
                 yield from (one for one in run.counts if one.name.startswith("score"))
-        for one in about:
-            verdict = self._books.folded[one].verdict if one in self._books.folded else None
-            yield from _numbers(verdict or {}, f"verdict of {one}")
+        for hypothesis in {found.id: found for one in about for found in self._verdicts.get(one, ())}.values():
+            yield from _of_verdict(hypothesis, about)
+        for entry in self._books.notes.values():
+            if entry.kind == COMPARISON and set(entry.about) & set(about):
+                for text in _ANY_NUMBER.findall(str(entry.data.get("markdown"))):
+                    yield Recorded(float(text), f"comparison {entry.id}")
 
     def _set(self, about: list[str]) -> Iterator[Recorded]:
         for one in about:
@@ -215,6 +226,17 @@ def _of_curve(values: list[float], claim: Claim) -> Iterator[tuple[str, float]]:
     if claim.quality is None:
         yield "mean", mean(values)
         yield "first", values[0]
+
+
+def _of_verdict(hypothesis: Hypothesis, about: list[str]) -> Iterator[Recorded]:
+    """Yield the figures of a verdict; those of one arm alone only where that arm, or the whole, is spoken of."""
+    verdict = hypothesis.verdict or {}
+    figures = cast("Mapping[str, Any]", verdict.get("figures") or {})
+    for key, value in figures.items():
+        arm = value.get("run") if key in ("treatment", "baseline") and value is not None else None
+        if arm is None or arm in about or hypothesis.id in about:
+            yield from _numbers(value, f"{key}, verdict of {hypothesis.id}")
+    yield from _numbers(verdict.get("needs_seeds"), f"seeds it would take, verdict of {hypothesis.id}")
 
 
 def _settings(run: RunDirectory) -> Iterator[Recorded]:

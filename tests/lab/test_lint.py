@@ -25,10 +25,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 @pytest.fixture
 def told(original: Told, tmp_path: Path) -> Told:
-    shutil.copytree(original.workspace.path, tmp_path / "lab", symlinks=True)
-    workspace = type(original.workspace)(tmp_path / "lab")
-    runs = (workspace.run(original.treatment.id), workspace.run(original.baseline.id))
-    return Told(workspace, original.hypothesis, *runs)
+    return original.copy(tmp_path / "lab")
 
 
 def report(folder: Path, *words: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from dreamerlab.runs.store import Workspace
 from tests.lab.arms import flat, make_arm
 from tests.lab.hypotheses import happened, noted, propose
 from tests.lab.workspaces import git, light_workspace
-
 
 BASE = Base("cartpole", "nano", ("budget.amount=1000", "eval.every=100"))
 
@@ -34,6 +34,12 @@ class Told:
     @property
     def record(self) -> Path:
         return registry_of(self.workspace).path(self.hypothesis)
+
+    def copy(self, path: Path) -> Told:
+        """Return the same in another folder, for tests that change something."""
+        shutil.copytree(self.workspace.path, path, symlinks=True)
+        workspace = Workspace(path)
+        return Told(workspace, self.hypothesis, workspace.run(self.treatment.id), workspace.run(self.baseline.id))
 
     def commit(self, message: str = "later") -> str:
         return commit_all(self.workspace.path, message)
