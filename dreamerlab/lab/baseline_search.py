@@ -9,18 +9,18 @@ one that is missing is the launcher's business.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from dreamerlab.errors import LabError
 from dreamerlab.lab.code_scope import changed_sources, changed_versions
 from dreamerlab.lab.inert_proofs import Proofs
-from dreamerlab.lab.ledger import registry_of
+from dreamerlab.protocol.families import family
 from dreamerlab.protocol.gates import Arm, like_baseline
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
 from dreamerlab.protocol.launch_rules import base_words, enough_seeds
-from dreamerlab.protocol.state import DONE_WITHDRAWN, Hypothesis, hypotheses
+from dreamerlab.protocol.state import DONE_WITHDRAWN, Hypothesis
 from dreamerlab.protocol.violations import Violation
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
@@ -47,6 +47,8 @@ class Question:
     control: Arm
     code: CodeIdentity
     proofs: Proofs
+    known: Mapping[str, Hypothesis]
+    """Every hypothesis by its id."""
     subject: str
     """The hypothesis' id, or words for a proposal."""
 
@@ -118,7 +120,7 @@ def _code_of_named(question: Question, manifest: Manifest) -> list[Violation]:
     values, origins = (before[:16], now[:16]), (manifest.id, "the present code")
     if question.code_changes:
         if before == now:
-            text = f"the change of the code is not there: baseline {manifest.id} ran exactly the present code"
+            text = f"the change of the code is not there yet: baseline {manifest.id} ran exactly the present code"
             hint = "make the change, commit it, then repeat the command"
             return [Violation("same-code", text, hint, None, values, origins)]
         return _versions_beside_sources(question, manifest)
@@ -165,15 +167,16 @@ def _of_other_code(question: Question, fitting: Sequence[tuple[RunDirectory, Man
 
 def _fitting(question: Question) -> Iterator[tuple[RunDirectory, Manifest]]:
     """Yield the baselines and champions whose config is the control's, whatever their code, oldest first."""
-    champions = {one.run for one in _all(question.workspace) if one.adopted_at is not None}
-    plan = question.proposal.plan
+    champions = {one.run for one in question.known.values() if one.adopted_at is not None}
+    plan, of = question.proposal.plan, family(question.proposal.base.env, question.control.flat)
     for run_id in run_ids(question.workspace):
         run = question.workspace.run(str(run_id))
         try:
             manifest = read_manifest(run.manifest_path)
             wanted = manifest.kind == "baseline" or (manifest.kind == "treatment" and run.id in champions)
-            if not wanted or (manifest.budget.unit, manifest.budget.amount) != (plan.budget_unit, plan.budget_amount):
-                continue
+            budget = (manifest.budget.unit, manifest.budget.amount)
+            if not wanted or manifest.family != of or budget != (plan.budget_unit, plan.budget_amount):
+                continue  # told from the manifest alone: there may be a thousand runs
             if not like_baseline(question.control, recorded_arm(run), run.id, question.subject):
                 yield run, manifest
         except LabError:
@@ -187,10 +190,9 @@ def _usable(question: Question, manifest: Manifest) -> bool:
 def _why_not(question: Question, manifest: Manifest) -> str | None:
     if manifest.kind == "pilot":
         return "is a pilot, which can never carry a verdict"
-    if manifest.hypothesis is not None:
-        holder = next((one for one in _all(question.workspace) if one.id == manifest.hypothesis), None)
-        if holder is not None and holder.phase == DONE_WITHDRAWN:
-            return f"belongs to {holder.id}, which was withdrawn"
+    holder = question.known.get(manifest.hypothesis or "")
+    if holder is not None and holder.phase == DONE_WITHDRAWN:
+        return f"belongs to {holder.id}, which was withdrawn"
     return None
 
 
@@ -218,7 +220,8 @@ def _described(question: Question, run: RunDirectory) -> Found:
         caveats.append(f"baseline {run.id} ran other code, proven to behave the same ({proof})")
     if manifest.kind == "treatment":
         caveats.append(f"baseline {run.id} was a treatment once, adopted for its result: its mean may flatter it")
-    if manifest.code.dirty:
+    holder = question.known.get(manifest.hypothesis or "")
+    if manifest.code.dirty if holder is None else holder.launch.get("dirty"):
         caveats.append(f"baseline {run.id} ran uncommitted code (runs/{run.id}/code.patch)")
     missing = [seed for seed in manifest.seeds if read_status(run.trial(seed)).state not in OVER]
     if missing:
@@ -234,10 +237,6 @@ def _what(question: Question, manifest: Manifest) -> str:
     files = changed_sources(question.workspace, manifest, question.code) or []
     parts += files[:4] + ([f"{len(files) - 4} more files"] if len(files) > 4 else [])
     return f": {', '.join(parts)}" if parts else ""
-
-
-def _all(workspace: Workspace) -> list[Hypothesis]:
-    return list(hypotheses(registry_of(workspace)))
 
 
 def _id_word(question: Question) -> str:

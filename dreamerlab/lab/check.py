@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dreamerlab.errors import GateRefused, LabError
 from dreamerlab.lab.arms import Arms, recorded, resolve_arms
-from dreamerlab.lab.baseline_search import Found, Question, find_baseline, run_to_prove
-from dreamerlab.lab.code_scope import Uncommitted, uncommitted
+from dreamerlab.lab.baseline_search import Question, find_baseline, run_to_prove
+from dreamerlab.lab.code_scope import cleanliness, uncommitted
 from dreamerlab.lab.inert_proofs import read_proofs
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.machine import machine_gate
@@ -23,7 +23,7 @@ from dreamerlab.protocol.families import family
 from dreamerlab.protocol.gates import Arm
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
 from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, OPEN, QUEUED, RUNNING, Hypothesis, fold, hypotheses
-from dreamerlab.protocol.violations import Violation, count_of, named, refusal
+from dreamerlab.protocol.violations import Violation, count_of, refusal
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace
 
@@ -130,19 +130,20 @@ def examine(
     code = compute(workspace)
     state = hypothesis_or_proposal if isinstance(hypothesis_or_proposal, Hypothesis) else None
     if state is not None and state.phase not in (OPEN, QUEUED):
-        return _after_launch(workspace, state, code, overrides, seeds)
+        return _after_launch(workspace, state, code, overrides, seeds, jobs)
     proposal = (
         hypothesis_or_proposal.proposal if isinstance(hypothesis_or_proposal, Hypothesis) else hypothesis_or_proposal
     )
     subject = A_PROPOSAL if state is None else state.id
     arms = resolve_arms(workspace, proposal, overrides, subject)
     base, changed = _arm(arms.control), _arm(arms.treatment)
-    found = find_baseline(Question(workspace, proposal, base, code, read_proofs(workspace), subject))
+    found = find_baseline(_question(workspace, proposal, base, code, subject))
     families = (family(proposal.base.env, base.flat), family(proposal.base.env, changed.flat))
     allowed = proposal.new_family if new_family is None else new_family
     scope = uncommitted(workspace, code)
-    dirt, passed, provenance = _cleanliness(workspace, proposal, scope, allow_dirty=allow_dirty, subject=subject)
-    machine, load = _machine(workspace, proposal, arms, found, jobs)
+    dirt, passed, provenance = cleanliness(workspace, proposal, scope, allow_dirty=allow_dirty, subject=subject)
+    to_measure = found.run is None and proposal.kind != "baseline"
+    machine, load = _machine(workspace, proposal, arms.treatment, jobs, to_measure=to_measure)
     if allowed and families[0] != families[1]:
         passed.append(f"--new-family: from {families[0]} to {families[1]}")
     return Examination(
@@ -179,8 +180,12 @@ def baseline_of_other_code(workspace: Workspace, hypothesis: Hypothesis) -> RunD
     if proposal.kind == "baseline" or proposal.code is not None:
         return None
     control = resolve_arms(workspace, proposal, (), hypothesis.id).control
-    proofs = read_proofs(workspace)
-    return run_to_prove(Question(workspace, proposal, _arm(control), compute(workspace), proofs, hypothesis.id))
+    return run_to_prove(_question(workspace, proposal, _arm(control), compute(workspace), hypothesis.id))
+
+
+def _question(workspace: Workspace, proposal: Proposal, control: Arm, code: CodeIdentity, subject: str) -> Question:
+    known = {one.id: one for one in hypotheses(registry_of(workspace))}
+    return Question(workspace, proposal, control, code, read_proofs(workspace), known, subject)
 
 
 def _after_launch(
@@ -189,18 +194,20 @@ def _after_launch(
     code: CodeIdentity,
     overrides: Sequence[str],
     seeds: Sequence[int] | None,
+    jobs: int | None,
 ) -> Examination:
     """Return the answer for a hypothesis whose run exists, or never will: a run is only ever continued as it began."""
     ended = state.phase in (DONE_JUDGED, DONE_MEASURED)
     violations = launch_rules.frozen_seeds(state.proposal, seeds, ended=ended, subject=state.id)
     if state.phase != RUNNING and not violations:
         violations.append(launch_rules.not_open(state.phase, _outcome(state), state.id))
-    if state.phase == RUNNING:
-        violations += launch_rules.nothing_overridden(overrides, state.id)
     treatment, control = _recorded(workspace, state.run), _recorded(workspace, state.baseline_run)
     if treatment is None or control is None:
         arms = resolve_arms(workspace, state.proposal, (), state.id)
         treatment, control = treatment or arms.treatment, control or arms.control
+    if state.phase == RUNNING:
+        violations += launch_rules.nothing_overridden(overrides, state.id)
+        violations += _machine(workspace, state.proposal, treatment, jobs, to_measure=False)[0]
     return Examination(
         hypothesis=state.id,
         phase=state.phase,
@@ -217,34 +224,11 @@ def _after_launch(
 
 
 def _machine(
-    workspace: Workspace, proposal: Proposal, arms: Arms, found: Found, jobs: int | None
+    workspace: Workspace, proposal: Proposal, treatment: Resolved, jobs: int | None, *, to_measure: bool
 ) -> tuple[list[Violation], list[str]]:
-    to_measure = found.run is None and proposal.kind != "baseline"
     together = len(proposal.plan.seeds) + (len(proposal.plan.baseline_seeds) if to_measure else 0)
-    threads = arms.treatment.config.execution.threads
+    threads = treatment.config.execution.threads
     return machine_gate(workspace, min(jobs or default_jobs(together, threads), together), threads)
-
-
-def _cleanliness(
-    workspace: Workspace, proposal: Proposal, scope: Uncommitted, *, allow_dirty: bool, subject: str
-) -> tuple[list[Violation], list[str], list[str]]:
-    """Return violations, gates passed by the flag, and caveats about the code's place in git."""
-    from dreamerlab.tracking.code_identity import code_paths
-
-    passed: list[str] = []
-    caveats: list[str] = []
-    # Where the workspace has no code of its own, a change of the code can only be in dreamerlab itself.
-    in_question = proposal.code is not None and not code_paths(workspace)
-    files = [*scope.here, *(scope.elsewhere if in_question else ())]
-    violations = launch_rules.committed(files, allowed=allow_dirty, subject=subject)
-    if files and allow_dirty:
-        passed.append(f"--allow-dirty: {named(files)}")
-        caveats.append(f"uncommitted changes in {named(files)}")
-    if scope.elsewhere and not in_question:
-        caveats.append(f"dreamerlab itself has uncommitted changes: {named(scope.elsewhere)}")
-    if scope.silence is not None:
-        caveats.append(f"git cannot prove that the prediction came first: {scope.silence}")
-    return violations, passed, caveats
 
 
 def _of_plan(proposal: Proposal) -> list[str]:

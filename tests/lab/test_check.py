@@ -390,3 +390,16 @@ def test_the_command_says_how_to_go_on_when_nothing_forbids_it(workspace: Worksp
     assert "optimizer.lr_actor 0.0001 -> 0.0003" in done.stdout
     assert inside(workspace.path, "check", "--updates", "5").returncode == 2
     assert inside(workspace.path, "check", "H7").returncode == 4
+
+
+def test_a_run_that_is_forbidden_names_every_reason_and_creates_nothing(workspace: Workspace) -> None:
+    propose(workspace, base=Base("cartpole", "nano", LAYERS), plan=PLAN, changes=asked().changes)
+    before = {path: path.read_bytes() for path in workspace.path.rglob("*") if path.is_file()}
+    jobs = str(len(os.sched_getaffinity(0)) + 1)
+    done = inside(workspace.path, "run", "lr_actor=1e-3", "horizon=9", "--jobs", jobs, "--seeds", "7")
+    assert done.returncode == 3, done.stderr
+    for piece in ("4 rules forbid", "optimizer.lr_actor=0.001", "behavior.horizon=9", "trials at once", "0-2"):
+        assert piece in done.stderr
+    kept = {path: path.read_bytes() for path in workspace.path.rglob("*") if path.is_file() and path.name != "lock"}
+    assert {path: kept[path] for path in before} == before
+    assert not list(workspace.path.rglob("R0*"))
