@@ -43,26 +43,38 @@ def status(
         output.say("no trial is active or ended within a day; dreamerlab list shows all runs")
 
 
-def list_runs(
-    everything: Annotated[bool, typer.Option("--all", help="Show all runs, not only the newest 30.")] = False,
+def list_records(
+    hypotheses: Annotated[bool, typer.Option("--hypotheses", help="Only hypotheses.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="Only runs.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show all, not only the newest 30 of each.")] = False,
     env: Annotated[
         str | None, typer.Option("--env", metavar="NAME", help="Only this environment.", autocompletion=completion.envs)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List runs, newest first."""
-    from dreamerlab.lab.listing import select_runs, to_data, to_table
+    """List hypotheses and runs, newest first."""
+    from dreamerlab.lab.listing import hypothesis_table, run_table, select, to_data
     from dreamerlab.runs.store import Workspace
 
-    listing = select_runs(Workspace.find(), everything=everything, env=env)
+    both = hypotheses == runs
+    wanted = {"hypotheses": hypotheses or both, "runs": runs or both}
+    listing = select(Workspace.find(), **wanted, everything=everything, env=env)
+    of_env = f" of {env}" if env else ""
     if as_json:
         output.emit_json(to_data(listing))
-    elif listing.rows:
-        output.emit(to_table(listing).to_text())
     else:
-        output.say(f"no run of {env}" if env else "no run yet: dreamerlab run --baseline --env cartpole --seeds 3")
-    if listing.left_out:
-        output.say(f"{listing.left_out} older runs are not shown; --all shows them")
+        tables = [hypothesis_table(listing.hypotheses)] if listing.hypotheses else []
+        tables += [run_table(listing.runs)] if listing.runs else []
+        if tables:
+            output.emit("\n\n".join(table.to_text() for table in tables))
+        if not listing.hypotheses and listing.hypotheses is not None:
+            output.say(f"no hypothesis{of_env} yet: dreamerlab propose --help")
+        if not listing.runs and listing.runs is not None:
+            output.say(f"no run{of_env} yet: dreamerlab run --baseline --env {env or 'cartpole'} --seeds 3")
+    older = [f"{listing.older_hypotheses} older hypotheses"] if listing.older_hypotheses else []
+    older += [f"{listing.older_runs} older runs"] if listing.older_runs else []
+    if older:
+        output.say(f"{' and '.join(older)} are not shown; --all shows them")
 
 
 def show(
@@ -111,7 +123,7 @@ def _follow(workspace: Workspace, text: str | None) -> str | None:
             return None
         text = active[-1].run
     run = find_run(workspace, text)
-    progress = Progress(lambda: view_run(run))
+    progress = Progress(lambda: [view_run(run)])
     try:
         while view_run(run).active:
             progress()

@@ -41,16 +41,17 @@ def test_the_records_are_committed_and_nothing_else(ran: Ran) -> None:
 
 
 def test_list_and_status_show_it(ran: Ran) -> None:
-    (row,) = data(inside(ran.workspace.path, "list", "--json"))
+    (row,) = data(inside(ran.workspace.path, "list", "--json"))["runs"]
     assert (row["run"], row["name"], [trial["state"] for trial in row["trials"]]) == (
         ran.run.id,
         "first",
         ["finished"] * 2,
     )
-    listed = inside(ran.workspace.path, "list").stdout.splitlines()
-    assert listed[0].split()[:4] == ["run", "name", "kind", "env"]
-    assert listed[1].startswith(f"{ran.run.id}  first  baseline  cartpole  0-1    finished  60 env steps")
-    assert data(inside(ran.workspace.path, "list", "--env", "acrobot", "--json")) == []
+    listed = inside(ran.workspace.path, "list", "--runs").stdout.splitlines()
+    assert listed[0].split()[:5] == ["run", "name", "hypothesis", "kind", "env"]
+    assert listed[1].split()[:2] == [ran.run.id, "first"]
+    assert "  baseline  cartpole  0-1    finished  60 env steps" in listed[1]
+    assert data(inside(ran.workspace.path, "list", "--env", "acrobot", "--json")) == {"hypotheses": [], "runs": []}
     (view,) = data(inside(ran.workspace.path, "status", "first", "--json"))
     assert [(trial["spent"], trial["left_s"]) for trial in view["trials"]] == [(60, None), (60, None)]
 

@@ -11,7 +11,7 @@ import pytest
 
 from dreamerlab.cli.run_page import page
 from dreamerlab.errors import NotFound
-from dreamerlab.lab.listing import select_runs, to_data, to_table
+from dreamerlab.lab.listing import run_table, select, to_data
 from dreamerlab.lab.show import choose_run, collect, draw
 from dreamerlab.lab.status import view_recent, view_run
 from dreamerlab.runs.directory import RunDirectory
@@ -111,9 +111,10 @@ def test_status_forgets_what_ended_long_ago_but_never_what_is_active(workspace: 
 def test_an_unreadable_run_is_a_row_like_any_other(workspace: Workspace) -> None:
     run, other = make_run(workspace), make_run(workspace)
     run.manifest_path.write_text("[]")
-    listing = select_runs(workspace, everything=False, env=None)
-    assert [row["run"] for row in to_data(listing)] == [other.id, run.id]
-    assert "unreadable" in to_table(listing).to_text().splitlines()[2]
+    listing = select(workspace, hypotheses=False, env=None)
+    assert [row["run"] for row in to_data(listing)["runs"]] == [other.id, run.id]
+    assert listing.runs is not None
+    assert "unreadable" in run_table(listing.runs).to_text().splitlines()[2]
 
 
 def test_the_newest_run_is_meant_when_none_is_named(workspace: Workspace, tmp_path: Path) -> None:
