@@ -60,7 +60,7 @@ class Records:
         try:
             made = read_manifest(run.manifest_path)
         except LabError as error:
-            return RunRecord(run_id, fault=_without_path(error, self.workspace))
+            return RunRecord(run_id, fault=without_folder(error.message, self.workspace))
         levels = recorded_reference(run)
         metric = metric or made.score.rpartition(" of ")[2]
         seeds = tuple(self._seed(run.trial(seed), metric) for seed in made.seeds)
@@ -70,7 +70,7 @@ class Records:
         try:
             summary = read_summary(trial)
         except LabError as error:
-            return SeedRecord(trial.seed, fault=_without_path(error, self.workspace))
+            return SeedRecord(trial.seed, fault=without_folder(error.message, self.workspace))
         if summary is None:
             return SeedRecord(trial.seed)
         ended_at = _count(summary, "env_steps")
@@ -114,7 +114,7 @@ class Records:
         try:
             state = self.hypothesis(hypothesis_id)
         except LabError as error:
-            raise CitationFault(_without_path(error, self.workspace)) from error
+            raise CitationFault(without_folder(error.message, self.workspace)) from error
         figures = figures_of(state.verdict)
         if what == "verdict" and state.verdict is not None and state.phase == "judged":
             return Cited(state_words(state), hypothesis_id, f"verdict of {hypothesis_id}")
@@ -153,11 +153,6 @@ def _count(summary: Mapping[str, Any], key: str) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _without_path(error: LabError, workspace: Workspace) -> str:
-    """Return the message without this machine's folders, so that every clone renders the same bytes."""
-    return error.message.replace(f"{workspace.path}/", "")
-
-
-def clean_faults(faults: Sequence[str], workspace: Workspace) -> tuple[str, ...]:
-    """Return the faults of a record without this machine's folders."""
-    return tuple(fault.replace(f"{workspace.path}/", "") for fault in faults)
+def without_folder(message: str, workspace: Workspace) -> str:
+    """Return a message without this machine's folders, so that every clone renders the same bytes."""
+    return message.replace(f"{workspace.path}/", "")

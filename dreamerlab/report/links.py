@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dreamerlab.report.prose import plain
 
 LOG = "LOG.md"
@@ -17,6 +19,11 @@ PAGES = "hypotheses"
 def volume_name(number: int) -> str:
     """Return the name of a file of older entries, counted from 1 for the oldest."""
     return f"LOG-{number:04d}.md"
+
+
+def is_volume(name: str) -> bool:
+    """Tell whether a file inside `protocol` is one of older entries."""
+    return re.fullmatch(r"LOG-[0-9]{4,}\.md", name) is not None
 
 
 def page_name(hypothesis: str) -> str:

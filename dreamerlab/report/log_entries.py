@@ -112,7 +112,12 @@ def short_caveats(state: Hypothesis) -> list[str]:
 
 def lineage(story: Story, root: str) -> list[str]:
     """Return where the hypothesis came from and what it led to, one line each."""
-    words = {"follows": "Follows", "replicates": "Repeats on fresh seeds", "baseline": "Baseline measured by"}
+    words = {
+        "opened for": "Opened for",
+        "follows": "Follows",
+        "replicates": "Repeats on fresh seeds",
+        "baseline": "Baseline measured by",
+    }
     lines = [f"**{words[how]}:** {reference(one, root)}" for how, one in story.came_from.items() if how in words]
     if story.led_to:
         lines.append(f"**Led to:** {', '.join(reference(one, root) for one in story.led_to)}")

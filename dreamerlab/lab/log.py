@@ -1,0 +1,82 @@
+"""`log`: LOG.md and the page of every hypothesis, kept in step with registry and committed run records.
+
+The same records give the same bytes, however they came about. One rendering at a time, under a lock of its own, so
+that notes can be taken meanwhile: whoever wrote an event renders after it, and so the last rendering has seen every
+event. A damaged record is named in the log and stops nothing. What is rendered again is decided in `log_rendering.py`,
+layout is `report.notebook`, committing `publish.py`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from dreamerlab.atomic import atomic_write_bytes, disk_failure, read_small
+from dreamerlab.lab.log_cache import Digest, load, save, stamp
+from dreamerlab.lab.log_rendering import render_changed
+from dreamerlab.report.links import PAGES, is_volume
+from dreamerlab.runs.lock import owned_lock
+from dreamerlab.runs.store import Workspace
+
+PATIENCE_S = 120.0
+
+
+def render_log(workspace: Workspace) -> dict[str, str]:
+    """Return path inside `protocol` -> text of every generated file, from the records alone; nothing is written."""
+    return render_changed(workspace, {}).files
+
+
+def write_log(workspace: Workspace) -> list[Path]:
+    """Bring LOG.md, its volumes and the pages up to date; return the files that changed, by name.
+
+    ToolFailed when the disk refuses, Conflict when another rendering does not end.
+    """
+    with log_lock(workspace):
+        return write_log_locked(workspace)
+
+
+def write_log_locked(workspace: Workspace) -> list[Path]:
+    """Do what `write_log` does for a caller that holds `log_lock`, and goes on to commit under it."""
+    known = load(workspace)
+    before = {key: dict(digest.outputs) for key, digest in known.items()}
+    rendering = render_changed(workspace, known)
+    try:
+        (workspace.protocol / PAGES).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_failure(workspace.protocol / PAGES, error) from error
+    changed = [path for name, text in rendering.files.items() if _replaced(path := workspace.protocol / name, text)]
+    changed += _removed(workspace, rendering.files, before, rendering.digests)
+    for digest in rendering.digests.values():
+        digest.outputs = {name: mark or stamp(f"{workspace.protocol}/{name}") for name, mark in digest.outputs.items()}
+    save(workspace, rendering.digests)
+    return sorted(changed)
+
+
+def log_lock(workspace: Workspace) -> AbstractContextManager[None]:
+    """Hold the lock under which the log is rendered."""
+    return owned_lock(workspace.hidden / "log.lock", timeout_s=PATIENCE_S, what="the log")
+
+
+def _replaced(path: Path, text: str) -> bool:
+    """Write a file unless it holds this text already; return whether it was written."""
+    content = text.encode()
+    try:
+        if read_small(str(path)) == content:
+            return False
+    except OSError:
+        pass  # it is not there, or writing it will say what is wrong
+    atomic_write_bytes(path, content, durable=False)
+    return True
+
+
+def _removed(
+    workspace: Workspace, files: dict[str, str], before: dict[str, dict[str, str]], now: dict[str, Digest]
+) -> list[Path]:
+    """Remove what an earlier rendering wrote and this one has no use for: volumes that are no more, lost figures."""
+    kept = {name for digest in now.values() for name in digest.outputs}
+    old = {name for key, outputs in before.items() if key in now for name in outputs} - kept
+    old |= {path.name for path in workspace.protocol.glob("LOG-*.md") if is_volume(path.name)} - files.keys()
+    gone = [path for name in sorted(old) if (path := workspace.protocol / name).exists()]
+    for path in gone:
+        path.unlink()
+    return gone
