@@ -14,8 +14,8 @@ from dreamerlab.runs.store import RunRow, Workspace, list_runs
 
 
 def collect_scores(workspace: Workspace) -> dict[str, Any]:
-    """Return run id -> env, kind, score per seed and mean, by id; runs with a damaged manifest are left out."""
-    return {row.id: _scores(row) for row in list_runs(workspace) if row.manifest is not None}
+    """Return run id -> env, kind, score per seed and mean, by id; of a run with a damaged manifest what is wrong."""
+    return {row.id: _scores(row) for row in list_runs(workspace)}
 
 
 def write_scores(workspace: Workspace) -> dict[str, Any]:
@@ -26,7 +26,8 @@ def write_scores(workspace: Workspace) -> dict[str, Any]:
 
 
 def _scores(row: RunRow) -> dict[str, Any]:
-    assert row.manifest is not None
+    if row.manifest is None:
+        return {"fault": row.fault}
     seeds = {str(trial.status.seed): trial.score for trial in row.trials}
     known = [score for score in seeds.values() if score is not None]
     complete = bool(seeds) and len(known) == len(seeds)
