@@ -47,7 +47,7 @@ def check(
     from dreamerlab.runs.store import Workspace
 
     workspace = Workspace.find()
-    state = choose(workspace, hypothesis)
+    state = choose(workspace, hypothesis, "check")
     if updates is not None and not prove_inert:
         raise UsageError("--updates goes with --prove-inert", hint=f"dreamerlab check {state.id} --prove-inert")
     if prove_inert:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dreamerlab.errors import GateRefused, LabError
 from dreamerlab.lab.arms import Arms, recorded, resolve_arms
 from dreamerlab.lab.baseline_search import Question, find_baseline, run_to_prove
-from dreamerlab.lab.code_scope import cleanliness, uncommitted
+from dreamerlab.lab.code_scope import must_be_committed, provenance_caveats, uncommitted
 from dreamerlab.lab.inert_proofs import read_proofs
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.machine import machine_gate
@@ -23,7 +23,7 @@ from dreamerlab.protocol.families import family
 from dreamerlab.protocol.gates import Arm
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
 from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, OPEN, QUEUED, RUNNING, Hypothesis, fold, hypotheses
-from dreamerlab.protocol.violations import Violation, count_of, refusal
+from dreamerlab.protocol.violations import Violation, count_of, named, refusal
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace
 
@@ -82,10 +82,10 @@ class Examination:
         }
 
 
-def choose(workspace: Workspace, text: str | None) -> Hypothesis:
+def choose(workspace: Workspace, text: str | None, verb: str = "run") -> Hypothesis:
     """Return the hypothesis meant by `text`: id, prefix or name; without a text the only open one.
 
-    With none open, the only one that is running. NotFound for no such id, GateRefused when nothing or several are open.
+    `verb` is the command that asks. With none open, the only one that is running. NotFound for no such id, GateRefused when nothing or several are open.
     """
     registry = registry_of(workspace)
     if text is not None:
@@ -105,7 +105,7 @@ def choose(workspace: Workspace, text: str | None) -> Hypothesis:
     listed = "\n".join(f"  {one.id}  {one.proposal.sentence}" for one in found)
     raise GateRefused(
         f"{len(found)} hypotheses are {found[0].phase}, and which one is meant is not said:\n{listed}",
-        hint=f"name one: dreamerlab run {found[0].id}",
+        hint=f"name one: dreamerlab {verb} {found[0].id}",
     )
 
 
@@ -141,9 +141,10 @@ def examine(
     families = (family(proposal.base.env, base.flat), family(proposal.base.env, changed.flat))
     allowed = proposal.new_family if new_family is None else new_family
     scope = uncommitted(workspace, code)
-    dirt, passed, provenance = cleanliness(workspace, proposal, scope, allow_dirty=allow_dirty, subject=subject)
+    dirt = must_be_committed(workspace, proposal, scope)
     to_measure = found.run is None and proposal.kind != "baseline"
     machine, load = _machine(workspace, proposal, arms.treatment, jobs, to_measure=to_measure)
+    passed = [f"--allow-dirty: {named(dirt)}"] if dirt and allow_dirty else []
     if allowed and families[0] != families[1]:
         passed.append(f"--new-family: from {families[0]} to {families[1]}")
     return Examination(
@@ -154,7 +155,7 @@ def examine(
         control=arms.control,
         baseline_run=found.run,
         code=code,
-        dirty=bool(scope.here),
+        dirty=bool(dirt),
         violations=(
             *gates.same_base(proposal, base, subject),
             *gates.declared_change(proposal, base, changed, subject),
@@ -164,10 +165,16 @@ def examine(
             *found.violations,
             *launch_rules.frozen_seeds(proposal, seeds, ended=False, subject=subject),
             *launch_rules.fresh_seeds(proposal, _seeds_of(workspace, proposal.replicates), subject),
-            *dirt,
+            *launch_rules.committed(dirt, allowed=allow_dirty, subject=subject),
             *machine,
         ),
-        caveats=(*_of_plan(proposal), *_of_config(arms), *found.caveats, *provenance, *load),
+        caveats=(
+            *_of_plan(proposal),
+            *_of_config(arms),
+            *found.caveats,
+            *provenance_caveats(scope, dirt, allowed=allow_dirty),
+            *load,
+        ),
         passed=tuple(passed),
     )
 

@@ -14,8 +14,7 @@ from typing import Any
 from dreamerlab.atomic import read_object
 from dreamerlab.lab.records import in_git
 from dreamerlab.protocol.hypothesis import Proposal
-from dreamerlab.protocol.launch_rules import committed
-from dreamerlab.protocol.violations import Violation, named
+from dreamerlab.protocol.violations import named
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.code_identity import RECORD, VERSIONED, CodeIdentity, code_paths, snapshot_path
@@ -50,24 +49,25 @@ def uncommitted(workspace: Workspace, code: CodeIdentity) -> Uncommitted:
     return Uncommitted(tuple(here), _outside(sources, top.resolve()))
 
 
-def cleanliness(
-    workspace: Workspace, proposal: Proposal, scope: Uncommitted, *, allow_dirty: bool, subject: str
-) -> tuple[list[Violation], list[str], list[str]]:
-    """Return violations, gates passed by the flag, and caveats about the code's place in git."""
-    passed: list[str] = []
+def must_be_committed(workspace: Workspace, proposal: Proposal, scope: Uncommitted) -> tuple[str, ...]:
+    """Return the uncommitted files that forbid a launch: the workspace's own, and those a change of code may be in.
+
+    Where the workspace has no code of its own, a change of the code can only be in dreamerlab itself.
+    """
+    in_dreamerlab = proposal.code is not None and not code_paths(workspace)
+    return (*scope.here, *(scope.elsewhere if in_dreamerlab else ()))
+
+
+def provenance_caveats(scope: Uncommitted, forbidding: Sequence[str], *, allowed: bool) -> list[str]:
+    """Return what has to be remembered of the code's place in git; `forbidding` are `must_be_committed`."""
     caveats: list[str] = []
-    # Where the workspace has no code of its own, a change of the code can only be in dreamerlab itself.
-    in_question = proposal.code is not None and not code_paths(workspace)
-    files = [*scope.here, *(scope.elsewhere if in_question else ())]
-    violations = committed(files, allowed=allow_dirty, subject=subject)
-    if files and allow_dirty:
-        passed.append(f"--allow-dirty: {named(files)}")
-        caveats.append(f"uncommitted changes in {named(files)}")
-    if scope.elsewhere and not in_question:
+    if forbidding and allowed:
+        caveats.append(f"uncommitted changes in {named(forbidding)}")
+    if scope.elsewhere and not set(scope.elsewhere) <= set(forbidding):
         caveats.append(f"dreamerlab itself has uncommitted changes: {named(scope.elsewhere)}")
     if scope.silence is not None:
         caveats.append(f"git cannot prove that the prediction came first: {scope.silence}")
-    return violations, passed, caveats
+    return caveats
 
 
 def changed_sources(workspace: Workspace, manifest: Manifest, code: CodeIdentity) -> list[str] | None:
