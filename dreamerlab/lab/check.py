@@ -85,7 +85,8 @@ class Examination:
 def choose(workspace: Workspace, text: str | None, verb: str = "run") -> Hypothesis:
     """Return the hypothesis meant by `text`: id, prefix or name; without a text the only open one.
 
-    `verb` is the command that asks. With none open, the only one that is running. NotFound for no such id, GateRefused when nothing or several are open.
+    With none open, the only one that is running. `verb` is the command that asks. NotFound for no such id, GateRefused
+    when nothing or several are open.
     """
     registry = registry_of(workspace)
     if text is not None:
