@@ -13,7 +13,7 @@ from pathlib import Path
 from shutil import which
 
 from dreamerlab.atomic import atomic_write_bytes, atomic_write_text, disk_failure
-from dreamerlab.errors import Conflict, LabError
+from dreamerlab.errors import Conflict, LabError, NotFound
 from dreamerlab.lab.aftercare import run_mirror
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.preflight import is_installed
@@ -36,6 +36,7 @@ _DVC_YAML = """\
 metrics:
   - runs/scores.json
 """
+_RULES = "PROTOCOL.md"
 _IGNORED = (".dreamerlab/", "runs/.new-*", "protocol/registry/.*.tmp")
 _ATTRIBUTES = (
     # Both branches' lines are kept in a merge, and the next command renders the pages anew.
@@ -117,9 +118,19 @@ def _shipped_texts(workspace: Workspace) -> dict[Path, bytes]:
     texts: dict[Path, bytes] = {workspace.marker: _SETTINGS.encode()}
     for source in sorted(shipped.rglob("*.yaml")):
         texts[workspace.env_configs / source.relative_to(shipped)] = source.read_bytes()
+    texts[workspace.protocol / _RULES] = _rules_page()
     texts[workspace.scores_path] = b"{}\n"
     texts[workspace.path / "dvc.yaml"] = _DVC_YAML.encode()
     return texts
+
+
+def _rules_page() -> bytes:
+    """Return the rules for people, as they came with dreamerlab."""
+    package = Path(__file__).resolve().parents[1]
+    for path in (package / "_protocol" / _RULES, package.parent / "protocol" / _RULES):  # in a wheel; in a checkout
+        if path.is_file():
+            return path.read_bytes()
+    raise NotFound(f"this installation has no {_RULES} beside {package}", hint="reinstall dreamerlab")
 
 
 def _never_committed(workspace: Workspace) -> list[Path]:
