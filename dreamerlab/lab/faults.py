@@ -15,17 +15,18 @@ one sentence.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dreamerlab.errors import LabError
 from dreamerlab.lab.baseline_search import recorded_arm
 from dreamerlab.lab.inert_proofs import read_proofs
-from dreamerlab.protocol.gates import declared_change, equal_measure
+from dreamerlab.protocol import gates
 from dreamerlab.protocol.state import TRIAL_FINISHED, Hypothesis
 from dreamerlab.runs.attempts import read_attempts
-from dreamerlab.runs.curves import read_curves
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.series import read_evals
@@ -35,22 +36,36 @@ from dreamerlab.runs.summary import read_summary
 _CHECKPOINT = re.compile(r"ckpt-(\d+)\.pt")
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One arm's run as it was recorded."""
+
+    directory: RunDirectory
+    made: Manifest
+    config: gates.Arm
+
+    @property
+    def id(self) -> str:
+        return self.directory.id
+
+
 def find_faults(workspace: Workspace, hypothesis: Hypothesis) -> list[str]:
     """Return every protocol fault of a launched hypothesis, one sentence each; none when the protocol was kept."""
     assert hypothesis.run is not None, hypothesis.id
-    runs = [workspace.run(name) for name in (hypothesis.run, hypothesis.baseline_run) if name is not None]
-    manifests: list[Manifest] = []
-    for run in runs:
-        try:
-            manifests.append(read_manifest(run.manifest_path))
-        except LabError as error:
-            return [_sentence(f"the record of {run.id} cannot be read: {error.message}")]
-    found = list(_not_as_declared(hypothesis, manifests[0]))
+    runs: list[_Run] = []
+    for name in (hypothesis.run, hypothesis.baseline_run):
+        if name is not None:
+            run = workspace.run(name)
+            try:
+                runs.append(_Run(run, read_manifest(run.manifest_path), recorded_arm(run)))
+            except LabError as error:
+                return [_sentence(f"the record of {name} cannot be read: {error.message}")]
+    found = list(_not_as_declared(hypothesis, runs[0].made))
     if len(runs) == 2:
-        found += _between(workspace, hypothesis, (runs[0], runs[1]), (manifests[0], manifests[1]))
-    for run, manifest in zip(runs, manifests, strict=True):
-        for seed in manifest.seeds:
-            found += _of_trial(run.trial(seed), manifest)
+        found += _between(workspace, hypothesis, runs[0], runs[1])
+    for run in runs:
+        for seed in run.made.seeds:
+            found += _of_trial(run, run.directory.trial(seed))
     return [*found, *_changed_since(workspace, hypothesis)]
 
 
@@ -65,53 +80,58 @@ def _not_as_declared(hypothesis: Hypothesis, made: Manifest) -> Iterator[str]:
         yield _sentence(f"{made.id} had a budget of {made.budget.amount:,} {made.budget.unit}, not of {declared}")
 
 
-def _between(
-    workspace: Workspace,
-    hypothesis: Hypothesis,
-    runs: tuple[RunDirectory, RunDirectory],
-    manifests: tuple[Manifest, Manifest],
-) -> Iterator[str]:
-    """Yield what differs between the arms beside the declared change; `runs` are treatment and baseline."""
+def _between(workspace: Workspace, hypothesis: Hypothesis, treatment: _Run, baseline: _Run) -> Iterator[str]:
+    """Yield what differs between the arms beside the declared change."""
     proposal = hypothesis.proposal
-    try:
-        treatment, control = recorded_arm(runs[0]), recorded_arm(runs[1])
-    except LabError as error:
-        yield _sentence(f"a recorded config cannot be read: {error.message}")
-        return
-    violations = declared_change(proposal, control, treatment, hypothesis.id)
-    violations += equal_measure(proposal, control, treatment)
+    violations = gates.declared_change(proposal, baseline.config, treatment.config, hypothesis.id)
+    violations += gates.equal_measure(proposal, baseline.config, treatment.config)
     yield from (_sentence(violation.message) for violation in violations)
-    after, before = (manifest.code.identity for manifest in manifests)
+    before, after = baseline.made.code.identity, treatment.made.code.identity
     if proposal.code is not None and after == before:
-        yield _sentence(f"the code did not change: {runs[0].id} and {runs[1].id} ran the same ({after[:16]})")
+        yield _sentence(f"the code did not change: {treatment.id} and {baseline.id} ran the same ({after[:16]})")
     if proposal.code is None and after != before and not read_proofs(workspace).same(before, after):
-        yield _sentence(f"the code differs, and was not declared to: {before[:16]} in {runs[1].id}, now {after[:16]}")
+        yield _sentence(f"the code differs, and was not declared to: {before[:16]} in {baseline.id}, now {after[:16]}")
+    # That nothing changes may be what was predicted.
     if proposal.changes and proposal.expectation is not None and proposal.expectation.form != "within":
-        yield from _same_to_the_bit(runs, manifests)
+        yield from _same_to_the_bit(treatment, baseline)
 
 
-def _same_to_the_bit(runs: tuple[RunDirectory, RunDirectory], manifests: tuple[Manifest, Manifest]) -> Iterator[str]:
+def _same_to_the_bit(treatment: _Run, baseline: _Run) -> Iterator[str]:
     """Yield a fault when every seed that both arms share was trained alike to the last bit: the change did nothing."""
-    shared = sorted(set(manifests[0].seeds) & set(manifests[1].seeds))
-    pairs = [(_training(runs[0].trial(seed)), _training(runs[1].trial(seed))) for seed in shared]
-    if pairs and all(one and one == other for one, other in pairs):
+    shared = sorted(set(treatment.made.seeds) & set(baseline.made.seeds))
+    pairs = [(treatment.directory.trial(seed), baseline.directory.trial(seed)) for seed in shared]
+    if pairs and all(_trained_alike(one, other) for one, other in pairs):
         which = f"seed {shared[0]}" if len(shared) == 1 else f"seeds {_list(shared)}"
         yield _sentence(f"the change did nothing: {which} trained alike to the last bit with it and without it")
 
 
-def _training(trial: TrialDirectory) -> Mapping[str, Any]:
-    """Return what a trial's training computed, by metric; paces and evaluations are left out."""
-    return {
-        name: [(point.env_steps, repr(point.value)) for point in points]
-        for name, points in read_curves(trial).items()
-        if not name.startswith(("pace/", "eval/"))
-    }
+def _trained_alike(one: TrialDirectory, other: TrialDirectory) -> bool:
+    """Tell whether two trainings computed the same; paces and evaluations do not count, and nothing proves nothing."""
+    first, second = _training(one), _training(other)
+    name = next(first, None)
+    if name is None or name != next(second, None):  # most differ here, and the rest need not be read
+        return False
+    return list(first) == list(second)
 
 
-def _of_trial(trial: TrialDirectory, made: Manifest) -> Iterator[str]:
-    where = f"seed {trial.seed} of {trial.run.id}"
-    attempts = read_attempts(trial)
-    yield from (_sentence(f"{where}, attempt {fault}") for fault in _attempts(trial, attempts))
+def _training(trial: TrialDirectory) -> Iterator[tuple[object, ...]]:
+    """Yield each metric of the training with its env steps and values, in the order of their names."""
+    try:
+        lines = trial.curves_path.read_bytes().splitlines()
+    except OSError:
+        return
+    for raw in lines:
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            continue
+        if not str(line.get("metric")).startswith(("pace/", "eval/")):
+            yield line.get("metric"), line.get("env_steps"), line.get("values")
+
+
+def _of_trial(run: _Run, trial: TrialDirectory) -> Iterator[str]:
+    where = f"seed {trial.seed} of {run.id}"
+    yield from (_sentence(f"{where}, attempt {fault}") for fault in _attempts(trial, read_attempts(trial)))
     try:
         summary = read_summary(trial)
     except LabError as error:
@@ -119,10 +139,11 @@ def _of_trial(trial: TrialDirectory, made: Manifest) -> Iterator[str]:
         return
     if summary is None or summary.get("state") != "finished":
         return
-    spent, amount = summary.get("spent"), made.budget.amount
+    spent, amount = summary.get("spent"), run.made.budget.amount
     if isinstance(spent, int | float) and spent < amount:
-        yield _sentence(f"{where} is finished with {spent:,.0f} of {amount:,} {made.budget.unit}")
-    yield from (_sentence(f"{where}: {fault}") for fault in _evaluations(trial, summary))
+        yield _sentence(f"{where} is finished with {spent:,.0f} of {amount:,} {run.made.budget.unit}")
+    every = run.config.flat.get("eval.every")
+    yield from (_sentence(f"{where}: {fault}") for fault in _evaluations(trial, summary, every))
 
 
 def _attempts(trial: TrialDirectory, attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -145,12 +166,12 @@ def _attempts(trial: TrialDirectory, attempts: Sequence[Mapping[str, Any]]) -> I
             yield f"{number}: it began at env step {start:,}, and its checkpoint {file} stands elsewhere"
 
 
-def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any]) -> Iterator[str]:
+def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any], every: object) -> Iterator[str]:
     """Yield how the evaluations on record are not those of a whole training."""
-    every, last = _eval_every(trial.run), summary.get("env_steps")
+    last = summary.get("env_steps")
     lines, _ = read_evals(trial)
     seen = {line.get("env_steps") for line in lines}
-    if every is not None and isinstance(last, int):
+    if isinstance(every, int) and isinstance(last, int):
         wanted = {*range(every, last + 1, every), last}
         missing = sorted(wanted - seen)
         if missing:
@@ -162,14 +183,6 @@ def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any]) -> Iterator[
     final = summary.get("final_evaluation")
     if isinstance(final, dict) and by_step.get(final["env_steps"]) != final["values"]:  # pyright: ignore[reportUnknownArgumentType]
         yield "its last evaluation is not the one its summary holds"
-
-
-def _eval_every(run: RunDirectory) -> int | None:
-    try:
-        value = recorded_arm(run).flat.get("eval.every")
-    except LabError:
-        return None
-    return value if isinstance(value, int) else None
 
 
 def _changed_since(workspace: Workspace, hypothesis: Hypothesis) -> Iterator[str]:
@@ -198,4 +211,5 @@ def _list(seeds: Sequence[int]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+    key = "." in text.split()[0].rstrip(".:")  # a config key is written as it is
+    return f"{text[0] if key else text[0].upper()}{text[1:].rstrip('.')}."

@@ -90,10 +90,10 @@ def _settle(workspace: Workspace, hypothesis: Hypothesis) -> tuple[list[Settled]
     written = False
     for seed in sorted(evidence.ended):
         written |= _record_trial(workspace, hypothesis, evidence, seed)
-    # Read again: what is on record now is part of the evidence.
-    hypothesis = fold(registry_of(workspace).read(hypothesis.id))
+    if written:  # what is on record now is part of the evidence
+        evidence = collect(workspace, fold(registry_of(workspace).read(hypothesis.id)))
     news: list[Settled] = []
-    for event, data in outcomes(collect(workspace, hypothesis)):
+    for event, data in outcomes(evidence):
         if _append_once(workspace, hypothesis.id, event, data):
             news.append(Settled(hypothesis.id, str(hypothesis.run), event, data))
     return news, written or bool(news)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from dreamerlab.lab.execute import Voice
@@ -38,6 +40,13 @@ class Case:
     @property
     def record(self) -> bytes:
         return registry_of(self.workspace).path(self.id).read_bytes()
+
+    def copy(self, path: Path) -> Case:
+        """Return the same in another folder."""
+        shutil.copytree(self.workspace.path, path)
+        there = Workspace(path)
+        baseline = None if self.baseline is None else there.run(self.baseline.id)
+        return Case(there, self.id, there.run(self.treatment.id), baseline)
 
     def settle(self, warn: Callable[[str], None] = lambda line: None) -> list[Settled]:
         return settle(self.workspace, Voice(lambda line: None, warn))
