@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from dreamerlab.errors import GateRefused, LabError
-from dreamerlab.lab.inert_proofs import read_proofs
+from dreamerlab.lab.inert_proofs import Proofs, read_proofs
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Base
 from dreamerlab.protocol.state import Hypothesis, fold, hypotheses
@@ -106,9 +106,7 @@ def find_baseline(workspace: Workspace, control: Resolved, family: str, *, code_
     It ran on the present code, or on one proven to behave the same; for a change of the code any will do, and the
     present one comes first.
     """
-    from dreamerlab.tracking.code_identity import compute
-
-    present, proofs = compute(workspace).identity, read_proofs(workspace)
+    same_code = _Present(workspace)
     near: str | None = None
     other: str | None = None
     for row in _candidates(workspace, champions(workspace).get(family)):
@@ -118,13 +116,28 @@ def find_baseline(workspace: Workspace, control: Resolved, family: str, *, code_
             near = near or f"{row.id} would do, but not every seed of it has a score"
         elif len(row.trials) < FEWEST_SEEDS:
             near = near or f"{row.id} would do, but has fewer than {FEWEST_SEEDS} seeds"
-        elif proofs.same(row.manifest.code.identity, present):
+        elif same_code(row.manifest.code.identity):
             return Found(row.id)
         elif code_changes:
             other = other or row.id
         else:
             near = near or f"{row.id} would do, but ran other code (dreamerlab check --prove-inert)"
     return Found(other, near)
+
+
+class _Present:
+    """The present code, hashed only once a run is found whose code it must be compared with."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._known: tuple[str, Proofs] | None = None
+
+    def __call__(self, identity: str) -> bool:
+        from dreamerlab.tracking.code_identity import compute
+
+        self._known = self._known or (compute(self._workspace).identity, read_proofs(self._workspace))
+        present, proofs = self._known
+        return proofs.same(identity, present)
 
 
 def config_differences(workspace: Workspace, run_id: str, control: Resolved) -> list[str]:

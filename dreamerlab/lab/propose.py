@@ -59,13 +59,11 @@ def propose(
     """Store the hypothesis of `request` and commit it; with `rehearse` only say what would be stored."""
     from dreamerlab.lab.check import examine
     from dreamerlab.lab.forecast import forecast
-    from dreamerlab.protocol.gates import base_digest
 
     proposal = build_proposal(workspace, request, voice)
     measured = _measured(workspace, proposal)
-    examined = examine(workspace, proposal)
-    base = replace(proposal.base, digest=base_digest(examined.control.flat))
-    proposal = replace(proposal, base=base, forecast=forecast(workspace, proposal, measured, examined))
+    made = forecast(workspace, proposal, measured, examine(workspace, proposal))
+    proposal = replace(proposal, forecast=made)
     if rehearse:
         return Proposed(proposal, None, measured)
     record_id = open_record(
@@ -82,6 +80,7 @@ def build_proposal(workspace: Workspace, request: ProposeRequest, voice: Voice |
     """
     from dreamerlab.config.layers import resolve
     from dreamerlab.protocol.families import family
+    from dreamerlab.protocol.gates import base_digest
 
     say = _silent if voice is None else voice.say
     repeated = open_repetition(workspace, request) if request.replicates is not None else None
@@ -92,6 +91,7 @@ def build_proposal(workspace: Workspace, request: ProposeRequest, voice: Voice |
     kind = _kind(sentence, request.reason or (repeated.frozen.reason if repeated else None))
     base = repeated.frozen.base if repeated is not None else _base(workspace, request, kind, say)
     control = resolve(workspace.path, base.env, base.experiment, base.overrides)
+    base = replace(base, digest=base_digest(control.flat))
     changes = read_changes(sentence, control)
     treatment = changed(control, changes)
     metric = None if sentence.expectation is None else read_metric(sentence.expectation, sentence)
