@@ -29,9 +29,9 @@ from dreamerlab.protocol.state import (
     WITHDRAWN,
     Hypothesis,
     fold,
+    hypotheses,
 )
 from dreamerlab.protocol.verdict import INCOMPLETE, INVALID, UNREPLICATED, headline
-from dreamerlab.runs.manifest import read_manifest
 from dreamerlab.runs.status import ONGOING
 from dreamerlab.runs.store import Workspace, find_run, run_row
 
@@ -50,18 +50,18 @@ class Adopted:
 
 
 def find_hypothesis(workspace: Workspace, text: str) -> Hypothesis:
-    """Return the hypothesis meant by an id, a unique prefix, a name, or one of the runs that belong to it alone."""
+    """Return the hypothesis meant by an id, a unique prefix, a name, or its run."""
     registry = registry_of(workspace)
     if letter_of(text) != "R":
         return fold(registry.read(registry.find(text)))
     run = find_run(workspace, text)
-    owner = read_manifest(run.manifest_path).hypothesis
+    owner = next((state for state in hypotheses(registry) if state.run == run.id), None)
     if owner is None:
         raise GateRefused(
             f"{run.id} belongs to no hypothesis, so no verdict stands behind it",
-            hint='measure it as a baseline: dreamerlab propose "nothing" --queue, or run --baseline',
+            hint="measure it as a baseline: dreamerlab run --baseline",
         )
-    return fold(registry.read(owner))
+    return owner
 
 
 def adopt(
