@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dreamerlab.stats.permutation import exact_permutation, least_p
+from dreamerlab.stats.permutation import exact_permutation, least_p, rank_permutation
 
 SCORES = st.lists(st.integers(-6, 6).map(lambda n: n / 10), min_size=1, max_size=5)
 
@@ -66,3 +67,20 @@ def test_too_many_splits_are_not_enumerated() -> None:
     ten = exact_permutation([0.0] * 10, [1.0] * 10)
     assert ten is not None
     assert ten.p == pytest.approx(2 / 184_756)
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=5), st.lists(st.integers(0, 9), min_size=2, max_size=5))
+def test_the_rank_test_sees_order_only(a: list[int], b: list[int]) -> None:
+    stretched = rank_permutation([math.exp(x) for x in a], [math.exp(x) for x in b])
+    assert rank_permutation(a, b) == stretched
+
+
+@pytest.mark.parametrize(("a", "b"), [([1, 2, 3, 4], [5, 6, 7, 8]), ([1, 5, 5, 2], [5, 7, 5, 9, 1]), ([1, 1], [1, 1])])
+def test_the_rank_test_agrees_with_scipy(a: list[float], b: list[float]) -> None:
+
+    ranks = stats.rankdata([*a, *b])
+    arms = (ranks[: len(a)], ranks[len(a) :])
+    exact = stats.permutation_test(arms, lambda x, y: abs(x.mean() - y.mean()), alternative="greater")
+    found = rank_permutation(a, b)
+    assert found is not None
+    assert found.p == pytest.approx(exact.pvalue)

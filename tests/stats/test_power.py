@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dreamerlab.stats.power import minimum_detectable_effect, power
+from dreamerlab.stats.power import minimum_detectable_effect, power, seeds_needed
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,19 @@ def test_a_simulation_finds_as_often_as_promised() -> None:
     a, b = draw.normal(0, 1, (20_000, 5)), draw.normal(2.02, 1, (20_000, 5))
     found = np.mean(stats.ttest_ind(a, b, axis=1).pvalue < 0.05)
     assert found == pytest.approx(0.80, abs=0.015)
+
+
+@pytest.mark.parametrize("effect", [0.4, 0.777, 1.0, 2.02, 3.5])
+@pytest.mark.parametrize("alpha", [0.05, 0.0309])
+def test_the_seeds_needed_are_the_fewest_that_do(effect: float, alpha: float) -> None:
+    seeds = seeds_needed(effect, alpha)
+    assert seeds is not None
+    assert power(effect, seeds, seeds, alpha) >= 0.8
+    assert seeds == 2 or power(effect, seeds - 1, seeds - 1, alpha) < 0.8
+
+
+def test_no_number_of_seeds_finds_nothing() -> None:
+    assert seeds_needed(0.0) is None
+    assert seeds_needed(-1.0) is None
+    assert seeds_needed(0.01) is None
+    assert seeds_needed(float("nan")) is None
