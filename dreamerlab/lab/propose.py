@@ -95,7 +95,8 @@ def build_proposal(workspace: Workspace, request: ProposeRequest, voice: Voice |
     changes = read_changes(sentence, control)
     treatment = changed(control, changes)
     metric = None if sentence.expectation is None else read_metric(sentence.expectation, sentence)
-    plan = _plan(request, control, sentence, metric, repeated, baseline=kind == "baseline")
+    # A baseline that predicts nothing is scored like any other run, by its return.
+    plan = _plan(request, control, sentence, metric or "eval/return_mode", repeated, baseline=kind == "baseline")
     families = (family(base.env, control.flat), family(base.env, treatment.flat))
     if kind != "baseline":
         base = replace(
@@ -184,7 +185,7 @@ def _plan(
     request: ProposeRequest,
     control: Resolved,
     sentence: Sentence,
-    metric: str | None,
+    metric: str,
     repeated: Repeated | None,
     *,
     baseline: bool,

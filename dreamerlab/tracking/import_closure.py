@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from dreamerlab.errors import UsageError
@@ -45,13 +46,23 @@ def _locate(package: Path, name: str) -> Path | None:
     return None
 
 
-def _imports(top: str, name: str, path: Path) -> Iterator[str]:
+def _imports(top: str, name: str, path: Path) -> tuple[str, ...]:
     """Every name that a module may import; those that are no modules are sorted out by `_locate`."""
+    inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return _imports_of(path.read_bytes(), top, inside, str(path))
+
+
+@lru_cache(maxsize=1024)
+def _imports_of(source: bytes, top: str, inside: str, path: str) -> tuple[str, ...]:
+    # One command asks for the code identity several times; what a text imports is read from it once.
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = ast.parse(source, filename=path)
     except SyntaxError as error:
         raise UsageError(f"{path}:{error.lineno}: not valid Python: {error.msg}") from error
-    inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return tuple(_named(tree, top, inside))
+
+
+def _named(tree: ast.Module, top: str, inside: str) -> Iterator[str]:
     for node in _walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
