@@ -26,6 +26,7 @@ from dreamerlab.launch.trainer import settle, start_trainer
 from dreamerlab.protocol.registry import ENTRY
 from dreamerlab.protocol.state import NOTED
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
+from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import Budget, Manifest, read_manifest, write_manifest
 from dreamerlab.runs.series import Line, read_lines
 from dreamerlab.runs.status import Status, write_status
@@ -69,21 +70,21 @@ def prove_inert(
 ) -> Proof:
     """Record that `code` trains the start of `run` as recorded, and return where that is written.
 
-    GateRefused names the first figure that differs, NotFound what is missing to compare with, ToolFailed a trainer
-    that broke down. At least `updates` updates and one evaluation are compared, or the whole trial if it is shorter.
+    GateRefused names the first figure that differs, NotFound what is missing to compare with, Conflict another proof
+    under way, ToolFailed a trainer that broke down. At least `updates` updates and one evaluation are compared, or the whole trial if it is shorter.
     """
     require_training_parts(workspace)
     manifest = read_manifest(run.manifest_path)
     recorded = _recorded(run, manifest, updates)
     where = f"{recorded.updates} updates ({recorded.env_steps} env steps) of {run.id} seed {recorded.trial.seed}"
     voice.say(f"training the first {where} again, by the present code")
-    scratch = workspace.cache / "prove-inert" / run.id
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        again = _train(workspace, scratch / run.id, manifest, recorded, code)
-        fault = _first_difference(recorded.lines, again)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    scratch = workspace.cache / "prove-inert"
+    with owned_lock(workspace.hidden / "prove-inert.lock", timeout_s=0.0, what="proving code inert"):
+        shutil.rmtree(scratch, ignore_errors=True)  # what one that was killed has left
+        try:
+            fault = _first_difference(recorded.lines, _train(workspace, scratch / run.id, manifest, recorded, code))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     if fault is not None:
         raise GateRefused(
             f"the present code is not inert: {fault}",

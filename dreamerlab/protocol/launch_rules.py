@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dreamerlab.protocol.gates import FREE_ZONES, Arm, zone_of
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
-from dreamerlab.protocol.violations import Violation, anew, command, count_of, named, seed_list
+from dreamerlab.protocol.violations import Violation, anew, count_of, launch_command, named, seed_list
 
 if TYPE_CHECKING:
     from dreamerlab.config.diff import Difference
@@ -44,7 +44,7 @@ def frozen_seeds(proposal: Proposal, asked: Sequence[int] | None, *, ended: bool
         hint = f"ask again on fresh seeds: dreamerlab propose --replicates {subject} --seeds {fresh}-{last}"
         return [Violation("seeds-after-verdict", text, hint, None, (declared, wanted), ("the proposal", "--seeds"))]
     text = f"the seeds of {subject} were declared as {declared}, and {wanted} are asked for"
-    hint = f"leave --seeds out: {command(subject)}"
+    hint = f"leave --seeds out: {launch_command(subject)}"
     return [Violation("frozen-seeds", text, hint, None, (declared, wanted), ("the proposal", "--seeds"))]
 
 
@@ -116,7 +116,7 @@ def committed(files: Sequence[str], *, allowed: bool, subject: str) -> list[Viol
     if not files or allowed:
         return []
     text = f"uncommitted changes in {named(files)}: nobody could find out later what was run"
-    hint = f"git add them and commit, or run it marked as such: {command(subject)} --allow-dirty"
+    hint = f"git add them and commit, or run it marked as such: {launch_command(subject)} --allow-dirty"
     return [Violation("uncommitted", text, hint, None, (), tuple(files))]
 
 

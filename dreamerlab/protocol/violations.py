@@ -91,6 +91,11 @@ def command(subject: str) -> str:
     return f"dreamerlab run {subject}" if _is_id(subject) else "dreamerlab propose ..."
 
 
+def launch_command(subject: str) -> str:
+    """Return the command that runs `subject`, now or once it is on record."""
+    return f"dreamerlab run {subject}" if _is_id(subject) else "dreamerlab run"
+
+
 def anew(subject: str) -> str:
     """Return how something frozen is said otherwise."""
     return f"dreamerlab withdraw {subject} --why ..., then propose it anew" if _is_id(subject) else "propose it"

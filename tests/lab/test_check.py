@@ -34,7 +34,7 @@ from tests.lab.workspaces import dreamerlab, git, inside, light_workspace
 LAYERS = ("budget.amount=1000", "eval.every=100")
 HERE = {"packages": {name: package_version(name) for name in VERSIONED}}
 PLAN = Plan("env_steps", 1000, (0, 1, 2), (0, 1, 2), fail_score=0.0)
-THREE = flat(100, 110, 120)
+THREE = flat(100, 110, 120, length=3)
 
 
 def asked(**changes: Any) -> Proposal:
@@ -99,9 +99,9 @@ def test_without_a_fitting_run_the_baseline_is_to_be_measured(workspace: Workspa
 def test_the_complete_baseline_of_most_seeds_is_taken_whatever_it_was_executed_on(workspace: Workspace) -> None:
     code = present(workspace)
     make_arm(workspace, "three", THREE, code=code)
-    many = make_arm(workspace, "five", flat(1, 2, 3, 4, 5), "execution.threads=2", "log.every=5", code=code)
-    make_arm(workspace, "again", flat(1, 2, 3, 4, 5), code=code)
-    make_arm(workspace, "unfinished", flat(*range(9)), code=code, unfinished={1: "interrupted"})
+    many = make_arm(workspace, "five", flat(1, 2, 3, 4, 5, length=3), "execution.threads=2", "log.every=5", code=code)
+    make_arm(workspace, "again", flat(1, 2, 3, 4, 5, length=3), code=code)
+    make_arm(workspace, "unfinished", flat(*range(9), length=3), code=code, unfinished={1: "interrupted"})
     found = examine(workspace, asked())
     assert (found.baseline_run, rules(found)) == (many.id, [])
 

@@ -254,6 +254,8 @@ def test_uncommitted_code_is_refused_unless_it_is_allowed() -> None:
     (found,) = committed(files, allowed=False, subject=WHO)
     assert "f4.py and 2 more" in found.message
     assert found.hint.endswith(f"dreamerlab run {WHO} --allow-dirty")
+    (early,) = committed(files, allowed=False, subject="this proposal")
+    assert early.hint.endswith("dreamerlab run --allow-dirty")
     assert committed(files, allowed=True, subject=WHO) == committed([], allowed=False, subject=WHO) == []
 
 
