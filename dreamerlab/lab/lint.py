@@ -13,6 +13,7 @@ from dreamerlab.lab.lint_citations import check_citations
 from dreamerlab.lab.lint_figures import check_figures
 from dreamerlab.lab.lint_findings import Finding, open_books
 from dreamerlab.lab.lint_order import check_order
+from dreamerlab.lab.lint_pages import check_pages
 from dreamerlab.lab.lint_registry import check_registry, set_aside
 from dreamerlab.lab.lint_runs import check_references, check_runs
 from dreamerlab.lab.lint_verdicts import check_verdicts
@@ -45,7 +46,7 @@ def lint(workspace: Workspace, *, deep: bool = False) -> LintReport:
     verdicts = check_verdicts(books)
     report.findings += [*check_registry(books), *in_git.findings, *check_references(books), *runs.findings]
     report.findings += [*verdicts.findings, *check_figures(books), *check_words(books)]
-    report.findings += check_citations(books)
+    report.findings += [*check_citations(books), *check_pages(books)]
     report.not_checked += [*in_git.not_checked, *verdicts.not_checked]
     report.notes += verdicts.notes
     if runs.without_artifacts:

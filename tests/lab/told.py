@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.ledger import registry_of
+from dreamerlab.lab.log import write_log
 from dreamerlab.lab.settle import settle
 from dreamerlab.protocol import state
 from dreamerlab.protocol.chain import Event, encode, first_link, link
@@ -42,6 +43,8 @@ class Told:
         return Told(workspace, self.hypothesis, workspace.run(self.treatment.id), workspace.run(self.baseline.id))
 
     def commit(self, message: str = "later") -> str:
+        """Render the log and commit everything, as every command does."""
+        write_log(self.workspace)
         return commit_all(self.workspace.path, message)
 
 
