@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,7 +18,7 @@ from dreamerlab.errors import LabError
 from dreamerlab.lab.code_scope import changed_sources, changed_versions
 from dreamerlab.lab.inert_proofs import Proofs
 from dreamerlab.protocol.families import family
-from dreamerlab.protocol.gates import Arm, like_baseline
+from dreamerlab.protocol.gates import Arm, executed_otherwise, like_baseline
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
 from dreamerlab.protocol.launch_rules import base_words, enough_seeds
 from dreamerlab.protocol.state import DONE_WITHDRAWN, Hypothesis
@@ -213,6 +214,8 @@ def _described(question: Question, run: RunDirectory) -> Found:
     """Return a baseline with what has to be remembered when its scores are used."""
     manifest = read_manifest(run.manifest_path)
     caveats: list[str] = []
+    with suppress(LabError):  # an unreadable config is a violation of its own
+        caveats += executed_otherwise(question.control, recorded_arm(run), run.id)
     if question.code_changes:
         caveats.append(f"the change of the code is everything since baseline {run.id}{_what(question, manifest)}")
     elif manifest.code.identity != question.code.identity and question.same_code(manifest):

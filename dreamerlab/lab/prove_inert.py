@@ -71,7 +71,8 @@ def prove_inert(
     """Record that `code` trains the start of `run` as recorded, and return where that is written.
 
     GateRefused names the first figure that differs, NotFound what is missing to compare with, Conflict another proof
-    under way, ToolFailed a trainer that broke down. At least `updates` updates and one evaluation are compared, or the whole trial if it is shorter.
+    under way, ToolFailed a trainer that broke down. At least `updates` updates and one evaluation are compared, or
+    the whole trial if it is shorter.
     """
     require_training_parts(workspace)
     manifest = read_manifest(run.manifest_path)

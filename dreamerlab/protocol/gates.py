@@ -184,6 +184,18 @@ def like_baseline(control: Arm, recorded: Arm, run: str, subject: str) -> list[V
     return found
 
 
+def executed_otherwise(control: Arm, recorded: Arm, run: str) -> list[str]:
+    """Return where a baseline was executed otherwise than the control would be: no change, but to be remembered."""
+    from dreamerlab.config.diff import diff, show
+
+    return [
+        f"baseline {run} was trained with {one.key}={show(one.a)}, now {show(one.b)}: "
+        "the same seed need not give the same training"
+        for one in diff(recorded.flat, control.flat)
+        if zone_of(one) == "EXECUTION"
+    ]
+
+
 def _shape(proposal: Proposal, subject: str) -> list[Violation]:
     """What the words of a proposal themselves declare: one thing, and a bundle only with its reason."""
     count, kind = len(proposal.changes), proposal.kind

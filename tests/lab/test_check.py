@@ -104,6 +104,8 @@ def test_the_complete_baseline_of_most_seeds_is_taken_whatever_it_was_executed_o
     make_arm(workspace, "unfinished", flat(*range(9), length=3), code=code, unfinished={1: "interrupted"})
     found = examine(workspace, asked())
     assert (found.baseline_run, rules(found)) == (many.id, [])
+    assert any(f"{many.id} was trained with execution.threads=2, now 1" in line for line in found.caveats)
+    assert not any("log.every" in line for line in found.caveats)
 
 
 def test_an_adopted_treatment_serves_as_baseline_with_its_caveat(workspace: Workspace) -> None:
