@@ -1,7 +1,8 @@
 """The scores of all runs in one generated file, `runs/scores.json`: the metrics file that `dvc.yaml` names.
 
 Rendered from the trials' summaries, deterministically and without a time stamp, so that equal records give equal
-bytes. A mean is given only when every declared seed has a score.
+bytes. A mean is given only when every declared seed has a score. A run is a line with its comma in front, so that git
+can merge the lines of two branches (`merge=union`) and the file still reads.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dreamerlab.atomic import atomic_write_json
+from dreamerlab.atomic import atomic_write_text, to_json
 from dreamerlab.runs.store import RunRow, Workspace, list_runs
 
 
@@ -21,7 +22,8 @@ def collect_scores(workspace: Workspace) -> dict[str, Any]:
 def write_scores(workspace: Workspace) -> dict[str, Any]:
     """Write `runs/scores.json`, all at once, and return what it holds."""
     scores = collect_scores(workspace)
-    atomic_write_json(workspace.scores_path, scores)
+    lines = [to_json({run: score})[1:-1] for run, score in scores.items()]
+    atomic_write_text(workspace.scores_path, "\n".join(["{", "\n,".join(lines), "}"]) + "\n" if lines else "{}\n")
     return scores
 
 
