@@ -1,4 +1,4 @@
-"""What lies under a proposed change: the layers both arms share, and the run that has measured them already.
+"""What lies under a proposed change: the layers both arms share, and the run that measured them already (M-PROT-14).
 
 With nothing named, a workspace that knows one environment means that one. A run measures a base when its recorded
 config is the base's (leaves that cannot change a result aside), every seed of at least three has a score, and, unless

@@ -1,5 +1,6 @@
 """Sentences that cannot be read, or could never be tested: each is answered, with what was meant, and nothing is kept.
 
+Two metrics (M-PROT-02) and tables of several changes (M-ADD-05) are among them.
 Most of a command's time is Python starting, so the cases share this process; a few are repeated in one of their own.
 """
 
