@@ -20,6 +20,7 @@ from dreamerlab.lab.launch_hypothesis import Order, launch
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.outstanding import open_execution
 from dreamerlab.lab.pilot import Tried, of_hypothesis, open_pilot, pilot_seed
+from dreamerlab.lab.publish import publish
 from dreamerlab.lab.recovery import launch_lock, recover
 from dreamerlab.lab.seeds import parse_seeds
 from dreamerlab.protocol.hypothesis import Base, Proposal
@@ -137,6 +138,7 @@ def _settle_the_past(workspace: Workspace, request: Request, voice: Voice) -> No
     finalise_leftovers(workspace, voice.say, voice.warn, commit=request.commit)
     for news in settled(workspace, voice, commit=request.commit):
         voice.say(news)
+    publish(workspace, [], "Record what an interrupted command left", voice.warn, wanted=request.commit)
 
 
 def _refuse_contradictions(request: Request) -> None:
