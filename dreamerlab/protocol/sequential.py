@@ -22,20 +22,24 @@ from dreamerlab.protocol.verdict import INVALID
 
 DECISIVE = frozenset({SUPPORTED, REFUTED, INVALID})
 """Outcomes at a look that end the hypothesis."""
+_LEAST = 1e-6
 
 
 def alpha_of_looks(looks: Sequence[int], alpha: float) -> dict[int, float]:
-    """Return look -> the alpha it may spend; `looks` are numbers of seeds, ascending, the last being all of them."""
+    """Return look -> the alpha it may spend; `looks` are numbers of seeds, ascending, the last being all of them.
+
+    A look so early that it could spend next to nothing is left out: nothing could ever be decided there.
+    """
     from statistics import NormalDist
 
     assert looks, "no look"
     assert list(looks) == sorted(set(looks)), looks
     assert looks[0] > 0, looks
-    normal = NormalDist()
-    z = normal.inv_cdf(1 - alpha / 2)
-    spent = [2 * (1 - normal.cdf(z / math.sqrt(look / looks[-1]))) for look in looks[:-1]]
-    total = [*spent, alpha]
-    return {look: now - before for look, now, before in zip(looks, total, [0.0, *total], strict=False)}
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    # 2 (1 - Phi(x)) = erfc(x / sqrt(2)), which keeps its digits far out.
+    spent = {look: math.erfc(z / math.sqrt(2 * look / looks[-1])) for look in looks[:-1]}
+    total = {look: share for look, share in spent.items() if share >= _LEAST} | {looks[-1]: alpha}
+    return {look: now - before for (look, now), before in zip(total.items(), [0.0, *total.values()], strict=False)}
 
 
 def stages(plan: Plan) -> dict[int, float]:
