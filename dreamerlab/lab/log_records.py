@@ -19,8 +19,8 @@ from dreamerlab.ids import RecordId, matching
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.state import Hypothesis, fold
 from dreamerlab.report.citations import CitationFault, Cited
-from dreamerlab.report.hypothesis_words import figures_of, signed, state_words
 from dreamerlab.report.log_data import RunRecord, SeedRecord
+from dreamerlab.report.verdict_words import figures_of, signed, state_words
 from dreamerlab.report.wording import figure
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest

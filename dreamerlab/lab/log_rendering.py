@@ -23,12 +23,12 @@ from dreamerlab.protocol.state import Hypothesis, fold
 from dreamerlab.protocol.tally import champions, tallies
 from dreamerlab.report.citations import CitationFault, citations, filler
 from dreamerlab.report.hypothesis_page import hypothesis_page
-from dreamerlab.report.hypothesis_words import state_words
 from dreamerlab.report.links import anchor, curves_name, effect_name, page_name
 from dreamerlab.report.log_data import Reference, Story
 from dreamerlab.report.log_entries import damage, entry, hypothesis_entry
 from dreamerlab.report.notebook import Notebook, Waiting, render
 from dreamerlab.report.seed_tables import curves_svg, effect_svg, metric_of
+from dreamerlab.report.verdict_words import state_words
 from dreamerlab.runs.store import Workspace, run_ids
 
 # What a record of another version, or one that was tampered with, may raise while it is understood or put into words.

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dreamerlab.protocol.figures import shown
 from dreamerlab.report.plots import Arm, Curve, mean_and_range
 from dreamerlab.report.svg import Drawing, Ink, Scale, text_width, tick_text, ticks, widened
 from dreamerlab.report.wording import figure
@@ -57,7 +58,7 @@ class EffectFigure:
     title: str
     score_label: str
     rows: Sequence[ScoreRow]
-    effect_label: str
+    effect_label: str = ""
     """What the lower axis shows: `difference of means` or the mean itself."""
     value: float | None = None
     low: float | None = None
@@ -147,7 +148,7 @@ def _levels(drawing: Drawing, up: Scale, levels: Sequence[Level]) -> None:
         while any(abs(label_y - other) < 13 for other in taken):
             label_y += 13
         taken.append(label_y)
-        drawing.text(_LEFT + 6, label_y, f"{level.label} ({figure(level.value)})", "soft", size=11)
+        drawing.text(_LEFT + 6, label_y, f"{level.label} ({shown(level.value)})", "soft", size=11)
 
 
 def _arm(drawing: Drawing, arm: Arm, across: Scale, up: Scale, ink: Ink, dash: str) -> None:

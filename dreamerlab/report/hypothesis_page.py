@@ -13,25 +13,29 @@ from dreamerlab.protocol.state import DONE_JUDGED, DONE_WITHDRAWN, Hypothesis
 from dreamerlab.report.hypothesis_words import (
     asked,
     early_ends,
-    effect,
     expected,
-    figures_of,
-    happened,
-    interval,
     moment,
     rule_words,
     score_rule,
-    signed,
-    state_words,
+    short_expectation,
     value,
-    verdict_words,
 )
 from dreamerlab.report.links import LOG, curves_name, effect_name
 from dreamerlab.report.log_data import Story
-from dreamerlab.report.log_entries import Fill, damage, entry, lineage, short_caveats, so_far, times, words_of
+from dreamerlab.report.log_entries import Fill, caveats_of, damage, entry, lineage, so_far, times, words_of
 from dreamerlab.report.page_history import ROOT, history, listed, provenance, section
-from dreamerlab.report.prose import code, plain, quoted
+from dreamerlab.report.prose import code, plain, said
 from dreamerlab.report.seed_tables import arms_of, reducer_is_optimistic, seed_table, way_table
+from dreamerlab.report.verdict_words import (
+    effect,
+    figures_of,
+    happened,
+    is_no_result,
+    qualifiers,
+    state_words,
+    sureness,
+    verdict_words,
+)
 from dreamerlab.report.wording import duration, figure
 from dreamerlab.tables import Table
 
@@ -76,26 +80,32 @@ def _expected(story: Story) -> str:
     lines += _forecast(proposal.forecast)
     for event in state.amendments:
         changed = ", ".join(code(key) for key in cast("Mapping[str, Any]", event.data.get("changes") or {}))
-        why = f": {plain(str(event.data['why']))}" if event.data.get("why") else ""
+        why = f", {said(str(event.data['why']))}" if event.data.get("why") else ""
         lines.append(f"Amended before launch on {moment(event.time)} ({changed}){why}")
-    frozen = moment(state.launched_at) if state.launched_at else None
-    said = f"Frozen since {frozen}." if frozen else "It can still be amended, in the open, until it is launched."
-    return section("What was expected beforehand", listed(lines), said)
+    if state.launched_at is not None:
+        standing = f"Frozen since {moment(state.launched_at)}."
+    elif state.phase == DONE_WITHDRAWN:
+        standing = None
+    else:
+        standing = "It can still be amended, in the open, until it is launched."
+    return section("What was expected beforehand", listed(lines), standing)
 
 
 def _forecast(forecast: Mapping[str, Any]) -> list[str]:
     """Return what was said at proposal about power and cost, as far as it is there."""
-    said: list[str] = []
+    foreseen: list[str] = []
     detectable = cast("Mapping[str, Any]", forecast.get("detectable") or {})
     if detectable.get("in_sd") is not None:
         unit = "" if detectable.get("in_unit") is None else f" = {figure(detectable['in_unit'])}"
         power = detectable.get("power")
         sure = f" with {100 * power:.0f} % probability" if isinstance(power, float) else ""
-        said.append(f"Said at proposal: these seeds can tell {detectable['in_sd']:.2f} SD{unit} from nothing{sure}.")
+        foreseen.append(
+            f"Said at proposal: these seeds can tell {detectable['in_sd']:.2f} SD{unit} from nothing{sure}."
+        )
     cost = cast("Mapping[str, Any]", forecast.get("cost") or {})
     if cost.get("total_s") is not None:
-        said.append(f"Cost foreseen: {cost.get('trials')} trials, {duration(cost['total_s'])} of training in all.")
-    return said
+        foreseen.append(f"Cost foreseen: {cost.get('trials')} trials, {duration(cost['total_s'])} of training in all.")
+    return foreseen
 
 
 def _happened(story: Story, *, has_curves: bool, has_effect: bool) -> str:
@@ -103,14 +113,14 @@ def _happened(story: Story, *, has_curves: bool, has_effect: bool) -> str:
     if state.launched_at is None:
         ended = state.phase == DONE_WITHDRAWN
         return section("What happened", "Nothing: it was withdrawn before its launch." if ended else "Nothing yet.")
-    said = happened(figures, baseline_only=state.proposal.kind == "baseline") if figures else so_far(story)
+    words = happened(state) if figures else so_far(story)
     pictures = [f"![{state.id}: scores and effect]({ROOT}{effect_name(state.id)})"] if has_effect else []
     pictures += [f"![{state.id}: learning curves]({ROOT}{curves_name(state.id)})"] if has_curves else []
     table, way = seed_table(story), way_table(story)
     tables = ["### Every seed", table.to_markdown()] if table.rows else []
     tables += ["### On the way", way.to_markdown()] if way is not None else []
     faults = [f"- {run.id}: {plain(run.fault)}" for _, run, _ in arms_of(story) if run.fault]
-    return section("What happened", said, *pictures, *tables, "\n".join(faults), _cost(story))
+    return section("What happened", words, *pictures, *tables, "\n".join(faults), _cost(story))
 
 
 def _cost(story: Story) -> str | None:
@@ -120,54 +130,43 @@ def _cost(story: Story) -> str | None:
         if ended:
             mean = sum(seed.wall_s for seed in ended) / len(ended)
             pace = sum(seed.env_steps for seed in ended) / sum(seed.wall_s for seed in ended)
-            costs.append(f"{duration(mean)} a seed {what} ({pace:,.0f} env steps per second)")
-    return f"Training took {', '.join(costs)}." if costs else None
+            costs.append(f"{what} {duration(mean)} a seed, {pace:,.0f} env steps per second")
+    return f"Training time: {'; '.join(costs)}." if costs else None
 
 
 def _verdict(state: Hypothesis) -> str:
     if state.phase == DONE_WITHDRAWN:
-        why = quoted(state.withdrawn) if state.withdrawn else None
         after = (
             "after its launch. It has no verdict and counts in the tally as tried." if state.launched_at else "first."
         )
-        return section("Verdict", f"None: it was withdrawn {after}", why)
+        return section("Verdict", f"None: it was withdrawn {after}")
     if state.verdict is None:
         return section("Verdict", "None yet.")
     if state.phase != DONE_JUDGED:
         return section("Verdict", "None: nothing was predicted. The figures are a measurement.")
-    return section("Verdict", verdict_words(state.verdict), "### How sure that is", listed(_sureness(state)))
+    lines = [sureness(state.verdict), *qualifiers(state.verdict)]
+    lines += [] if is_no_result(state.verdict) else _sureness(state)
+    return section("Verdict", verdict_words(state.verdict), "### How sure that is", listed(lines))
 
 
 def _sureness(state: Hypothesis) -> list[str]:
-    """Return every figure that bears on how far the verdict can be trusted, one sentence each."""
+    """Return the figures that bear on how far a verdict can be trusted, one sentence each."""
     figures = figures_of(state.verdict)
     found = state.proposal.expectation
-    lines = (
-        [f"Asked for: {plain(effect_wanted)}; found: {effect(figures, found)}."]
-        if (effect_wanted := _wanted(state))
-        else []
-    )
-    if figures.get("difference") is not None:
-        lines.append(f"Difference {signed(figures['difference'])}{interval(figures)}: what decides.")
-    if figures.get("decided_by"):
-        p = "" if figures.get("p") is None else f", p = {figures['p']:.3g}"
-        lines.append(f"Decided by: {plain(str(figures['decided_by']))}{p}, at a level of {figures.get('alpha'):g}.")
-    if figures.get("p_permutation") is not None:
-        least = f" (the least these seeds can give is {figures['least_p']:.3g})" if figures.get("least_p") else ""
-        lines.append(f"Cross-check, exact permutation test: p = {figures['p_permutation']:.3g}{least}.")
-    if figures.get("improvement") is not None:
+    lines = [f"Expected: {plain(short_expectation(found))}. Found: {effect(figures, found)}."]
+    if figures.get("least_p") and figures.get("p_permutation") is not None:
+        lines.append(f"So few seeds cannot give a smaller exact permutation p than {figures['least_p']:.2g}.")
+    if found is not None and found.form in ("rise", "fall") and figures.get("improvement") is not None:
         share = 100 * figures["improvement"]
         lines.append(f"In {share:.0f} % of all pairs of seeds the one with the change is ahead as expected.")
     if figures.get("detectable") is not None:
-        lines.append(
-            f"At this spread, a true difference of {figure(figures['detectable'])} is found four times in five."
-        )
+        size = figure(figures["detectable"])
+        lines.append(f"With this spread and these seeds a true difference of {size} is found four times in five.")
     iqm = cast("Mapping[str, Any]", figures.get("iqm") or {})
     if iqm:
         means = f"{figure(iqm.get('treatment'))} and {figure(iqm.get('baseline'))}"
         lines.append(f"Without the extreme quarters of the seeds the means are {means}.")
-    lines += [f"Look after {_seeds_of(look)}: {plain(str(look.get('outcome')))}." for look in state.looks]
-    return lines or ["No figure bears on it."]
+    return [*lines, *(f"Look after {_seeds_of(look)}: {plain(str(look.get('outcome')))}." for look in state.looks)]
 
 
 def _seeds_of(look: Mapping[str, Any]) -> str:
@@ -175,12 +174,8 @@ def _seeds_of(look: Mapping[str, Any]) -> str:
     return f"{seeds} seeds an arm, alpha {look['alpha']:.4g} spent" if look.get("alpha") else f"{seeds} seeds an arm"
 
 
-def _wanted(state: Hypothesis) -> str:
-    return "" if state.proposal.expectation is None else expected(state.proposal).split(". (")[0].rstrip(".")
-
-
 def _mind(story: Story) -> str:
-    lines = short_caveats(story.state)
+    lines = caveats_of(story.state)
     if story.state.launched_at and story.treatment is not None and reducer_is_optimistic(story):
         lines.append("The score is a peak, picked by looking at the whole curve: optimistic by construction.")
     return section("What to mind", listed(lines) if lines else "Nothing that the records know of.")

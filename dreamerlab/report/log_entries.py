@@ -20,19 +20,11 @@ from dreamerlab.protocol.state import (
     TRIAL_KILLED,
     Hypothesis,
 )
-from dreamerlab.report.hypothesis_words import (
-    asked,
-    expected,
-    figures_of,
-    happened,
-    moment,
-    remarks,
-    state_words,
-    verdict_words,
-)
+from dreamerlab.report.hypothesis_words import asked, expected, moment
 from dreamerlab.report.links import anchor, effect_name, link, page_name
 from dreamerlab.report.log_data import Reference, Story
-from dreamerlab.report.prose import code, details, fields_list, plain, quoted
+from dreamerlab.report.prose import code, details, fields_list, plain, quoted, said
+from dreamerlab.report.verdict_words import happened, qualifiers, remarks, state_words, sureness, verdict_words
 
 Fill = Callable[[str, str], str]
 """Text of a note and the page's root -> the text with its citations filled in (`citations.py`)."""
@@ -48,7 +40,8 @@ def hypothesis_entry(story: Story, *, has_effect: bool) -> str:
     parts += [damage(state.faults)] if state.faults else []
     lines = [f"- **Asked:** {asked(state.proposal)}", f"- **Believed before:** {expected(state.proposal)}"]
     lines += [f"- {line}" for line in what_happened(story)]
-    lines += [f"- **Mind:** {line}" for line in short_caveats(state)]
+    caveats = caveats_of(state)
+    lines += ["- **Mind:**", *(f"  - {line}" for line in caveats)] if caveats else []
     lines += [f"- {line}" for line in lineage(story, root)]
     parts.append("\n".join(lines))
     if has_effect:
@@ -62,26 +55,29 @@ def words_of(state: Hypothesis) -> str:
     lines = [quoted(f"**{plain(proposal.sentence)}**")]
     lines += [quoted(f"Why: {proposal.why}")] if proposal.why else []
     lines += [quoted(f"Why together: {proposal.reason}")] if proposal.reason else []
+    lines += [quoted(f"Withdrawn because: {state.withdrawn}")] if state.withdrawn else []
     return "\n>\n".join(lines)
 
 
 def times(state: Hypothesis) -> str:
     """Return when it was proposed, launched and ended, as one sentence."""
-    said = [f"Proposed {moment(state.proposed_at)} by {plain(state.author) or 'nobody named'}"]
-    said += [f"launched {moment(state.launched_at)}"] if state.launched_at else []
+    steps = [f"Proposed {moment(state.proposed_at)} by {plain(state.author) or 'nobody named'}"]
+    steps += [f"launched {moment(state.launched_at)}"] if state.launched_at else []
     words = {DONE_JUDGED: "judged", DONE_MEASURED: "measured", DONE_WITHDRAWN: "withdrawn"}.get(state.phase)
-    said += [f"{words} {moment(state.ended_at)}"] if words else []
-    return ", ".join(said) + "."
+    steps += [f"{words} {moment(state.ended_at)}"] if words else []
+    return ", ".join(steps) + "."
 
 
 def what_happened(story: Story) -> list[str]:
     """Return the figures and the verdict, or why there is none yet, one paragraph each."""
     state = story.state
     if state.phase == DONE_JUDGED and state.verdict is not None:
-        return [f"**Happened:** {happened(figures_of(state.verdict))}", f"**Verdict:** {verdict_words(state.verdict)}"]
+        marks = "".join(f"\n  - {mark}" for mark in qualifiers(state.verdict))
+        sure = f"**How sure:** {sureness(state.verdict)}{marks}"
+        return [f"**Happened:** {happened(state)}", verdict_words(state.verdict), sure]
     if state.phase == DONE_MEASURED and state.verdict is not None:
-        said = f"**Happened:** {happened(figures_of(state.verdict), baseline_only=True)}"
-        return [said, "**Verdict:** none, because nothing was predicted. This is a measurement."]
+        none = "**Verdict:** none, because nothing was predicted. This is a measurement."
+        return [f"**Happened:** {happened(state)}", none]
     if state.phase == DONE_WITHDRAWN:
         return _withdrawn(state)
     if state.phase == RUNNING:
@@ -90,22 +86,27 @@ def what_happened(story: Story) -> list[str]:
 
 
 def so_far(story: Story) -> str:
-    """Return how many trials of each arm have ended, as the registry knows."""
+    """Return how many trials of each arm have ended, as the records know."""
     state, plan = story.state, story.state.proposal.plan
-    ended = {(one.get("run"), one.get("seed")): one for one in state.trials}
-    arms = [(state.run, "with the change" if state.baseline_run else "", len(plan.seeds))]
-    if state.baseline_run is not None:
-        count = len(story.control.seeds) if story.control and story.control.seeds else len(plan.baseline_seeds)
-        arms.append((state.baseline_run, "of the baseline", count))
-    counts = [f"{sum(run == one for one, _ in ended)} of {most} trials {words}".rstrip() for run, words, most in arms]
+    told = {(one.get("run"), one.get("seed")) for one in state.trials}
+    arms = [("" if state.proposal.kind == "baseline" else "with the change", state.run, story.treatment, plan.seeds)]
+    arms += [("of the baseline", state.baseline_run, story.control, plan.baseline_seeds)] if state.baseline_run else []
+    counts: list[str] = []
+    for words, run_id, run, planned in arms:
+        seeds = run.seeds if run is not None else ()
+        ended = {seed for run_of, seed in told if run_of == run_id} | {
+            one.seed for one in seeds if one.state is not None
+        }
+        counts.append(f"{len(ended)} of {len(seeds) or len(planned)} trials {words}".rstrip())
     killed = sum(one.get("event") == TRIAL_KILLED for one in state.trials)
     early = f" {killed} ended early by a declared rule." if killed else ""
     return f"{' and '.join(counts)} have ended.{early}"
 
 
-def short_caveats(state: Hypothesis) -> list[str]:
+def caveats_of(state: Hypothesis) -> list[str]:
     """Return what a reader must keep in mind, one sentence each."""
     found = remarks(state.verdict) if state.verdict is not None else []
+    found += qualifiers(state.verdict) if state.phase == DONE_MEASURED and state.verdict is not None else []
     found += [f"A rule was passed by a flag: {plain(str(line))}" for line in state.launch.get("gates") or ()]
     return [*found, *(plain(str(line)) for line in state.launch.get("caveats") or ()), *map(plain, state.caveats)]
 
@@ -116,14 +117,14 @@ def lineage(story: Story, root: str) -> list[str]:
         "opened for": "Opened for",
         "follows": "Follows",
         "replicates": "Repeats on fresh seeds",
-        "baseline": "Baseline measured by",
+        "baseline": "Baseline",
     }
     lines = [f"**{words[how]}:** {reference(one, root)}" for how, one in story.came_from.items() if how in words]
     if story.led_to:
         lines.append(f"**Led to:** {', '.join(reference(one, root) for one in story.led_to)}")
     adopted = [event for event in story.events if event.event == "adopted"]
     for event in adopted[-1:]:
-        why = f": {plain(str(event.data['why']))}" if event.data.get("why") else ""
+        why = f", {said(str(event.data['why']))}" if event.data.get("why") else ""
         family = code(event.data.get("family") or "its family")
         lines.append(f"**Adopted** as the champion of {family} on {moment(event.time)}{why}")
     return lines
@@ -136,10 +137,8 @@ def reference(one: Reference, root: str) -> str:
 
 def damage(faults: Sequence[str]) -> str:
     """Return the warning that stands over what a damaged record tells."""
-    said = "; ".join(plain(fault) for fault in faults)
-    return (
-        f"**Damaged record: {said}.** What follows is what can still be read; do not rely on it. See `dreamerlab lint`."
-    )
+    found = "; ".join(plain(fault) for fault in faults)
+    return f"**Damaged record: {found}.** Do not rely on what follows; `dreamerlab lint` says more."
 
 
 def entry(found: Entry, root: str, fill: Fill, *, level: int = 3) -> str:
@@ -163,7 +162,7 @@ def entry_state(found: Entry) -> str:
     if found.filed is not None:
         return f"became {found.filed}"
     if found.dropped is not None:
-        return f"taken off the queue{f': {plain(found.dropped)}' if found.dropped else ''}"
+        return f"taken off the queue{f', {said(found.dropped)}' if found.dropped else ''}"
     if found.kind == IDEA:
         return "waits in the queue"
     status = found.fields.get("status", "").strip()
@@ -171,15 +170,15 @@ def entry_state(found: Entry) -> str:
 
 
 def _entry_facts(found: Entry, root: str) -> str:
-    said = [f"{moment(found.time)}, {plain(found.author) or 'nobody named'}"]
-    said += [f"about the day {plain(found.fields['dated'])}"] if found.fields.get("dated") else []
-    said += [f"on {', '.join(link(one, root) for one in found.about)}"] if found.about else []
+    facts = [f"{moment(found.time)} by {plain(found.author) or 'nobody named'}"]
+    facts += [f"about the day {plain(found.fields['dated'])}"] if found.fields.get("dated") else []
+    facts += [f"on {', '.join(link(one, root) for one in found.about)}"] if found.about else []
     meaning = KINDS.get(found.kind)
-    lines = [", ".join(said) + "." + (f" *{found.kind.capitalize()}: {meaning}.*" if meaning else "")]
+    lines = [", ".join(facts) + "." + (f" *{found.kind.capitalize()}: {meaning}.*" if meaning else "")]
     standing = entry_state(found)
     if standing:
         shown = f"became {link(found.filed, root)}" if found.filed is not None else standing
-        lines.append(f"**Status:** {shown}. No status is a verdict.")
+        lines.append(f"**Status:** {shown}.")
     return "  \n".join(lines)
 
 
@@ -187,8 +186,8 @@ def _comparison(found: Entry) -> str:
     runs = ", ".join(found.about)
     table = _HEADING.sub(lambda mark: "#" * min(6, len(mark[1]) + 3), str(found.data.get("markdown") or "")).strip()
     reducer = found.data.get("reducer")
-    said = f"Runs {runs} side by side{f', scored by {code(reducer)}' if reducer else ''}. A comparison is no verdict."
-    return f"{said}\n\n{details('The tables', table)}" if table else said
+    words = f"Runs {runs} side by side{f', scored by {code(reducer)}' if reducer else ''}. A comparison is no verdict."
+    return f"{words}\n\n{details('The tables', table)}" if table else words
 
 
 def _earlier(found: Entry) -> str:
@@ -204,14 +203,7 @@ def _earlier(found: Entry) -> str:
 
 
 def _withdrawn(state: Hypothesis) -> list[str]:
-    why = f"\n\n{_indented(quoted(state.withdrawn))}\n" if state.withdrawn else ""
     if state.launched_at is None:
-        return [f"**Happened:** nothing, it was withdrawn before it was launched.{why}"]
-    return [
-        "**Happened:** it was withdrawn after it had been launched.",
-        f"**Verdict:** none, and none can be given any more. It counts in the tally as tried.{why}",
-    ]
-
-
-def _indented(block: str) -> str:
-    return "\n".join(f"  {line}".rstrip() for line in block.split("\n"))
+        return ["**Happened:** nothing, it was withdrawn before it was launched."]
+    none = "**Verdict:** none, and none can be given any more. It counts in the tally as tried."
+    return ["**Happened:** it was withdrawn after it had been launched.", none]

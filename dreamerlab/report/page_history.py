@@ -7,11 +7,12 @@ from typing import Any, cast
 
 from dreamerlab.protocol.chain import Event
 from dreamerlab.protocol.state import JUDGED, LAUNCHED, PROPOSED, TRIAL_FINISHED, TRIAL_KILLED
-from dreamerlab.report.hypothesis_words import moment, outcome
+from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.links import link
 from dreamerlab.report.log_data import RunRecord, Story
-from dreamerlab.report.prose import code, plain
+from dreamerlab.report.prose import code, plain, said
 from dreamerlab.report.seed_tables import arms_of
+from dreamerlab.report.verdict_words import outcome
 from dreamerlab.report.wording import amount, seeds_text, state_counts
 from dreamerlab.tables import Table
 
@@ -90,5 +91,5 @@ def _told(event: Event) -> str:
     if event.event == LAUNCHED:
         runs = [str(run) for run in (data.get("run"), data.get("baseline_run")) if run]
         return f"launched as {' and '.join(map(plain, runs))}"
-    why = f": {plain(str(data['why']))}" if data.get("why") and event.event != PROPOSED else ""
+    why = f", {said(str(data['why']))}" if data.get("why") and event.event != PROPOSED else ""
     return f"{plain(event.event.replace('-', ' '))}{why}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_SPECIAL = re.compile(r"[\\`*\[\]<~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_SPECIAL = re.compile(r"[\\`*<~]|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _AT_START = re.compile(r"([#>+-]|[0-9]+[.)])(?=\s|$)")
 _FENCE = re.compile(r"\s{0,3}(?:(`{3,})[^`]*|(~{3,}).*)")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+(.*?)\s*#*\s*")
@@ -24,7 +24,13 @@ def plain(text: str) -> str:
     """Return `text` on one line, escaped so that markdown shows exactly these characters (`tables` sees to pipes)."""
     line = " ".join(clean(text).split())
     line = _SPECIAL.sub(lambda found: "\\" + found[0], line)
-    return _AT_START.sub(lambda found: found[1][:-1] + "\\" + found[1][-1], line, count=1) if line else ""
+    start = _AT_START.match(line)
+    return f"{start[1][:-1]}\\{line[start.end(1) - 1 :]}" if start else line
+
+
+def said(text: str) -> str:
+    """Return a person's words inside one of our sentences."""
+    return f"“{plain(text)}”"
 
 
 def code(text: object) -> str:

@@ -6,15 +6,17 @@ Computes only medians, means over seeds and the pattern of a course (M-PROT-17);
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
+from dreamerlab.protocol.figures import shown
 from dreamerlab.protocol.hypothesis import Expectation
 from dreamerlab.report.figures import CurvesFigure, EffectFigure, Level, ScoreRow, draw_curves, draw_effect
-from dreamerlab.report.hypothesis_words import figures_of, short_expectation, signed, state_words
 from dreamerlab.report.log_data import RunRecord, SeedRecord, Story
 from dreamerlab.report.plots import Arm, Curve, mean_and_range
 from dreamerlab.report.prose import plain
+from dreamerlab.report.verdict_words import figures_of, is_no_result, state_words
 from dreamerlab.report.wording import duration, figure
 from dreamerlab.runs.reducers import parse_reducer
 from dreamerlab.stats.curves import FEWEST, first_reached, pattern
@@ -38,9 +40,11 @@ def seed_table(story: Story) -> Table:
     """Return one row per seed: score, how the course ended, when it solved the task, what it cost, what is special."""
     numbers = ("seed", "score", "last evaluation", "solved at", "env steps", "training time")
     table = Table(("arm", *numbers, "course", "remark"), frozenset(numbers))
+    told = {(one.get("run"), one.get("seed")): one.get("score") for one in story.state.trials}
     for what, run, figures in arms_of(story):
+        scores = _by_seed(figures, "seeds")
         for seed in run.seeds:
-            score = dict(figures.get("seeds") or {}).get(str(seed.seed))
+            score = scores.get(str(seed.seed)) if figures else told.get((run.id, seed.seed))
             last = seed.curve[-1][1] if seed.curve else None
             steps = f"{seed.env_steps:,}" if seed.state is not None else None
             time = duration(seed.wall_s) if seed.state is not None else None
@@ -87,23 +91,39 @@ def curves_svg(story: Story) -> str | None:
 
 def effect_svg(story: Story) -> str | None:
     """Return every seed's score and the effect beside what was expected; None when nothing was judged or measured."""
-    state, figures = story.state, figures_of(story.state.verdict)
+    state, figures, found = story.state, figures_of(story.state.verdict), story.state.proposal.expectation
     if not figures:
         return None
-    inks = iter(("treatment", "control"))
-    rows = [
-        ScoreRow(f"{what}, {run.id}", ink, [s for s in dict(arm.get("seeds") or {}).values() if s is not None])
-        for (what, run, arm), ink in zip(arms_of(story), inks, strict=False)
-    ]
-    words = f"{figures.get('reducer')} of {figures.get('metric')}: one circle a seed, a diamond for the mean"
-    value, low, high, label = _answer(state.proposal.expectation, figures)
-    region, expected_label, zero = _region(state.proposal.expectation, figures)
-    title = f"{state.id}: {state_words(state)}"
-    return draw_effect(
-        EffectFigure(
-            title, words, rows, label, value, low, high, expected=region, expected_label=expected_label, zero=zero
-        )
-    )
+    picture = EffectFigure(f"{state.id}: {state_words(state)}", _score_label(story), _rows(story))
+    if found is not None and not is_no_result(state.verdict):
+        value, low, high, label = _answer(found, figures)
+        region, words, zero = _region(found, figures)
+        expected = {"expected": region, "expected_label": words, "zero": zero}
+        picture = replace(picture, value=value, low=low, high=high, effect_label=label, **expected)
+    return draw_effect(picture)
+
+
+def _score_label(story: Story) -> str:
+    figures, found = figures_of(story.state.verdict), story.state.proposal.expectation
+    if found is not None and found.form == "reaches":
+        return f"env step at which {found.metric} reached {shown(found.amount or 0.0)}, one circle a seed"
+    return f"{figures.get('reducer')} of {figures.get('metric')}: one circle a seed, a diamond for the mean"
+
+
+def _rows(story: Story) -> list[ScoreRow]:
+    """Return what each seed scored, or when it got there, one row an arm."""
+    found = story.state.proposal.expectation
+    by_time = found is not None and found.form == "reaches"
+    rows: list[ScoreRow] = []
+    for (what, run, arm), ink in zip(arms_of(story), ("treatment", "control"), strict=False):
+        values = list(_by_seed(arm, "reached" if by_time else "seeds").values())
+        never = f" ({values.count(None)} of {len(values)} never)" if by_time and None in values else ""
+        rows.append(ScoreRow(f"{what}, {run.id}{never}", ink, [value for value in values if value is not None]))
+    return rows
+
+
+def _by_seed(arm: Mapping[str, Any], name: str) -> dict[str, float | None]:
+    return dict(cast("Mapping[str, float | None]", arm.get(name) or {}))
 
 
 def metric_of(story: Story) -> str:
@@ -170,43 +190,36 @@ def _below_random(score: float | None, run: RunRecord, figures: Mapping[str, Any
     return score > run.random if run.solved < run.random else score < run.random
 
 
-def _answer(
-    expected: Expectation | None, figures: Mapping[str, Any]
-) -> tuple[float | None, float | None, float | None, str]:
+def _answer(expected: Expectation, figures: Mapping[str, Any]) -> tuple[float | None, float | None, float | None, str]:
     """Return the value that answers the expectation with its interval, and what the axis shows."""
-    if expected is not None and expected.form in ("rise", "fall", "within"):
+    if expected.form in ("rise", "fall", "within"):
         level = 100 * float(figures.get("level") or 0.95)
         label = f"difference of means, with the change minus baseline, and its {level:.4g} % interval"
         return figures.get("difference"), figures.get("low"), figures.get("high"), label
-    if expected is not None and expected.form in ("at_least", "at_most"):
+    if expected.form in ("at_least", "at_most"):
         arm = cast("Mapping[str, Any]", figures.get("treatment") or {})
         return arm.get("mean"), arm.get("low"), arm.get("high"), "mean and its 95 % interval"
     return None, None, None, ""
 
 
-def _region(expected: Expectation | None, figures: Mapping[str, Any]) -> tuple[tuple[float, float] | None, str, bool]:
+def _region(expected: Expectation, figures: Mapping[str, Any]) -> tuple[tuple[float, float] | None, str, bool]:
     """Return where the value was expected, the words for it, and whether 0 means no effect."""
-    delta = figures.get("delta") if expected is None or expected.amount is None else expected.amount
-    if expected is None or delta is None:
+    delta = figures.get("delta") if expected.amount is None else expected.amount
+    if delta is None:
         return None, "", False
     if expected.form == "rise":
-        return (delta, math.inf), f"expected: at least {signed(delta)}", True
+        return (delta, math.inf), f"expected: at least +{shown(delta)}", True
     if expected.form == "fall":
-        return (-math.inf, -delta), f"expected: at most {signed(-delta)}", True
+        return (-math.inf, -delta), f"expected: at most {shown(-delta)}", True
     if expected.form == "within":
-        return (-delta, delta), f"expected: within {figure(delta)} of the baseline", True
+        return (-delta, delta), f"expected: within {shown(delta)} of the baseline", True
     if expected.form == "at_least":
-        return (delta, math.inf), f"expected: at least {figure(delta)}", False
+        return (delta, math.inf), f"expected: at least {shown(delta)}", False
     if expected.form == "at_most":
-        return (-math.inf, delta), f"expected: at most {figure(delta)}", False
-    return None, short_expectation(expected), False
+        return (-math.inf, delta), f"expected: at most {shown(delta)}", False
+    return None, "", False
 
 
 def reducer_is_optimistic(story: Story) -> bool:
     """Tell whether scores were picked by looking at the whole curve."""
     return parse_reducer(f"{story.state.proposal.plan.reducer} of {metric_of(story)}").is_optimistic
-
-
-def total_time(runs: Sequence[RunRecord]) -> float:
-    """Return the training time of all seeds of these runs, in seconds."""
-    return math.fsum(seed.wall_s for run in runs for seed in run.seeds)
