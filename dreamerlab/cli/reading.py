@@ -16,6 +16,14 @@ RunArgument = Annotated[
     str | None,
     typer.Argument(metavar="[RUN]", help="Run id, prefix or name, such as R12.", autocompletion=completion.run_ids),
 ]
+RecordArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RECORD]",
+        help="Id, prefix or name of a hypothesis or a run, or id of an entry: H7, R12, E3.",
+        autocompletion=completion.record_ids,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -78,34 +86,80 @@ def list_records(
 
 
 def show(
-    run: RunArgument = None,
+    record: RecordArgument = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the learning curves of all seeds.")
     ] = None,
     provenance: Annotated[
-        bool, typer.Option("--provenance", help="Show code, machine, origins and file hashes.")
+        bool, typer.Option("--provenance", help="Of a run: code, machine, origins and file hashes.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one run: scores, evaluations, cost, caveats.
+    """Show a hypothesis, a run or an entry of the log.
 
-    Without RUN: the newest.
+    Without RECORD: the newest run.
     """
-    from dreamerlab.cli.run_page import page, provenance_page
-    from dreamerlab.lab import show as use_case
+    from dreamerlab.lab.lookup import find_record
+    from dreamerlab.lab.show import choose_run
     from dreamerlab.runs.store import Workspace
 
     workspace = Workspace.find()
-    details = use_case.collect(workspace, use_case.choose_run(workspace, run))
+    found = choose_run(workspace, None).id if record is None else find_record(workspace, record)
+    if found.startswith("H"):
+        _show_hypothesis(workspace, found, plot, provenance=provenance, as_json=as_json)
+    elif found.startswith("E"):
+        _show_entry(workspace, found, plotted=plot is not None, provenance=provenance, as_json=as_json)
+    else:
+        _show_run(workspace, found, plot, provenance=provenance, as_json=as_json)
+
+
+def _show_run(workspace: Workspace, run_id: str, plot: Path | None, *, provenance: bool, as_json: bool) -> None:
+    from dreamerlab.cli.run_page import page, provenance_page
+    from dreamerlab.lab import show as use_case
+    from dreamerlab.lab.show_hypothesis import hypothesis_line
+
+    details = use_case.collect(workspace, workspace.run(run_id))
     if plot is not None:
         output.say(f"drew {use_case.draw(details, plot)}")
     facts = use_case.provenance(details) if provenance else None
     if as_json:
         output.emit_json(use_case.to_data(details) | ({"provenance": facts} if facts else {}))
     else:
-        output.emit(page(details))
+        output.emit(page(details, hypothesis_line(workspace, details)))
         if facts:
             output.emit("\n" + provenance_page(facts))
+
+
+def _show_hypothesis(
+    workspace: Workspace, hypothesis_id: str, plot: Path | None, *, provenance: bool, as_json: bool
+) -> None:
+    from dreamerlab.cli.hypothesis_page import page
+    from dreamerlab.lab import show_hypothesis as use_case
+
+    details = use_case.collect_hypothesis(workspace, hypothesis_id)
+    if provenance:
+        use_case.refuse_provenance(details)
+    if plot is not None:
+        output.say(f"drew {use_case.draw_hypothesis(details, plot)}")
+    if as_json:
+        output.emit_json(use_case.to_data(details))
+    else:
+        output.emit(page(details))
+
+
+def _show_entry(workspace: Workspace, entry_id: str, *, plotted: bool, provenance: bool, as_json: bool) -> None:
+    from dreamerlab.cli.hypothesis_page import entry_page
+    from dreamerlab.errors import UsageError
+    from dreamerlab.lab.show_hypothesis import entry_data, read_entry
+
+    if plotted or provenance:
+        option = "--plot" if plotted else "--provenance"
+        raise UsageError(f"{option} is told of a run, and {entry_id} is an entry of the log", hint="dreamerlab list")
+    found = read_entry(workspace, entry_id)
+    if as_json:
+        output.emit_json(entry_data(found))
+    else:
+        output.emit(entry_page(found))
 
 
 def _follow(workspace: Workspace, text: str | None) -> str | None:

@@ -14,12 +14,14 @@ from dreamerlab.tables import Table
 _CHART_WIDTH = 48
 
 
-def page(details: RunDetails) -> str:
-    """Return the page of a run."""
+def page(details: RunDetails, hypothesis: str | None = None) -> str:
+    """Return the page of a run; `hypothesis` is the line about the one it belongs to."""
     made = details.manifest
     title = f"{made.id}  {made.name}" if made.name else made.id
     head = Table(("", "  "))
     head.add("kind", "PILOT (can never carry a verdict)" if made.kind == "pilot" else made.kind)
+    if hypothesis is not None:
+        head.add("hypothesis", hypothesis)
     head.add("env", made.env)
     head.add("family", made.family)
     head.add("budget", f"{amount(made.budget.amount, made.budget.unit)} per seed")

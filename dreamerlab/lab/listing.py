@@ -13,15 +13,17 @@ from typing import Any
 
 from dreamerlab.errors import LabError
 from dreamerlab.lab.ledger import registry_of
+from dreamerlab.protocol.hypothesis import Proposal
 from dreamerlab.protocol.registry import HYPOTHESIS
 from dreamerlab.protocol.state import Hypothesis, fold
-from dreamerlab.report.hypothesis_words import effect, state_words
+from dreamerlab.report.hypothesis_words import short_expectation, value
+from dreamerlab.report.verdict_words import effect, figures_of, is_no_result, state_words
 from dreamerlab.report.wording import amount, figure, seeds_text, state_counts
 from dreamerlab.runs.store import RunRow, Workspace, newest_runs, run_ids
 from dreamerlab.tables import Table
 
 NEWEST = 30
-_LONGEST_READING = 64
+_LONGEST = 52
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,16 @@ def select(
 
 def hypothesis_table(rows: Sequence[HypothesisRow]) -> Table:
     """Return hypotheses as a table: what each asked, where it stands, the figure that answers it."""
-    table = Table(("hypothesis", "name", "kind", "env", "seeds", "state", "effect", "proposed", "asked"))
+    table = Table(("hypothesis", "name", "kind", "env", "seeds", "state", "effect", "proposed", "change", "expects"))
     for row in rows:
         state = row.state
         if state is None:
-            table.add(row.id, None, None, None, None, f"unreadable: {row.fault}", None, None, None)
+            table.add(row.id, None, None, None, None, f"unreadable: {row.fault}", *[None] * 4)
             continue
         made = state.proposal
         proposed = state.proposed_at[:10]
         cells = (made.name, made.kind, made.base.env, seeds_text(made.plan.seeds), _stands(state), _effect(state))
-        table.add(row.id, *cells, proposed, shortened(made.reading))
+        table.add(row.id, *cells, proposed, shortened(changed(made)), shortened(short_expectation(made.expectation)))
     return table
 
 
@@ -111,7 +113,15 @@ def mean_score(row: RunRow) -> float | None:
     return math.fsum(known) / len(known) if known and len(known) == len(scores) else None
 
 
-def shortened(text: str, limit: int = _LONGEST_READING) -> str:
+def changed(proposal: Proposal) -> str:
+    """Return what a hypothesis changes in a few words: `optimizer.lr_actor 4e-5 -> 2e-5`."""
+    if proposal.code is not None:
+        return f"code: {proposal.code}"
+    parts = [f"{one.key} {value(one.before)} -> {value(one.after)}" for one in proposal.changes]
+    return ", ".join(parts) or "nothing"
+
+
+def shortened(text: str, limit: int = _LONGEST) -> str:
     """Return `text` on one line of at most `limit` characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[: limit - 3].rstrip()}..."
@@ -135,18 +145,15 @@ def _is_about(row: HypothesisRow, env: str) -> bool:
 
 
 def _stands(state: Hypothesis) -> str:
-    verdict = state.verdict or {}
-    words = [state_words(state), *(str(mark) for mark in verdict.get("qualifiers") or ())]
-    if state.adopted_at:
-        words.append("adopted")
-    if state.faults:
-        words.append("RECORD DAMAGED")
+    words = [state_words(state)]
+    words += ["adopted"] if state.adopted_at else []
+    words += ["RECORD DAMAGED"] if state.faults else []
     return ", ".join(words)
 
 
 def _effect(state: Hypothesis) -> str | None:
-    figures = (state.verdict or {}).get("figures")
-    return effect(figures, state.proposal.expectation) if figures else None
+    figures = figures_of(state.verdict)
+    return None if not figures or is_no_result(state.verdict) else effect(figures, state.proposal.expectation)
 
 
 def _score(row: RunRow) -> str | None:

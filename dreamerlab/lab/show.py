@@ -60,6 +60,11 @@ class RunDetails:
     data_state: str
 
     @property
+    def metric(self) -> str:
+        """What the score is made of."""
+        return parse_reducer(self.manifest.score).metric
+
+    @property
     def mean_score(self) -> float | None:
         """Mean over all declared seeds; None while one has no score."""
         scores = [trial.score for trial in self.trials if trial.score is not None]
@@ -96,17 +101,29 @@ def collect(workspace: Workspace, run: RunDirectory) -> RunDetails:
 
 def draw(details: RunDetails, path: Path) -> Path:
     """Write the learning curves of all seeds to `path` and return it."""
-    made, metric = details.manifest, parse_reducer(details.manifest.score).metric
+    made = details.manifest
     name = f"{made.id} {made.name}" if made.name else made.id
     marks = [mark for mark, holds in (("pilot", made.kind == "pilot"), ("not finished", not details.complete)) if holds]
     title = f"{name}, {made.env}" + (f" ({', '.join(marks)})" if marks else "")
-    curves = [
+    random, solved = details.reference["random"], details.reference["solved"]
+    draw_learning_curves(Picture(title, curves(details), y_label=details.metric, random=random, solved=solved), path)
+    return path
+
+
+def curves(details: RunDetails) -> list[Curve]:
+    """Return the evaluations of every seed as they are drawn."""
+    return [
         Curve(trial.view.seed, [x for x, _ in trial.evaluations], [y for _, y in trial.evaluations])
         for trial in details.trials
     ]
-    random, solved = details.reference["random"], details.reference["solved"]
-    draw_learning_curves(Picture(title, curves, y_label=metric, random=random, solved=solved), path)
-    return path
+
+
+def arm_label(details: RunDetails) -> str:
+    """Return what a run is called in a picture of several: id, name, number of seeds, and what speaks against it."""
+    made = details.manifest
+    name = f"{made.id} {made.name}" if made.name else made.id
+    marks = [mark for mark, holds in (("pilot", made.kind == "pilot"), ("so far", not details.complete)) if holds]
+    return f"{name} (n={len(details.trials)}{''.join(f', {mark}' for mark in marks)})"
 
 
 def provenance(details: RunDetails) -> dict[str, Any]:
