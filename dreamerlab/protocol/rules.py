@@ -53,8 +53,10 @@ class Ruling:
     """The least difference that counts, or the half-width of `within`, in the unit of the score."""
     p: float | None = None
     """Two-sided p of the test that decides; None for a count."""
+    effect_sd: float | None = None
+    """Of an INCONCLUSIVE one: the effect to be found, in standard deviations of one seed; `needed` counts the seeds."""
     needs_seeds: int | None = None
-    """An INCONCLUSIVE one: seeds an arm that would find the effect with 80% at the spread seen."""
+    """The same where it is known otherwise."""
     remark: str | None = None
     """A sentence beside the reason: what the test takes for granted."""
 
@@ -71,6 +73,11 @@ def decide(expected: Expectation, treatment: Arm, baseline: Arm | None, alpha: f
     if treatment.censored or baseline.censored:
         return _times(expected, baseline, treatment, alpha)
     return _difference(expected, baseline.values, treatment.values, alpha)
+
+
+def needed(ruling: Ruling, alpha: float) -> int | None:
+    """Return the seeds an arm that would find the effect with 80% at the spread seen; None when that is not known."""
+    return ruling.needs_seeds if ruling.effect_sd is None else seeds_needed(ruling.effect_sd, alpha)
 
 
 def needs_baseline(form: str) -> bool:
@@ -103,9 +110,9 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
         exact = exact_permutation(a, b)
         if exact is not None and exact.least <= alpha < exact.p:
             reason = f"{words}, but the permutation test does not agree (p = {exact.p:.3g})"
-            seeds = _seeds(centre, delta, found, alpha)
+            effect = _effect(centre, delta, found)
             return Ruling(
-                INCONCLUSIVE, _sentence(reason), "Welch interval", None, (FRAGILE, *marks), delta, found.p, seeds
+                INCONCLUSIVE, _sentence(reason), "Welch interval", None, (FRAGILE, *marks), delta, found.p, effect
             )
         if strong >= 0:
             marks = (STRONG, *marks)
@@ -119,8 +126,8 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
         if low <= 0
         else f"{words}: there is an effect, but whether it is {shown(delta)} stays open"
     )
-    seeds = _seeds(centre, delta, found, alpha)
-    return Ruling(INCONCLUSIVE, _sentence(reason), "Welch interval", None, marks, delta, found.p, seeds)
+    effect = _effect(centre, delta, found)
+    return Ruling(INCONCLUSIVE, _sentence(reason), "Welch interval", None, marks, delta, found.p, effect)
 
 
 def _label(
@@ -218,8 +225,7 @@ def _within(expected: Expectation, a: Sequence[float], b: Sequence[float], alpha
         reason = f"{words} has the interval {_span(wide)}, wholly outside +-{shown(width)}"
         return Ruling(REFUTED, _sentence(reason), test, None, marks, width, p)
     reason = f"{words} has the interval {_span(wide)}, neither inside +-{shown(width)} nor wholly outside"
-    seeds = _seeds(0.0, width, wide, alpha)
-    return Ruling(INCONCLUSIVE, _sentence(reason), test, None, marks, width, p, seeds)
+    return Ruling(INCONCLUSIVE, _sentence(reason), test, None, marks, width, p, _effect(0.0, width, wide))
 
 
 def _reaches(expected: Expectation, treatment: Arm) -> Ruling:
@@ -253,11 +259,9 @@ def _underpowered(found: Welch, delta: float, alpha: float) -> tuple[str, ...]:
     return (UNDERPOWERED,) if weak else ()
 
 
-def _seeds(centre: float, delta: float, found: Welch, alpha: float) -> int | None:
-    """Return the seeds an arm that would find the larger of the effect seen and the least that counts."""
-    if not found.pooled_sd:
-        return None
-    return seeds_needed(max(delta, centre) / found.pooled_sd, alpha)
+def _effect(centre: float, delta: float, found: Welch) -> float | None:
+    """Return the larger of the effect seen and the least that counts, in standard deviations of one seed."""
+    return max(delta, centre) / found.pooled_sd if found.pooled_sd else None
 
 
 def _seeds_of_mean(distance: float, sd: float | None) -> int | None:

@@ -45,6 +45,7 @@ from dreamerlab.protocol.rules import (
     UNDERPOWERED,
     Ruling,
     decide,
+    needed,
     needs_baseline,
 )
 
@@ -158,7 +159,7 @@ def judge(
             "p": _accounted(ruling, proposal.plan.alpha / spent),
             "decided_by": None if ruling is None else ruling.decided_by,
         },
-        needs_seeds=None if ruling is None else ruling.needs_seeds,
+        needs_seeds=None if ruling is None else needed(ruling, spent),
         sources={arm.run: arm.source for arm in arms},
     )
 
