@@ -66,7 +66,7 @@ def provenance_caveats(scope: Uncommitted, forbidding: Sequence[str], *, allowed
     if scope.elsewhere and not set(scope.elsewhere) <= set(forbidding):
         caveats.append(f"dreamerlab itself has uncommitted changes: {named(scope.elsewhere)}")
     if scope.silence is not None:
-        caveats.append(f"git cannot prove that the prediction came first: {scope.silence}")
+        caveats.append(f"no order of records can be proven: {scope.silence}")
     return caveats
 
 

@@ -108,9 +108,9 @@ def _of_hypothesis(workspace: Workspace, request: Request, order: Order, voice: 
         )
         examined.refuse()
         if hypothesis.phase != RUNNING:
+            hypothesis = launch(workspace, hypothesis, examined, order, voice)
             for line in examined.caveats:
                 voice.warn(line)
-            hypothesis = launch(workspace, hypothesis, examined, order, voice)
         voice.say(f"{hypothesis.id}: {hypothesis.proposal.sentence}")
         return open_execution(workspace, hypothesis, jobs=request.jobs, commit=request.commit, voice=voice)
 
@@ -124,12 +124,12 @@ def _launch_baseline(
         recover(workspace)
         examined = examine(workspace, proposal, allow_dirty=request.allow_dirty, jobs=request.jobs)
         examined.refuse()
-        for line in examined.caveats:
-            voice.warn(line)
         registry = registry_of(workspace)
         hypothesis = fold(registry.read(opened(workspace, proposal)))
         examined = replace(examined, hypothesis=hypothesis.id)
         hypothesis = launch(workspace, hypothesis, examined, order, voice)
+        for line in examined.caveats:
+            voice.warn(line)
         return open_execution(workspace, hypothesis, jobs=request.jobs, commit=request.commit, voice=voice)
 
 

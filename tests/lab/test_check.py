@@ -228,7 +228,7 @@ def test_a_deleted_env_config_is_an_uncommitted_change(committed: Workspace) -> 
 
 def test_outside_git_it_is_a_caveat_that_no_order_can_be_proven(workspace: Workspace) -> None:
     found = examine(workspace, asked())
-    assert any("git cannot prove that the prediction came first" in line for line in found.caveats)
+    assert any("no order of records can be proven" in line for line in found.caveats)
 
 
 # -- launches -------------------------------------------------------------------------------------------------------
