@@ -18,11 +18,15 @@ from tests.lab.workspaces import inside, light_workspace
 from tests.runs.records import make_run
 
 FRONT_PAGE = {
-    "Every day": ["init", "run", "resume", "status", "show", "list", "compare"],
-    "Further": ["eval", "doctor", "ui"],
+    "Every day": ["init", "propose", "check", "run", "resume", "status", "show", "list", "compare", "note", "lint"],
+    "Further": ["adopt", "withdraw", "amend", "eval", "doctor", "ui", "queue"],
     "Groups": ["config", "data"],
 }
-SUBCOMMANDS = {"config": ["explain", "diff", "audit"], "data": ["push", "pull"]}
+SUBCOMMANDS = {
+    "queue": ["list", "next", "load", "move", "drop"],
+    "config": ["explain", "diff", "audit"],
+    "data": ["push", "pull"],
+}
 HEAVY = ("numpy", "pandas", "torch", "scipy", "dvc", "mlflow", "pydantic", "matplotlib", "gymnasium", "rich", "yaml")
 
 
