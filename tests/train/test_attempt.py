@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_a_finished_trial_leaves_everything(tmp_path: Path) -> None:
     assert not checkpoint.load_newest(trial.checkpoints).info.has_replay
     (record,) = json.loads(trial.attempts_path.read_text())
     assert (record["state"], record["start_env_steps"], record["threads"]) == ("finished", 0, 1)
+    assert record["config_sha256"] == hashlib.sha256(trial.run.config_path.read_bytes()).hexdigest()
     assert not list(trial.artifacts.glob(".*"))
 
 
@@ -192,6 +194,7 @@ def test_a_faulty_environment_fails_the_trial_in_one_line(tmp_path: Path, env_id
         execute(trial.path, None, None)
     status = read_status(trial)
     assert status.state == "failed"
+    assert not status.diverged, "an accident, and no outcome"
     assert said in (status.reason or "")
     assert "\n" not in (status.reason or "")
     assert env_id.rpartition(":")[2] in (status.reason or "")
@@ -211,7 +214,8 @@ def test_a_loss_that_is_not_finite_stops_the_trial_and_keeps_the_last_good_check
     monkeypatch.setattr(Session, "update", poisoned)
     with pytest.raises(TrialFailed, match="wm/loss is nan"):
         execute(trial.path, None, None)
-    assert read_status(trial).state == "failed"
+    status = read_status(trial)
+    assert (status.state, status.diverged) == ("failed", True), "an outcome of training, and marked as one"
     assert checkpoint.load_newest(trial.checkpoints).info.env_steps == 20
 
 
