@@ -18,6 +18,7 @@ from dreamerlab.cli import (
     deciding,
     evaluating,
     linting,
+    log_commands,
     noting,
     proposing,
     queueing,
@@ -59,6 +60,7 @@ def build() -> Any:
     app.command("list", rich_help_panel=EVERY_DAY)(reading.list_records)
     app.command("compare", rich_help_panel=EVERY_DAY)(comparing.compare)
     app.command("note", rich_help_panel=EVERY_DAY)(noting.note)
+    app.command("log", rich_help_panel=EVERY_DAY)(log_commands.log)
     app.command("lint", rich_help_panel=EVERY_DAY)(linting.lint)
     app.command("adopt", rich_help_panel=FURTHER)(deciding.adopt)
     app.command("withdraw", rich_help_panel=FURTHER)(deciding.withdraw)

@@ -40,7 +40,7 @@ _RULES = "PROTOCOL.md"
 _IGNORED = (".dreamerlab/", "runs/.new-*", "protocol/registry/.*.tmp")
 _ATTRIBUTES = (
     # Both branches' lines are kept in a merge, and the next command renders the pages anew.
-    "protocol/LOG.md merge=union",
+    "protocol/LOG*.md merge=union",
     "protocol/hypotheses/*.md merge=union",
     "runs/scores.json merge=union",
     # Records prove themselves byte by byte: no line ending of theirs may be changed.

@@ -8,17 +8,51 @@ layout is `report.notebook`, committing `publish.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dreamerlab.atomic import atomic_write_bytes, disk_failure, read_small
 from dreamerlab.lab.log_cache import Digest, load, save, stamp
-from dreamerlab.lab.log_rendering import render_changed
-from dreamerlab.report.links import PAGES, is_volume
+from dreamerlab.lab.log_rendering import Rendering, render_changed
+from dreamerlab.lab.publish import commit_log
+from dreamerlab.report.links import LOG, PAGES, is_volume
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.store import Workspace
 
 PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What became of the log; paths from the workspace on."""
+
+    log: str
+    changed: Sequence[str]
+    damaged: Mapping[str, Sequence[str]]
+    """Record id -> what is wrong with it."""
+    committed: bool
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values."""
+        damaged = {key: list(faults) for key, faults in self.damaged.items()}
+        return {"log": self.log, "changed": list(self.changed), "damaged": damaged, "committed": self.committed}
+
+
+def refresh(workspace: Workspace, warn: Callable[[str], None], *, commit: bool) -> Refreshed:
+    """Bring the log up to date, commit its files where that is wanted, and return what changed.
+
+    ToolFailed when the disk refuses, Conflict when another rendering does not end.
+    """
+    with log_lock(workspace):
+        changed, rendering = _brought_up_to_date(workspace)
+        committed = commit and commit_log(workspace, warn)
+    damaged = {key: digest.faults for key, digest in rendering.digests.items() if digest.faults}
+    names = [path.relative_to(workspace.path).as_posix() for path in changed]
+    log = (workspace.protocol / LOG).relative_to(workspace.path).as_posix()
+    return Refreshed(log, names, damaged, committed)
 
 
 def render_log(workspace: Workspace) -> dict[str, str]:
@@ -37,6 +71,15 @@ def write_log(workspace: Workspace) -> list[Path]:
 
 def write_log_locked(workspace: Workspace) -> list[Path]:
     """Do what `write_log` does for a caller that holds `log_lock`, and goes on to commit under it."""
+    return _brought_up_to_date(workspace)[0]
+
+
+def log_lock(workspace: Workspace) -> AbstractContextManager[None]:
+    """Hold the lock under which the log is rendered."""
+    return owned_lock(workspace.hidden / "log.lock", timeout_s=PATIENCE_S, what="the log")
+
+
+def _brought_up_to_date(workspace: Workspace) -> tuple[list[Path], Rendering]:
     known = load(workspace)
     before = {key: dict(digest.outputs) for key, digest in known.items()}
     rendering = render_changed(workspace, known)
@@ -49,12 +92,7 @@ def write_log_locked(workspace: Workspace) -> list[Path]:
     for digest in rendering.digests.values():
         digest.outputs = {name: mark or stamp(f"{workspace.protocol}/{name}") for name, mark in digest.outputs.items()}
     save(workspace, rendering.digests)
-    return sorted(changed)
-
-
-def log_lock(workspace: Workspace) -> AbstractContextManager[None]:
-    """Hold the lock under which the log is rendered."""
-    return owned_lock(workspace.hidden / "log.lock", timeout_s=PATIENCE_S, what="the log")
+    return sorted(changed), rendering
 
 
 def _replaced(path: Path, text: str) -> bool:

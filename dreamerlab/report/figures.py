@@ -68,6 +68,8 @@ class EffectFigure:
     expected: tuple[float, float] | None = None
     """Where the value was expected; an infinite end is open."""
     expected_label: str = ""
+    with_means: bool = True
+    """Whether the mean of a row says anything: not of times that some seeds never reached."""
     zero: bool = True
     """Whether 0 means `no effect` on the lower axis."""
 
@@ -109,8 +111,9 @@ def draw_effect(picture: EffectFigure) -> str | None:
     drawing = Drawing(WIDTH, height, picture.title)
     drawing.text(16, 26, _fitted(picture.title, WIDTH - 32, 14), bold=True, size=14)
     drawing.text(16, 52, picture.score_label, "soft")
-    drawing.text(WIDTH - 16, 52, "mean", "soft", anchor="end")
-    _scores(drawing, rows, scores_top, scores_height)
+    if picture.with_means:
+        drawing.text(WIDTH - 16, 52, "mean", "soft", anchor="end")
+    _scores(drawing, rows, scores_top, scores_height, with_means=picture.with_means)
     if has_effect:
         _effect(drawing, picture, effect_top)
     return drawing.to_svg()
@@ -187,7 +190,7 @@ def _thinned(count: int) -> list[int]:
     return [round(i * (count - 1) / (_POINTS - 1)) for i in range(_POINTS)]
 
 
-def _scores(drawing: Drawing, rows: Sequence[ScoreRow], top: float, height: float) -> None:
+def _scores(drawing: Drawing, rows: Sequence[ScoreRow], top: float, height: float, *, with_means: bool) -> None:
     """One row of dots an arm over a common axis, the mean as a diamond."""
     left = 24 + max(text_width(row.label) for row in rows)
     low, high = widened([score for row in rows for score in row.scores])
@@ -198,11 +201,11 @@ def _scores(drawing: Drawing, rows: Sequence[ScoreRow], top: float, height: floa
         scores = [score for score in row.scores if math.isfinite(score)]
         mean = math.fsum(scores) / len(scores) if scores else math.nan
         drawing.text(16, y + 4, _fitted(row.label, across.start - 24))
+        if scores and with_means:
+            drawing.dot(across(mean), y, row.ink, radius=7, shape="diamond")
+            drawing.text(WIDTH - 16, y + 4, figure(mean), "ink", anchor="end", bold=True)
         for score, offset in zip(scores, _spread([across(score) for score in scores]), strict=True):
             drawing.dot(across(score), y + offset, row.ink, radius=3.6, hollow=True)
-        if scores:
-            drawing.dot(across(mean), y, row.ink, radius=6, shape="diamond")
-            drawing.text(WIDTH - 16, y + 4, figure(mean), "ink", anchor="end", bold=True)
 
 
 def _spread(xs: Sequence[float]) -> list[float]:
@@ -256,7 +259,7 @@ def _bar(drawing: Drawing, across: Scale, low: float, high: float, y: float, wid
 
 
 def _label(drawing: Drawing, x: float, y: float, words: str, ink: Ink) -> None:
-    half = text_width(words, 11) / 2
+    half = text_width(words, 11) * 0.56  # half of it, and bold
     drawing.text(min(max(x, 16 + half), WIDTH - 16 - half), y, words, ink, anchor="middle", size=11, bold=True)
 
 

@@ -14,6 +14,7 @@ from dreamerlab.report.prose import plain
 
 LOG = "LOG.md"
 PAGES = "hypotheses"
+_PAGE_FILE = re.compile(rf"{PAGES}/H[0-9]{{4,12}}-[a-z0-9]{{3}}(?:\.md|-curves\.svg|-effect\.svg)")
 
 
 def volume_name(number: int) -> str:
@@ -24,6 +25,11 @@ def volume_name(number: int) -> str:
 def is_volume(name: str) -> bool:
     """Tell whether a file inside `protocol` is one of older entries."""
     return re.fullmatch(r"LOG-[0-9]{4,}\.md", name) is not None
+
+
+def is_generated(name: str) -> bool:
+    """Tell whether a path inside `protocol` is one that the log is rendered to."""
+    return name == LOG or is_volume(name) or _PAGE_FILE.fullmatch(name) is not None
 
 
 def page_name(hypothesis: str) -> str:

@@ -94,7 +94,8 @@ def effect_svg(story: Story) -> str | None:
     state, figures, found = story.state, figures_of(story.state.verdict), story.state.proposal.expectation
     if not figures:
         return None
-    picture = EffectFigure(f"{state.id}: {state_words(state)}", _score_label(story), _rows(story))
+    title, by_time = f"{state.id}: {state_words(state)}", found is not None and found.form == "reaches"
+    picture = EffectFigure(title, _score_label(story), _rows(story), with_means=not by_time)
     if found is not None and not is_no_result(state.verdict):
         value, low, high, label = _answer(found, figures)
         region, words, zero = _region(found, figures)
