@@ -69,7 +69,18 @@ def test_every_command_option_and_argument_explains_itself(tmp_path: Path) -> No
         assert undocumented == [], name
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["status"], ["status", "first"], ["list", "--json"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["list"],
+        ["status"],
+        ["status", "first"],
+        ["list", "--json"],
+        ["queue"],
+        ["note", "x", "--no-commit"],
+    ],
+)
 def test_looking_imports_nothing_heavy(workspace: Workspace, words: list[str]) -> None:
     code = "import sys; from dreamerlab.cli.main import main; code = main({words!r});"
     code = code.format(words=words) + f"print(code, [m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
