@@ -146,6 +146,11 @@ def _verdict(evidence: Evidence, seeds: int, alpha: float) -> Verdict:
     )
 
 
+def baseline_arm(workspace: Workspace, run_id: str, proposal: Proposal) -> Arm:
+    """Return an existing run as the verdict on a proposal would see it, were it the baseline."""
+    return _arm(workspace, workspace.run(run_id), Hypothesis("", proposal, "", ""))[0]
+
+
 def _arm(workspace: Workspace, run: RunDirectory, hypothesis: Hypothesis) -> tuple[Arm, frozenset[int]]:
     """Return one run as the verdict sees it, and the seeds that have ended."""
     made = _manifest(run)

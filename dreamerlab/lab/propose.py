@@ -34,8 +34,8 @@ from dreamerlab.protocol.registry import HYPOTHESIS, Registry
 from dreamerlab.protocol.sentence import SaidChange, Sentence
 from dreamerlab.protocol.state import PROPOSED
 from dreamerlab.runs.creation import check_alias
-from dreamerlab.runs.reducers import parse_reducer, score
-from dreamerlab.runs.store import Workspace, run_row
+from dreamerlab.runs.status import read_status
+from dreamerlab.runs.store import Workspace
 
 if TYPE_CHECKING:
     from dreamerlab.config.layers import Resolved
@@ -245,34 +245,33 @@ def _expectation(
     said = sentence.expectation
     if said is None or metric is None:
         return None
+    # Only the metric is needed to score the baseline; the amount may depend on its mean.
+    measured = _measured(workspace, replace(proposal, expectation=Expectation(metric, said.form)))
     if repeated is not None:
         return repeated.frozen.expectation  # the same prediction, to the digit
     reference = {"random": control.config.reference.random, "solved": control.config.reference.solved}
-    measured = _scores(workspace, proposal.base.run, f"{proposal.plan.reducer} of {metric}")
     return priced(said, metric, proposal.plan.reducer, reference, measured)
 
 
 def _measured(workspace: Workspace, proposal: Proposal) -> Measured | None:
-    expected = proposal.expectation
-    if expected is None:
-        return None
-    return _scores(workspace, proposal.base.run, f"{proposal.plan.reducer} of {expected.metric}")
+    """Return the baseline's scores as the verdict will see them, once every seed has one.
 
+    GateRefused for a baseline that is finished and has none by this metric and reducer: nothing could ever be judged.
+    """
+    run_id, expected = proposal.base.run, proposal.expectation
+    if run_id is None or expected is None:
+        return None
+    from dreamerlab.lab.judge import baseline_arm
 
-def _scores(workspace: Workspace, run_id: str | None, how: str) -> Measured | None:
-    """Return the baseline's scores, when every seed of it has one under this reducer and metric."""
-    if run_id is None:
-        return None
-    row = run_row(workspace.run(run_id))
-    if row.manifest is None or not row.trials or any(trial.state != "finished" for trial in row.trials):
-        return None
-    scores = [trial.score for trial in row.trials]
-    if row.manifest.score != how:
-        budget = row.manifest.budget.amount if row.manifest.budget.unit == "env_steps" else None
-        found = [workspace.run(run_id).trial(seed) for seed in row.manifest.seeds]
-        scores = [score(trial, parse_reducer(how), budget_env_steps=budget).value for trial in found]
-    known = tuple(value for value in scores if value is not None and value - value == 0)
-    return Measured(run_id, known) if len(known) == len(scores) else None
+    arm = baseline_arm(workspace, run_id, proposal)
+    for seed in arm.lacking:
+        if read_status(workspace.run(run_id).trial(seed)).state == "finished":
+            raise GateRefused(
+                f"baseline {run_id} has no score by {proposal.plan.reducer} of {expected.metric}: "
+                f"seed {seed}: {arm.missing.get(seed, 'unknown why')}",
+                hint=f"choose a metric or reducer it has (dreamerlab show {run_id}), or measure a new baseline",
+            )
+    return None if arm.lacking or not arm.values else Measured(run_id, tuple(arm.values))
 
 
 def _reading(sentence: Sentence, changes: tuple[Change, ...], metric: str | None) -> str:

@@ -118,7 +118,7 @@ def _percent(
                 f"(random {number_text(levels[0])})",
                 hint=f"say a share of the span: {instead}",
             )
-        return None, f"{amount} of the baseline's mean, which is not measured yet"
+        return None, f"{amount} of the baseline's mean, which was not measured when this was proposed"
     low = measured.low
     if measured.mean <= 0 or low <= 0:
         said_low = "" if measured.mean <= 0 else f", and its 95% interval reaches down to {_short(low)}"

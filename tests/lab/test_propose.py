@@ -226,6 +226,26 @@ def test_what_cannot_change_a_result_does_not_unmatch_a_baseline(workspace: Work
     assert propose(workspace, SENTENCE, *ARM, "--set", "execution.threads=2", "--set", "log.every=7").base.run == run
 
 
+def test_a_baseline_without_a_score_of_the_metric_is_refused(workspace: Workspace) -> None:
+    run = baseline(workspace, "base", (190, 200, 210))
+    words = ("change lr_actor=3e-4 -> expect wm/loss to fall by 10%", *ARM)
+    refused = inside(workspace.path, "propose", *words)
+    assert refused.returncode == 3
+    assert f"baseline {run} has no score by final_mean(3) of wm/loss: seed 0: 0 of the 3" in refused.stderr
+
+
+def test_a_percentage_follows_the_declared_reducer(workspace: Workspace) -> None:
+    curves = [[100.0, 100.0, *([200.0 + more] * 8)] for more in (-1, 0, 1)]
+    run = make_arm(workspace, "base", curves, code=present()).id
+    found = propose(workspace, SENTENCE, *ARM, "--reducer", "auc")
+    assert found.expectation is not None
+    assert found.expectation.said.startswith("20% of 183.3")
+    in_time = "change lr_actor=3e-4 -> expect eval/return to fall by 10%"
+    found = propose(workspace, in_time, *ARM, "--reducer", "env_steps_to(150)")
+    assert found.expectation is not None
+    assert found.expectation.said == f"10% of 300 (mean of {run}, 3 seeds) = 30"
+
+
 def test_a_baseline_that_would_do_but_for_one_thing_is_named(workspace: Workspace) -> None:
     run = baseline(workspace, "other-code", (1, 2, 3), code=Code("cd" * 32))
     done = inside(workspace.path, "propose", SENTENCE, *ARM)

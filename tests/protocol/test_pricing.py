@@ -38,7 +38,7 @@ def test_a_percentage_of_a_measured_baseline_is_frozen_as_an_amount() -> None:
 def test_a_percentage_of_what_is_not_measured_yet_stays_one() -> None:
     found = priced(rise(20, "%"), "eval/return_mode", MEAN_3, CARTPOLE, None)
     assert (found.amount, found.percent) == (None, 20)
-    assert "not measured yet" in found.said
+    assert "not measured when this was proposed" in found.said
 
 
 @pytest.mark.parametrize(
