@@ -147,7 +147,7 @@ def judge(
         outcome=outcome,
         label=None if ruling is None else ruling.label,
         qualifiers=_qualifiers(proposal, marks, ruling, _saturated(arms, levels)),
-        reasons=(*reasons, *_remarks(arms, levels)),
+        reasons=(*reasons, *_remarks(proposal, arms, levels)),
         figures={
             "metric": expected.metric,
             "reducer": proposal.plan.reducer,
@@ -194,9 +194,11 @@ def _qualifiers(
     return tuple(mark for mark in QUALIFIERS if mark in held)
 
 
-def _remarks(arms: Sequence[Arm], levels: Levels) -> list[str]:
+def _remarks(proposal: Proposal, arms: Sequence[Arm], levels: Levels) -> list[str]:
     """Return what a reader must hear beside the outcome: failures, scores below random play (M-PROT-15), a ceiling."""
-    said = [f"Seed {seed} of {arm.run} takes the fail score: {why}." for arm in arms for seed, why in _failed(arm)]
+    optimistic = "Each score is the best evaluation of its seed, picked by looking: it is optimistic."
+    said = [optimistic] if proposal.plan.reducer == "peak" else []
+    said += [f"Seed {seed} of {arm.run} takes the fail score: {why}." for arm in arms for seed, why in _failed(arm)]
     for arm in arms:
         if levels.random is None or not arm.values:
             continue

@@ -3,7 +3,7 @@
     final_mean(k)           mean of the last k evaluations
     auc                     mean height of the curve: the area under it over the env steps it spans
     min_after_first_solve   lowest evaluation from the first one on that solves the task
-    env_steps_to(475)       env steps at the first evaluation at or beyond a level; nothing is interpolated
+    env_steps_to(475)       env steps at the first evaluation at or beyond a level; nothing is interpolated (M-PROT-19)
     peak                    best evaluation: optimistic, because it is picked by looking
 
 A seed that never solves, or never reaches the level, is no gap: it takes the fail score, which for a time is the

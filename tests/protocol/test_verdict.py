@@ -293,6 +293,13 @@ def test_a_fail_score_is_named() -> None:
     assert found.outcome == "INCONCLUSIVE"
 
 
+def test_a_maximum_over_training_is_labelled_optimistic() -> None:
+    peak = proposal(RISE)
+    found = judge(replace(peak, plan=replace(peak.plan, reducer="peak")), HIGH, LOW)
+    assert any("optimistic" in line for line in found.reasons)
+    assert not any("optimistic" in line for line in judged(RISE, HIGH).reasons)
+
+
 def test_alpha_spent_on_a_look_widens_the_interval_and_is_accounted_for() -> None:
     whole, look = judged(RISE, HIGH), judged(RISE, HIGH, alpha=0.0056)
     assert look.figures["level"] == pytest.approx(0.9944)
