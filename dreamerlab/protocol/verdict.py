@@ -1,4 +1,4 @@
-"""The verdict: what became of an expectation, computed from scores by rules that were frozen with it.
+"""The verdict: what became of an expectation, computed from scores by rules that were frozen with it (M-PROT-10).
 
 Closed list of outcomes, in the order in which they are tried: INVALID (the protocol was broken), INCOMPLETE (a declared
 seed lacks a score), UNREPLICATED (fewer than 3 seeds in an arm), then SUPPORTED, REFUTED or INCONCLUSIVE by `rules.py`.
