@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +159,18 @@ def test_a_verdict_stays(workspace: Workspace) -> None:
 # -- amend
 
 
-@pytest.fixture
-def proposed(workspace: Workspace) -> Workspace:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = light_workspace(tmp_path_factory.mktemp("proposed") / "lab")
     words = ["change train.batch_size=8 -> expect eval/return to rise by 20", "--env", "cartpole", "--why", "smaller"]
     made = data(inside(workspace.path, "propose", *words, "--name", "small", "--seeds", "5,7,9", "--json"))
     assert made["id"] == hypothesis(workspace).id
     return workspace
+
+
+@pytest.fixture
+def proposed(original: Workspace, tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(original.path, tmp_path / "copy"))
 
 
 def amend(workspace: Workspace, *words: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from dreamerlab.cli.app import build
 from dreamerlab.lab.ledger import registry_of
+from dreamerlab.lab.notes import Note, write_note
 from dreamerlab.protocol.entries import FIELDS, KINDS, STATUSES, entries
 from dreamerlab.runs.store import Workspace
 from tests.lab.hypotheses import propose
@@ -46,7 +47,7 @@ def test_every_kind_of_entry_can_be_written(workspace: Workspace) -> None:
     needed = {"profiling", "implementation", "bug", "fix", "sweep", "analysis", "audit", "failure", "continuation"}
     needed |= {"observation", "cause", "decision", "conclusion", "pilot", "idea", "caution", "tradeoff"}
     assert needed == set(KINDS)
-    written = [note(workspace, f"about {kind}", "--kind", kind)["kind"] for kind in KINDS]
+    written = [write_note(workspace, Note(f"about {kind}", kind=kind), pytest.fail).kind for kind in KINDS]
     assert written == list(KINDS) == [entry.kind for entry in entries(registry_of(workspace))]
 
 
@@ -73,7 +74,7 @@ def test_where_a_matter_stands_is_never_a_verdict(workspace: Workspace) -> None:
     assert not {"supported", "refuted", "inconclusive"} & set(STATUSES)
     assert {"waiting", "incomplete", "killed", "no-results", "archived", "reopened"} <= set(STATUSES)
     for status in STATUSES:
-        assert note(workspace, "x", "--status", status)["fields"] == {"status": status}
+        assert write_note(workspace, Note("x", fields={"status": status}), pytest.fail).fields == {"status": status}
     done = inside(workspace.path, "note", "x", "--status", "Partly supported")
     assert done.returncode == 2
     assert "verdicts are computed, never typed" in done.stderr
