@@ -71,6 +71,15 @@ def run_files(manifest: Manifest, resolved: Resolved, around: Surroundings) -> R
     return RunFiles(made, to_yaml(resolved.config), resolved.origins, around.git.patch, around.freeze)
 
 
+def require_trainable(workspace: Workspace, resolved: Resolved) -> None:
+    """Refuse to launch what could not be trained here: parts that are missing, an environment that cannot be made."""
+    from dreamerlab.tracking.code_identity import code_paths
+
+    env = resolved.config.env
+    require_training_parts(workspace)
+    check_environment([workspace.path] if code_paths(workspace) else [], env.id, env.time_limit)
+
+
 def launch(
     workspace: Workspace, hypothesis: Hypothesis, examined: Examination, order: Order, voice: Voice
 ) -> Hypothesis:
@@ -78,11 +87,8 @@ def launch(
 
     The launch lock must be held. Raises a LabError, with nothing launched, when something on the way refuses.
     """
-    from dreamerlab.tracking.code_identity import code_paths, snapshot
+    from dreamerlab.tracking.code_identity import snapshot
 
-    config = examined.treatment.config
-    require_training_parts(workspace)
-    check_environment([workspace.path] if code_paths(workspace) else [], config.env.id, config.env.time_limit)
     snapshot(workspace, examined.code)
     arms = [(hypothesis, examined.treatment)]
     baseline_run = examined.baseline_run

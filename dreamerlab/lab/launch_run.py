@@ -16,7 +16,7 @@ from dreamerlab.ids import letter_of
 from dreamerlab.lab.aftercare import finalise_leftovers
 from dreamerlab.lab.baseline import measurement, opened
 from dreamerlab.lab.execute import Execution, Voice, settled
-from dreamerlab.lab.launch_hypothesis import Order, launch
+from dreamerlab.lab.launch_hypothesis import Order, launch, require_trainable
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.outstanding import open_execution
 from dreamerlab.lab.pilot import Tried, of_hypothesis, open_pilot, pilot_seed
@@ -108,6 +108,7 @@ def _of_hypothesis(workspace: Workspace, request: Request, order: Order, voice: 
         )
         examined.refuse()
         if hypothesis.phase != RUNNING:
+            require_trainable(workspace, examined.treatment)
             hypothesis = launch(workspace, hypothesis, examined, order, voice)
             for line in examined.caveats:
                 voice.warn(line)
@@ -124,6 +125,7 @@ def _launch_baseline(
         recover(workspace)
         examined = examine(workspace, proposal, allow_dirty=request.allow_dirty, jobs=request.jobs)
         examined.refuse()
+        require_trainable(workspace, examined.treatment)
         registry = registry_of(workspace)
         hypothesis = fold(registry.read(opened(workspace, proposal)))
         examined = replace(examined, hypothesis=hypothesis.id)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from dreamerlab.errors import GateRefused, UsageError
 from dreamerlab.lab.baseline import METRIC
 from dreamerlab.lab.execute import Execution, Stage, Voice, claim
-from dreamerlab.lab.launch_hypothesis import Order, run_files, surroundings
+from dreamerlab.lab.launch_hypothesis import Order, require_trainable, run_files, surroundings
 from dreamerlab.lab.ledger import open_record
 from dreamerlab.lab.outstanding import tasks_of
-from dreamerlab.lab.preflight import check_environment, machine_warnings, require_training_parts
+from dreamerlab.lab.preflight import machine_warnings
 from dreamerlab.lab.publish import publish
 from dreamerlab.lab.recovery import recover
 from dreamerlab.lab.seeds import parse_seeds
@@ -83,12 +83,11 @@ def of_hypothesis(workspace: Workspace, hypothesis: Hypothesis, seed: int) -> Tr
 
 def open_pilot(workspace: Workspace, tried: Tried, order: Order, voice: Voice) -> Execution:
     """Create a pilot's run and entry and claim its trial; the launch lock must be held."""
-    from dreamerlab.tracking.code_identity import code_paths, compute, snapshot
+    from dreamerlab.tracking.code_identity import compute, snapshot
 
     resolved = shortened(tried.resolved)
     config = resolved.config
-    require_training_parts(workspace)
-    check_environment([workspace.path] if code_paths(workspace) else [], config.env.id, config.env.time_limit)
+    require_trainable(workspace, resolved)
     for line in machine_warnings(1, config.execution.threads):
         voice.warn(line)
     identity = compute(workspace)

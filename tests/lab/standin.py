@@ -144,7 +144,7 @@ def main() -> int:
     if sys.argv[1:2] == ["--trainer"]:
         return train(Path(sys.argv[2]), int(sys.argv[3]))
     from dreamerlab.cli.main import main as dreamerlab
-    from dreamerlab.lab import launch_hypothesis, pilot
+    from dreamerlab.lab import launch_hypothesis
     from dreamerlab.launch import trainer
 
     def trainer_command(trial: TrialDirectory, attempt: int) -> list[str]:
@@ -164,8 +164,7 @@ def main() -> int:
 
     trainer.trainer_command = trainer_command
     # What an environment looks like takes seconds to find out, and is none of these tests' business.
-    for module in (launch_hypothesis, pilot):
-        module.check_environment = lambda *_: {}
+    launch_hypothesis.check_environment = lambda *_: {}
     if "KILL_AT" in os.environ:
         _die_at(int(os.environ.pop("KILL_AT")))
     return dreamerlab()

@@ -32,12 +32,26 @@ def test_the_manifest_says_what_was_asked_for(ran: Ran) -> None:
 
 
 def test_the_records_are_committed_and_nothing_else(ran: Ran) -> None:
-    committed = set(git(ran.workspace.path, "show", "--name-only", "--format=").split())
+    """The launch, the run's records, and what the hypothesis has come to: three commits, each of exactly its own."""
+    folder = ran.workspace.path
+    subjects = git(folder, "log", "--format=%s").splitlines()
+    launched, recorded = (
+        subjects.index(f"{word} {name}") for word, name in (("Launch", hypothesis_of(ran)), ("Record", ran.run.id))
+    )
+    assert recorded < launched, "newest first"
+    committed = set(git(folder, "show", "--name-only", "--format=", f"HEAD~{recorded}").split())
     inside = {name for name in committed if name.startswith(f"runs/{ran.run.id}/")}
     assert committed - inside == {"runs/scores.json"}
     assert {f"runs/{ran.run.id}/seed-1/{name}" for name in ("status.json", "summary.json", "evals.jsonl")} <= inside
-    assert not [name for name in inside if "/artifacts/" in name]
-    assert git(ran.workspace.path, "status", "--porcelain").split() == ["A", "staged.txt"]
+    everything = set(git(folder, "ls-tree", "-r", "--name-only", "HEAD").split())
+    assert {f"runs/{ran.run.id}/{name}" for name in ("manifest.json", "config.yaml")} <= everything
+    assert f"protocol/registry/{hypothesis_of(ran)}.jsonl" in everything
+    assert not [name for name in everything if "/artifacts/" in name]
+    assert git(folder, "status", "--porcelain").split() == ["A", "staged.txt"]
+
+
+def hypothesis_of(ran: Ran) -> str:
+    return json.loads(ran.run.manifest_path.read_text())["hypothesis"]
 
 
 def test_list_and_status_show_it(ran: Ran) -> None:

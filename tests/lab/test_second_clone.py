@@ -19,7 +19,7 @@ def stored_and_cloned(ran: Ran, tmp_path: Path) -> tuple[Ran, Path]:
     pushed = dreamerlab(first.workspace.path, "data", "push", "first")
     assert pushed.returncode == 0, pushed.stderr
     git(first.workspace.path, "add", "runs", ".dvc", ".dvcignore")
-    git(first.workspace.path, "commit", "-qm", "Store artifacts")
+    git(first.workspace.path, "commit", "--allow-empty", "-qm", "Store artifacts")
     git(tmp_path, "clone", "-q", str(first.workspace.path), str(second))
     return first, second
 
