@@ -10,12 +10,14 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import comparing, learner, overhead, startup
+from benchmarks import comparing, learner, linting, notebook, overhead, startup
 from dreamerlab.tables import Table
 
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
     "startup": startup.measure,
     "compare": comparing.measure,
+    "lint": linting.measure,
+    "log": notebook.measure,
     "overhead": overhead.measure,
     "learner": learner.measure,
 }
