@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dreamerlab.launch.local import default_jobs
 from dreamerlab.protocol.hypothesis import Proposal
 from dreamerlab.protocol.pricing import Measured
+from dreamerlab.protocol.sequential import stages
 from dreamerlab.runs.status import OVER, Status
 from dreamerlab.runs.store import Workspace, newest_runs
 from dreamerlab.stats.power import minimum_detectable_effect, seeds_needed
@@ -61,10 +62,10 @@ def _detectable(proposal: Proposal, measured: Measured | None) -> dict[str, Any]
     expected, plan = proposal.expectation, proposal.plan
     if expected is None or expected.form == "reaches":
         return None
-    seeds = len(plan.seeds)
+    seeds, alpha = len(plan.seeds), list(stages(plan).values())[-1]  # looks before the last spend their share
     others = len(measured.scores) if measured is not None else len(plan.baseline_seeds)
     compares = expected.form in ("rise", "fall", "within")
-    in_sd = minimum_detectable_effect(seeds, others, plan.alpha) if compares else _half_width(seeds, plan.alpha)
+    in_sd = minimum_detectable_effect(seeds, others, alpha) if compares else _half_width(seeds, alpha)
     if in_sd is None:
         return None
     spread = measured.sd if measured is not None and measured.sd else None
@@ -77,7 +78,7 @@ def _detectable(proposal: Proposal, measured: Measured | None) -> dict[str, Any]
         "power": POWER if compares else None,
         "spread": spread,
         "in_unit": None if spread is None else in_sd * spread,
-        "seeds_for_expected": _seeds_for(amount, spread, plan.alpha),
+        "seeds_for_expected": _seeds_for(amount, spread, alpha),
     }
 
 

@@ -57,6 +57,14 @@ def make_plan(
     _check_evaluations(reducer, config)
     if expected is not None and expected.by_env_steps is not None and budget.unit == "env_steps":
         _check_horizon(expected.by_env_steps, budget.amount)
+    kill = tuple(read_kill_rule(text) for text in request.kill)
+    for rule in kill:
+        if budget.unit == "env_steps" and rule.env_steps > budget.amount:
+            raise UsageError(
+                f"--kill at {rule.env_steps} env steps never acts: the budget is {budget.amount}",
+                hint=f"name an earlier time: --kill '{rule.metric} {rule.operator} {rule.value:g} at "
+                f"{max(1, budget.amount // 2)} env_steps'",
+            )
     return Plan(
         budget_unit=budget.unit,
         budget_amount=budget.amount,
@@ -64,7 +72,7 @@ def make_plan(
         baseline_seeds=() if baseline else _baseline_seeds(request, seeds),
         reducer=reducer,
         looks=_looks(request.looks, len(seeds)),
-        kill=tuple(read_kill_rule(text) for text in request.kill),
+        kill=kill,
         fail_score=_fail_score(request.fail_score, reducer, metric, config),
     )
 

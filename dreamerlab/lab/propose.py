@@ -88,7 +88,9 @@ def build_proposal(workspace: Workspace, request: ProposeRequest, voice: Voice |
     if request.name is not None:
         check_alias(request.name)
         _free(registry_of(workspace), request.name)
-    kind = _kind(sentence, request.reason or (repeated.frozen.reason if repeated else None))
+    why, reason = _words("--why", request.why), _words("--reason", request.reason)
+    reason = reason or (repeated.frozen.reason if repeated is not None else None)
+    kind = _kind(sentence, reason)
     base = repeated.frozen.base if repeated is not None else _base(workspace, request, kind, say)
     control = resolve(workspace.path, base.env, base.experiment, base.overrides)
     base = replace(base, digest=base_digest(control.flat))
@@ -113,8 +115,8 @@ def build_proposal(workspace: Workspace, request: ProposeRequest, voice: Voice |
         changes=changes,
         code=sentence.code,
         name=request.name,
-        why=request.why,
-        reason=request.reason or (repeated.frozen.reason if repeated else None),
+        why=why,
+        reason=reason,
         new_family=request.new_family or (repeated is not None and repeated.frozen.new_family),
         replicates=None if repeated is None else repeated.id,
         follows=None if request.follows is None else registry_of(workspace).find(request.follows),
@@ -170,6 +172,17 @@ def _base(workspace: Workspace, request: ProposeRequest, kind: str, say: Callabl
     layers = " + ".join(filter(None, (base.env, base.experiment, *base.overrides)))
     say(f"no --env: on {layers}, as in the baselines here")
     return replace(base, overrides=merged(base.overrides, own))
+
+
+def _words(flag: str, text: str | None) -> str | None:
+    """Return words for the record, None for none; UsageError for bytes that are no text."""
+    if text is None or not text.strip():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{flag} {ascii(text)[:60]} is not UTF-8 text", hint=f"write {flag} in UTF-8") from None
+    return text
 
 
 def _budget(text: str | None) -> tuple[str, ...]:

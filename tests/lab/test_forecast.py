@@ -36,6 +36,12 @@ def test_the_detectable_difference_follows_from_the_seeds(workspace: Workspace, 
     assert (found["power"], found["spread"], found["in_unit"]) == (0.8, None, None)
 
 
+def test_looks_before_the_last_cost_power(workspace: Workspace) -> None:
+    plain = forecast(workspace, RISE, *NANO, "--seeds", "10")["detectable"]["in_sd"]
+    looked = forecast(workspace, RISE, *NANO, "--seeds", "10", "--looks", "5,7,10")["detectable"]["in_sd"]
+    assert plain < looked < 1.2 * plain
+
+
 def test_where_the_baseline_was_measured_it_is_said_in_the_unit_of_the_score(workspace: Workspace) -> None:
     code = Code(compute(workspace).identity)
     run = make_arm(workspace, "base", flat(190, 200, 210, 200, 200), code=code).id
