@@ -153,7 +153,7 @@ def _sureness(state: Hypothesis) -> list[str]:
     """Return the figures that bear on how far a verdict can be trusted, one sentence each."""
     figures = figures_of(state.verdict)
     found = state.proposal.expectation
-    lines = [f"Expected: {plain(short_expectation(found))}. Found: {effect(figures, found)}."]
+    lines = [f"Expected: {plain(short_expectation(state.proposal))}. Found: {effect(figures, found)}."]
     if figures.get("least_p") and figures.get("p_permutation") is not None:
         lines.append(f"So few seeds cannot give a smaller exact permutation p than {figures['least_p']:.2g}.")
     if found is not None and found.form in ("rise", "fall") and figures.get("improvement") is not None:

@@ -33,15 +33,23 @@ def expected(proposal: Proposal) -> str:
     found = proposal.expectation
     if found is None:
         return "Nothing was predicted."
-    sentence = f"{code(found.metric)} {_form(found)}."
+    sentence = f"{code(subject(proposal))} {_form(found)}."
     return (
         f"{sentence} (Written as {plain(found.said)}.)" if found.said and found.said != str(found.amount) else sentence
     )
 
 
-def short_expectation(found: Expectation | None) -> str:
+def short_expectation(proposal: Proposal) -> str:
     """Return the expectation in a few words, for a table: `eval/return_mode rises by at least 50`."""
-    return "nothing predicted" if found is None else f"{found.metric} {_form(found)}"
+    found = proposal.expectation
+    return "nothing predicted" if found is None else f"{subject(proposal)} {_form(found)}"
+
+
+def subject(proposal: Proposal) -> str:
+    """Return what is predicted: the metric, and the reducer where it is more than a mean of the last evaluations."""
+    metric = "" if proposal.expectation is None else proposal.expectation.metric
+    reducer = proposal.plan.reducer
+    return metric if reducer.startswith("final_mean") else f"{reducer} of {metric}"
 
 
 def score_rule(proposal: Proposal) -> str:
