@@ -58,9 +58,8 @@ def collect(workspace: Workspace, hypothesis: Hypothesis) -> Evidence:
     base = workspace.run(hypothesis.baseline_run) if hypothesis.baseline_run is not None else None
     treatment, ended = _arm(workspace, run, hypothesis)
     baseline, baseline_ended = _arm(workspace, base, hypothesis) if base is not None else (None, frozenset[int]())
-    manifests = [made for one in (run, base) if one is not None and (made := _manifest(one)) is not None]
     marks: list[str] = []
-    if hypothesis.launch.get("dirty") or any(made.code.dirty for made in manifests):
+    if hypothesis.launch.get("dirty") or (base is not None and _dirty(workspace, base)):
         marks.append(DIRTY)
     if hypothesis.launch.get("proposal_commit") is None:
         marks.append(ORDER_UNPROVEN)
@@ -156,7 +155,7 @@ def _arm(workspace: Workspace, run: RunDirectory, hypothesis: Hypothesis) -> tup
     made = _manifest(run)
     treatment = run.id == hypothesis.run
     declared = hypothesis.proposal.plan.seeds if treatment else (made.seeds if made is not None else ())
-    killed = _killed(workspace, run.id, hypothesis, made)
+    killed = _killed(hypothesis if treatment else _owner(workspace, made), run.id)
     scores: dict[int, float | None] = {}
     missing: dict[int, str] = {}
     failed: dict[int, str] = {}
@@ -241,19 +240,30 @@ def _divergence(trial: TrialDirectory) -> str:
     return f"it diverged at env step {status.env_steps:,} ({status.reason or 'no reason given'})"
 
 
-def _killed(workspace: Workspace, run_id: str, hypothesis: Hypothesis, made: Manifest | None) -> dict[int, str]:
+def _killed(owner: Hypothesis | None, run_id: str) -> dict[int, str]:
     """Return the seeds of a run that a declared kill rule ended, with its words; they stand with the run's owner."""
-    owner = hypothesis
-    if run_id != hypothesis.run and made is not None and made.hypothesis is not None:
-        try:
-            owner = fold(registry_of(workspace).read(made.hypothesis))
-        except LabError:
-            return {}
     return {
         int(event["seed"]): f"the kill rule {event.get('rule')} ended it at env step {event.get('env_steps')}"
-        for event in owner.trials
+        for event in (owner.trials if owner is not None else ())
         if event["event"] == TRIAL_KILLED and event["run"] == run_id
     }
+
+
+def _dirty(workspace: Workspace, run: RunDirectory) -> bool:
+    """Tell whether a run was launched with uncommitted code; of one that no hypothesis launched its manifest knows."""
+    made = _manifest(run)
+    owner = _owner(workspace, made)
+    return bool(owner.launch.get("dirty") if owner is not None else made is not None and made.code.dirty)
+
+
+def _owner(workspace: Workspace, made: Manifest | None) -> Hypothesis | None:
+    """Return the hypothesis a run was made for, None when there is none that can be read."""
+    if made is None or made.hypothesis is None:
+        return None
+    try:
+        return fold(registry_of(workspace).read(made.hypothesis))
+    except LabError:
+        return None
 
 
 def _reducer(proposal: Proposal) -> Reducer:

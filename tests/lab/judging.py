@@ -66,6 +66,7 @@ def a_case(
     *overrides: str,
     unfinished: dict[int, str] | None = None,
     commit: str | None = "ab" * 20,
+    dirty: bool = False,
     **proposed: Any,
 ) -> Case:
     """Make both runs and a hypothesis that was launched on them; `unfinished` names states of treatment seeds."""
@@ -97,7 +98,7 @@ def a_case(
         baseline_run=base.id if base is not None else None,
         code={},
         proposal_commit=commit,
-        dirty=False,
+        dirty=dirty,
     )
     return Case(workspace, made, run, base)
 

@@ -176,6 +176,21 @@ def test_marks_of_the_launch(workspace: Workspace) -> None:
     assert case.verdict()["qualifiers"] == ["strong", "order-unproven"]
 
 
+def test_uncommitted_code_in_either_arm_is_marked(workspace: Workspace) -> None:
+    own = a_case(workspace, flat(*HIGH), flat(*LOW), dirty=True)
+    assert "dirty" in own.verdict()["qualifiers"]
+    case = a_case(workspace, flat(*HIGH), flat(*LOW))
+    assert case.baseline is not None
+    manifest = read_object(str(case.baseline.manifest_path))
+    dirty_code = {"code": {**manifest["code"], "dirty": True}}
+    case.baseline.manifest_path.write_text(json.dumps({**manifest, **dirty_code}))
+    assert "dirty" in case.verdict()["qualifiers"], "no hypothesis launched it: its manifest tells"
+    other = a_case(workspace, flat(*HIGH), flat(*LOW))
+    assert other.baseline is not None
+    other.baseline.manifest_path.write_text(json.dumps({**manifest, **dirty_code, "hypothesis": case.id}))
+    assert "dirty" not in other.verdict()["qualifiers"], "its launch found every file of the scope committed"
+
+
 # -- looks ------------------------------------------------------------------------------------------------------------
 
 LOOKS = {"looks": (3, 4, 6), "seeds": tuple(range(6))}
