@@ -11,6 +11,9 @@ from dreamerlab.cli import output
 if TYPE_CHECKING:
     from dreamerlab.lab.lint import LintReport
 
+SHOWN = 20
+"""Findings of one rule that are printed; after a faulty merge there can be thousands."""
+
 
 def lint(
     deep: Annotated[bool, typer.Option("--deep", help="Hash every artifact as well, which reads all of them.")] = False,
@@ -42,11 +45,19 @@ def lint(
 
 
 def _table(report: LintReport) -> str:
-    """Return a line for each finding, and under it how it is mended."""
+    """Return a line for each finding, and under it how it is mended; of each rule the first few."""
+    from collections import Counter
+
     from dreamerlab.tables import Table
 
     table = Table(("where", "rule", "what is wrong"))
+    counted: Counter[str] = Counter()
     for finding in report.findings:
-        table.add(finding.where, finding.rule, finding.message)
-        table.add("", "", f"  mend: {finding.hint}")
+        counted[finding.rule] += 1
+        if counted[finding.rule] <= SHOWN:
+            table.add(finding.where, finding.rule, finding.message)
+            table.add("", "", f"  mend: {finding.hint}")
+    for rule, count in counted.items():
+        if count > SHOWN:
+            table.add("", rule, f"and {count - SHOWN} more; all of them: dreamerlab lint --json")
     return table.to_text()

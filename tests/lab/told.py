@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.ledger import registry_of
@@ -79,6 +80,27 @@ def judge(workspace: Workspace) -> None:
     settle(workspace, Voice(lambda _: None, lambda _: None), commit=False)
 
 
+def multiply(told: Told, count: int) -> None:
+    """Add `count` honest copies of the hypothesis with its treatment run: all proposed, committed, run, committed."""
+    registry, events = registry_of(told.workspace), registry_of(told.workspace).read(told.hypothesis).events
+    made = [(registry.path(f"H{number:04d}-abc"), f"R{number:04d}-abc") for number in range(100, 100 + count)]
+    for path, run in made:
+        _write(path, [replace(one, data=_renamed(one.data, told, run, path.stem)) for one in events[:1]])
+    told.commit("propose many")
+    for path, run in made:
+        _write(path, [replace(one, data=_renamed(one.data, told, run, path.stem)) for one in events])
+        copy = told.workspace.run(run)
+        shutil.copytree(told.treatment.path, copy.path)
+        facts = _renamed(json.loads(copy.manifest_path.read_text()), told, run, path.stem)
+        copy.manifest_path.write_text(json.dumps({**facts, "name": None}))
+    told.commit("records of many")
+
+
+def _renamed(data: Any, told: Told, run: str, hypothesis: str) -> Any:
+    text = json.dumps(dict(data)).replace(told.treatment.id, run).replace(told.hypothesis, hypothesis)
+    return json.loads(text)
+
+
 def commit_all(path: Path, message: str) -> str:
     git(path, "add", "--all", ".")
     git(path, "commit", "--quiet", "--message", message)
@@ -92,6 +114,10 @@ def forge(path: Path, line: int, **changes: object) -> None:
         value = json.loads(raw)
         data = {**value["data"], **changes} if number == line else value["data"]
         events.append(Event(value["event"], value["time"], value["author"], data))
+    _write(path, events)
+
+
+def _write(path: Path, events: list[Event]) -> None:
     previous, content = first_link(path.stem), b""
     for number, event in enumerate(events, start=1):
         written = encode(event, number, previous)
