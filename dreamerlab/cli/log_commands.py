@@ -13,7 +13,7 @@ def log(
     no_commit: Annotated[bool, typer.Option("--no-commit", help="Write the pages and leave git alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Render the log from the records: LOG.md and a page per hypothesis.
+    """Render LOG.md and the pages from the records.
 
     Other commands do this by themselves; it is for after a merge, a hand edit, or an interrupted command. Prints the
     files that changed.

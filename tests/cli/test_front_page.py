@@ -18,7 +18,20 @@ from tests.lab.workspaces import inside, light_workspace
 from tests.runs.records import make_run
 
 FRONT_PAGE = {
-    "Every day": ["init", "propose", "check", "run", "resume", "status", "show", "list", "compare", "note", "lint"],
+    "Every day": [
+        "init",
+        "propose",
+        "check",
+        "run",
+        "resume",
+        "status",
+        "show",
+        "list",
+        "compare",
+        "note",
+        "log",
+        "lint",
+    ],
     "Further": ["adopt", "withdraw", "amend", "eval", "doctor", "ui", "queue"],
     "Groups": ["config", "data"],
 }

@@ -76,4 +76,9 @@ def test_both_branches_records_are_there_after_a_merge_without_conflict(workspac
     assert data(inside(folder, "note", twins[0], "this one", "--json"))["about"] == [twins[0]]
     assert int(propose(workspace, 128)[1:5]) == 3
     assert git(folder, "status", "--porcelain") == ""
+    log = (workspace.protocol / "LOG.md").read_text()
+    assert [f"on the {branch}" in log for branch in ("left", "right")] == [True, True]
+    assert "<<<<" not in log
+    found = json.loads(inside(folder, "lint", "--json").stdout)["findings"]
+    assert {one["rule"] for one in found} == {"unclaimed"}, "these runs were made without a hypothesis, and no more"
     assert [one.phase for one in state.hypotheses(registry)] == [state.QUEUED, state.OPEN, state.OPEN, state.OPEN]

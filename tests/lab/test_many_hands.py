@@ -21,7 +21,7 @@ from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol import state
 from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS
 from dreamerlab.runs.store import Workspace
-from tests.lab.hypotheses import propose
+from tests.lab.hypotheses import noted, propose
 from tests.lab.workspaces import data, git, inside, light_workspace
 
 SENTENCE = "change train.batch_size=64 -> expect eval/return to rise by 20"
@@ -73,6 +73,20 @@ def test_commands_at_the_same_moment_get_a_record_each(workspace: Workspace) -> 
     assert git(workspace.path, "status", "--porcelain", "protocol/registry") == ""
 
 
+def test_notes_taken_while_the_log_is_rendered_are_all_there(workspace: Workspace) -> None:
+    for number in range(30):
+        noted(workspace, "observation", f"earlier {number}")
+    commands = [start(workspace, *words) for words in (("log",), ("note", "meanwhile"), ("log",), ("note", "and now"))]
+    results = [(*command.communicate(), command.returncode) for command in commands]
+    assert [code for _, _, code in results] == [0] * 4, [error for _, error, _ in results]
+    assert inside(workspace.path, "log").returncode == 0
+    log = (workspace.protocol / "LOG.md").read_text()
+    said = [f"earlier {number}" for number in range(30)] + ["meanwhile", "and now"]
+    assert [text for text in said if text not in log] == []
+    check(workspace)
+    assert git(workspace.path, "status", "--porcelain", "protocol") == ""
+
+
 def test_a_step_that_two_take_at_once_is_taken_by_one(workspace: Workspace) -> None:
     made = propose(workspace)
     commands = [start(workspace, "withdraw", "H1", "--why", f"reason {number}") for number in range(2)]
@@ -104,6 +118,7 @@ def test_a_disk_that_refuses_git_in_the_middle_of_a_commit_keeps_the_record(work
 COMMANDS = (
     ("note", "H1", "a thought", "--json"),
     ("note", "--conclusion", "so it is", "--json"),
+    ("log", "--json"),
     ("propose", SENTENCE, "--env", "cartpole", "--queue", "--json"),
     ("queue", "next", "--json"),
     ("queue", "move", "1", "--last", "--json"),
