@@ -367,6 +367,7 @@ def test_several_processes_propose_at_once_and_each_gets_its_own(tmp_path: Path)
     assert git(folder, "status", "--porcelain", "protocol/registry") == ""
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_take_the_same_name(tmp_path: Path) -> None:
     folder = light_workspace(tmp_path / "lab").path
     command = [sys.executable, "-m", "dreamerlab", "propose", SENTENCE, *NANO, "--name", "mine"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamerlab.errors import UsageError
@@ -101,6 +101,7 @@ sentences = st.one_of(
 )
 
 
+@settings(max_examples=60)
 @given(sentences)
 def test_a_sentence_put_together_reads_the_same(sentence: Sentence) -> None:
     assert parse_sentence(str(sentence)) == sentence
