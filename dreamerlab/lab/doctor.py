@@ -19,16 +19,21 @@ from typing import Any
 from dreamerlab.atomic import read_object
 from dreamerlab.errors import LabError
 from dreamerlab.lab.aftercare import finalise_in_own_process
+from dreamerlab.lab.execute import Voice, settled
 from dreamerlab.lab.finalise import is_summarised, needs_finalising
+from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.preflight import is_installed
+from dreamerlab.lab.recovery import launch_lock_path, recorded_runs
 from dreamerlab.launch.trainer import record_end
+from dreamerlab.protocol.state import RUNNING, hypotheses
 from dreamerlab.report.wording import size
+from dreamerlab.runs.creation import complete_run
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import lock_holder
 from dreamerlab.runs.manifest import read_manifest
 from dreamerlab.runs.processes import Trainer, trainers
 from dreamerlab.runs.series import read_lines
-from dreamerlab.runs.status import effective_state, read_status
+from dreamerlab.runs.status import effective_state, is_over, read_status
 from dreamerlab.runs.store import Workspace, half_made, run_ids
 from dreamerlab.runs.summary import check_artifacts, read_summary
 
@@ -84,6 +89,7 @@ def examine(workspace: Workspace, say: Say) -> Report:
         run = workspace.run(str(run_id))
         report.findings += _examine_run(workspace, run, say)
         report.disk[run.id] = _disk_use(run.path)
+    report.findings += _unjudged(workspace, say)
     return report
 
 
@@ -157,15 +163,32 @@ def _free_lock(workspace: Workspace) -> None:
 
 
 def _half_made(workspace: Workspace) -> Iterator[Finding]:
-    if lock_holder(workspace.lock_path) is not None:
+    if any(lock_holder(path) is not None for path in (workspace.lock_path, launch_lock_path(workspace))):
         return  # somebody may be making one at this moment
+    named = recorded_runs(workspace) if half_made(workspace) else set[str]()
     for path in half_made(workspace):
-        trained = any(RunDirectory(path).artifacts.rglob("*.*"))
-        text = "the run was never completed; nothing was trained in it"
-        if trained:
+        run = RunDirectory(path)
+        if run.id in named:
+            complete = partial(complete_run, workspace, run)
+            yield Finding(
+                "half-made run", str(path), "its launch is on record, and was cut short", "complete it", complete
+            )
+        elif any(run.artifacts.rglob("*.*")):
             yield Finding("half-made run", str(path), "it holds artifacts: look at it before you remove it")
         else:
+            text = "the run was never completed; nothing was trained in it"
             yield Finding("half-made run", str(path), text, "remove it", partial(rmtree, path))
+
+
+def _unjudged(workspace: Workspace, say: Say) -> Iterator[Finding]:
+    """Yield hypotheses all of whose seeds have ended while nobody was there to judge them."""
+    for state in hypotheses(registry_of(workspace)):
+        runs = [workspace.run(run) for run in (state.run, state.baseline_run) if run is not None]
+        if state.phase != RUNNING or not all(run.manifest_path.is_file() for run in runs):
+            continue
+        if all(is_over(read_status(trial)) for run in runs for trial in run.trials()):
+            judge = partial(settled, workspace, Voice(say, say), commit=True)
+            yield Finding("not judged", state.id, "every seed has ended, and there is no verdict", "judge it", judge)
 
 
 def _status(trial: TrialDirectory) -> Iterator[Finding]:

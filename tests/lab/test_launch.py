@@ -240,6 +240,31 @@ def test_a_kill_in_the_middle_of_a_launch_is_healed_by_the_same_command(tmp_path
     assert killed_and_repeated(proposed(tmp_path / "lab"), step)
 
 
+def test_doctor_completes_a_launch_that_was_cut_short_and_judges_what_nobody_judged(
+    judged: tuple[Workspace, dict[str, Any]], tmp_path: Path
+) -> None:
+    workspace = Workspace(shutil.copytree(judged[0].path, tmp_path / "lab"))
+    main = states(workspace)[0]
+    record = registry_of(workspace).path(main.id)
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(lines[:2]))  # as it was right after the launch: the verdict of its whole seeds is lost
+    run = workspace.run(str(main.run))
+    run.path.rename(workspace.runs / f".new-{run.id}")
+    found = data_of_findings(inside(workspace.path, "doctor", "--json"))
+    assert [(one["kind"], one["remedy"]) for one in found] == [("half-made run", "complete it")]
+    assert inside(workspace.path, "doctor", "--fix").returncode == 0
+    assert run.path.is_dir()
+    found = data_of_findings(inside(workspace.path, "doctor", "--json"))
+    assert [(one["kind"], one["where"]) for one in found] == [("not judged", main.id)]
+    assert inside(workspace.path, "doctor", "--fix").returncode == 0
+    assert states(workspace)[0].verdict == main.verdict
+
+
+def data_of_findings(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 6, done.stderr
+    return json.loads(done.stdout)["findings"]
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_step_is_healed_by_the_same_command(tmp_path: Path) -> None:
     step, first = 1, proposed(tmp_path / "first")
