@@ -48,7 +48,7 @@ def ruled(form: str, amount: float, a: list[float], b: list[float]) -> Ruling:
     return decide(expect(form, amount), arm("R2", *b), arm("R1", *a), ALPHA)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(samples, samples, st.integers(1, 300).map(lambda n: n / 10), st.sampled_from(["rise", "fall"]))
 def test_rise_and_fall_against_scipy(a: list[float], b: list[float], delta: float, form: str) -> None:
     assume(len(set(a)) > 1 and len(set(b)) > 1)
@@ -62,7 +62,7 @@ def test_rise_and_fall_against_scipy(a: list[float], b: list[float], delta: floa
     assert ("strong" in found.qualifiers) == (found.outcome == "SUPPORTED" and low >= delta)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(samples, samples, st.integers(1, 600).map(lambda n: n / 10))
 def test_stays_within_against_scipy(a: list[float], b: list[float], width: float) -> None:
     assume(len(set(a)) > 1 and len(set(b)) > 1)
@@ -76,7 +76,7 @@ def test_stays_within_against_scipy(a: list[float], b: list[float], width: float
     assert found.p == pytest.approx(max(lower, upper), rel=1e-6, abs=1e-12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(samples, st.integers(-400, 400).map(lambda n: n / 10), st.sampled_from(["at_least", "at_most"]))
 def test_a_level_against_scipy(b: list[float], level: float, form: str) -> None:
     assume(len(set(b)) > 1)
@@ -88,7 +88,7 @@ def test_a_level_against_scipy(b: list[float], level: float, form: str) -> None:
     assert found.outcome == ("SUPPORTED" if good else "REFUTED" if bad else "INCONCLUSIVE")
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(samples, samples, st.integers(1, 300).map(lambda n: n / 10), st.integers(-300, 300))
 def test_a_verdict_does_not_depend_on_where_zero_is_nor_on_the_direction(
     a: list[float], b: list[float], delta: float, shift: int
@@ -102,7 +102,7 @@ def test_a_verdict_does_not_depend_on_where_zero_is_nor_on_the_direction(
         assert moved.outcome == here.outcome
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(samples, samples, st.integers(1, 300).map(lambda n: n / 10))
 def test_what_is_supported_is_never_refuted_the_other_way_round(a: list[float], b: list[float], delta: float) -> None:
     one, other = ruled("rise", delta, a, b), ruled("rise", delta, b, a)
@@ -110,7 +110,7 @@ def test_what_is_supported_is_never_refuted_the_other_way_round(a: list[float], 
         assert (other.outcome, other.label) == ("REFUTED", "reversed")
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(samples, samples, st.integers(1, 200).map(lambda n: n / 10), st.integers(1, 100).map(lambda n: n / 10))
 def test_asking_for_more_is_never_easier(a: list[float], b: list[float], delta: float, more: float) -> None:
     order = ["REFUTED", "INCONCLUSIVE", "SUPPORTED"]
