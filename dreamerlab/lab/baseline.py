@@ -14,6 +14,7 @@ from dreamerlab.lab.proposal_plan import PlanRequest, make_plan
 from dreamerlab.protocol.hypothesis import Base, Proposal
 from dreamerlab.protocol.registry import HYPOTHESIS
 from dreamerlab.protocol.state import OPEN, PROPOSED, RUNNING, Hypothesis, fold, hypotheses
+from dreamerlab.runs.status import ONGOING, effective_state, read_status
 from dreamerlab.runs.store import Workspace
 
 if TYPE_CHECKING:
@@ -42,13 +43,25 @@ def opened(workspace: Workspace, proposal: Proposal) -> str:
     return open_record(workspace, HYPOTHESIS, PROPOSED, wanted)
 
 
+def halted(workspace: Workspace, proposal: Proposal, code: str) -> Hypothesis | None:
+    """Return the hypothesis that is exactly `proposal` and was interrupted, on this code: to go on with."""
+    wanted = proposal.to_dict()
+    for state in hypotheses(registry_of(workspace)):
+        if state.phase != RUNNING or state.run is None or state.proposal.to_dict() != wanted:
+            continue
+        trials = workspace.run(state.run).trials()
+        under_way = any(effective_state(read_status(trial)) in ONGOING for trial in trials)
+        if trials and not under_way and _code_of(state) == code:
+            return state
+    return None
+
+
 def linked(workspace: Workspace, hypothesis: Hypothesis, code: str) -> Hypothesis:
     """Return the baseline hypothesis that goes with a treatment: launched on this code, open, or opened now."""
     for state in hypotheses(registry_of(workspace)):
-        if state.proposal.kind == "baseline" and state.proposal.follows == hypothesis.id and state.phase == RUNNING:
-            codes = dict(state.launch.get("code") or {})
-            if codes.get(state.run) == code:
-                return state
+        mine = state.proposal.kind == "baseline" and state.proposal.follows == hypothesis.id
+        if mine and state.phase == RUNNING and _code_of(state) == code:
+            return state
     record_id = opened(workspace, follower(hypothesis))
     return fold(registry_of(workspace).read(record_id))
 
@@ -68,3 +81,8 @@ def follower(hypothesis: Hypothesis) -> Proposal:
         baseline_family=proposal.baseline_family,
         follows=hypothesis.id,
     )
+
+
+def _code_of(state: Hypothesis) -> str | None:
+    """Return the code identity that a launched hypothesis' own run is on record with."""
+    return dict(state.launch.get("code") or {}).get(state.run)

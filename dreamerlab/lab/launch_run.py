@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dreamerlab.errors import Conflict, GateRefused, UsageError
 from dreamerlab.ids import letter_of
 from dreamerlab.lab.aftercare import finalise_leftovers
-from dreamerlab.lab.baseline import measurement, opened
+from dreamerlab.lab.baseline import halted, measurement, opened
 from dreamerlab.lab.execute import Execution, Voice, settled
 from dreamerlab.lab.launch_hypothesis import Order, launch, require_trainable
 from dreamerlab.lab.ledger import registry_of
@@ -24,8 +24,10 @@ from dreamerlab.lab.publish import publish
 from dreamerlab.lab.recovery import launch_lock, recover
 from dreamerlab.lab.seeds import parse_seeds
 from dreamerlab.protocol.hypothesis import Base, Proposal
-from dreamerlab.protocol.state import RUNNING, fold
+from dreamerlab.protocol.state import RUNNING, Hypothesis, fold
 from dreamerlab.runs.creation import check_alias
+from dreamerlab.runs.manifest import read_manifest
+from dreamerlab.runs.status import is_over, read_status
 from dreamerlab.runs.store import Workspace, aliases
 
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ def open_run(workspace: Workspace, request: Request, voice: Voice) -> Execution:
     _refuse_contradictions(request)
     order = Order(request.command, request.name, request.commit)
     if request.name is not None:
-        _require_free(workspace, request.name)
+        check_alias(request.name)
+        if not _names_unfinished(workspace, request.name):
+            _require_free(workspace, request.name)
     if request.baseline:
         proposal = _measurement(workspace, request)
         _settle_the_past(workspace, request, voice)
@@ -125,6 +129,12 @@ def _launch_baseline(
         recover(workspace)
         examined = examine(workspace, proposal, allow_dirty=request.allow_dirty, jobs=request.jobs)
         examined.refuse()
+        before = halted(workspace, proposal, examined.code.identity)
+        if before is not None and _name_of(workspace, before) == request.name:
+            voice.say(f"{before.id} is the same, and was interrupted")
+            return open_execution(workspace, before, jobs=request.jobs, commit=request.commit, voice=voice)
+        if request.name is not None:
+            _require_free(workspace, request.name)
         require_trainable(workspace, examined.treatment)
         registry = registry_of(workspace)
         hypothesis = fold(registry.read(opened(workspace, proposal)))
@@ -177,11 +187,21 @@ def _require_purpose(workspace: Workspace, request: Request) -> None:
 
 
 def _require_free(workspace: Workspace, name: str) -> None:
-    """Refuse a name early; `prepare_run` asks once more, under the lock."""
-    check_alias(name)
+    """Refuse a name that something has; `prepare_run` asks once more, under the lock."""
     holder = aliases(workspace).get(name) or registry_of(workspace).names().get(name)
     if holder is not None:
         raise Conflict(f"the name '{name}' belongs to {holder}", hint="choose another --name")
+
+
+def _names_unfinished(workspace: Workspace, name: str) -> bool:
+    """Tell whether a name is that of a run which the same words may go on with."""
+    run = aliases(workspace).get(name)
+    return run is not None and not all(is_over(read_status(trial)) for trial in workspace.run(run).trials())
+
+
+def _name_of(workspace: Workspace, hypothesis: Hypothesis) -> str | None:
+    assert hypothesis.run is not None, hypothesis.id
+    return read_manifest(workspace.run(hypothesis.run).manifest_path).name
 
 
 def _measurement(workspace: Workspace, request: Request) -> Proposal:

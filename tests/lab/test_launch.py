@@ -178,6 +178,23 @@ def test_what_was_interrupted_goes_on_and_is_then_judged(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_the_words_of_an_interrupted_baseline_go_on_with_it(tmp_path: Path) -> None:
+    workspace = proposed(tmp_path / "lab", pace=20)
+    words = ("run", "--baseline", *BASE_WORDS, "--seeds", "3", "--name", "reference")
+    process = start(workspace.path, *words)
+    wait_for(lambda: (workspace.path / "order.txt").exists(), process)
+    process.kill()
+    process.communicate()
+    write_recipe(workspace)
+    again = lab(workspace.path, *words, "--json")
+    assert data(again)["complete"] is True
+    assert len(run_ids(workspace)) == 1
+    taken = lab(workspace.path, *words)
+    assert (taken.returncode, "the name 'reference' belongs to R0001" in taken.stderr) == (4, True)
+    assert len(states(workspace)) == 2
+
+
+@pytest.mark.slow
 def test_an_existing_baseline_serves_and_only_the_treatment_is_trained(tmp_path: Path) -> None:
     workspace = proposed(tmp_path / "lab")
     assert lab(workspace.path, "run", "--baseline", *BASE_WORDS, "--seeds", "3").returncode == 0
