@@ -1,5 +1,5 @@
 # Needs Python 3.11 or later with venv, git and make; everything else is installed into .venv, pinned.
-#   make demo       train CartPole with three seeds in ./demo and show the curves
+#   make demo       one hypothesis in ./demo, from the prediction to the verdict: CartPole, three seeds an arm, minutes
 #   make test       the default test suite          make test-slow  the tests marked slow
 #   make lint       format, lint, types, contracts, generated pages
 #   make bench      ratios measured within one run
@@ -18,8 +18,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/dreamerlab init demo
-	cd demo && ../$(BIN)/dreamerlab run --baseline --env cartpole --experiment nano --seeds 3
-	cd demo && ../$(BIN)/dreamerlab show --plot learning-curve.png
+	cd demo && ../$(BIN)/dreamerlab propose "change train.train_ratio=16 -> expect eval/return to fall by 100" --env cartpole --experiment nano --seeds 3
+	cd demo && ../$(BIN)/dreamerlab run
+	cd demo && ../$(BIN)/dreamerlab compare H1 --plot comparison.png
+	cd demo && ../$(BIN)/dreamerlab log
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
