@@ -81,7 +81,7 @@ def _head(details: HypothesisDetails) -> str:
     for label, text in (("why", made.why), ("together", made.reason)):
         if text:
             rows.add(label, " ".join(text.split()))
-    rows.add("expects", short_expectation(made.expectation))
+    rows.add("expects", short_expectation(made))
     rows.add("score", plan.reducer + (f" of {made.expectation.metric}" if made.expectation else ""))
     seeds = f"{seeds_text(plan.seeds)} (n={len(plan.seeds)})"
     rows.add("seeds", seeds if made.kind == "baseline" else f"{seeds}, {_baseline_seeds(state)}")

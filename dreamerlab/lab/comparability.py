@@ -1,7 +1,7 @@
 """What must be held against a comparison: how the runs are not alike, or not good enough for it (M-TOOL-05).
 
 Finds differences of config, code and machine, decides when no difference of scores can be computed at all, and puts
-the rest into caveats, gravest first. Annotates; only comparing a run with itself is refused, by `compare.py`.
+the rest into caveats, gravest first. Annotates; what is no comparison at all is refused by `compare_choice.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from dreamerlab.report.evidence import FactDifference, LeafDifference, RunEvidence
+from dreamerlab.report.evidence import PACE_FACTS, FactDifference, LeafDifference, RunEvidence
 from dreamerlab.report.wording import amount, figure, seeds_text, state_counts
 from dreamerlab.runs.directory import RunDirectory
 
@@ -17,7 +17,6 @@ _CHANGES = ("ARCHITECTURE", "ENVIRONMENT", "DYNAMICS", "unknown here")
 """Zones in which a difference can change the result of training; a leaf unknown today may be in any of them."""
 _CODE, _CHANGED = "code identity", "uncommitted changes"
 _NUMERICS = ("torch", "numpy", "gymnasium", "box2d", "python", "cpu", "cpu capability", "device", "threads", "gpus")
-_PACE = ("cpu", "cores usable", "device", "threads", "gpus", "host", "other trainers at the start")
 _CEILING_SHARE = 0.5
 
 
@@ -57,20 +56,35 @@ def withheld(first: RunEvidence, other: RunEvidence) -> str | None:
         return f"another task ({other.env_id}, not {first.env_id}): scores are different quantities"
     if first.metric != other.metric:
         return f"scored by {other.metric}, not by {first.metric}: different quantities"
+    if _quantity(first) != _quantity(other):
+        said = f"scored by {other.evaluation['score']}, not by {first.evaluation['score']}"
+        return f"{said}: different quantities (--reducer scores all alike)"
     for run in (first, other):
         if not run.scores:
             return f"{run.id} has no score yet"
     return None
 
 
+def _quantity(run: RunEvidence) -> str:
+    """Return what kind of number a score is: means over more or fewer evaluations are one, times to levels are not."""
+    name = run.evaluation["score"].partition(" of ")[0]
+    return name if run.is_time else name.partition("(")[0]
+
+
 def caveats(
-    runs: Sequence[RunEvidence], leaves: Sequence[LeafDifference], facts: Sequence[FactDifference]
+    runs: Sequence[RunEvidence],
+    leaves: Sequence[LeafDifference],
+    facts: Sequence[FactDifference],
+    pairs: Sequence[tuple[int, int]],
 ) -> list[str]:
-    """Return everything a reader must know before believing a figure, gravest first, one line each."""
+    """Return everything a reader must know before believing a figure, gravest first, one line each.
+
+    `pairs` are (first, other) by their place among `runs`.
+    """
     by_name = {fact.name: fact for fact in facts}
     return [
         *_unlike(runs, leaves),
-        *_changes(runs, leaves, by_name),
+        *(line for first, other in pairs for line in _changes(runs, first, other, leaves, by_name)),
         *(line for run in runs for line in _of_scores(run)),
         *_ceiling(runs),
         *(f"{run.id}: {line}" for run in runs for line in run.caveats),
@@ -89,7 +103,7 @@ def _unlike(runs: Sequence[RunEvidence], leaves: Sequence[LeafDifference]) -> li
     if len(set(budgets)) > 1:
         found.append(f"unequal budget: {_each(runs, budgets)}")
     evaluation = [leaf.key for leaf in leaves if leaf.zone == "EVALUATION"]
-    if len({run.manifest.score for run in runs}) > 1:
+    if len({run.evaluation["score"] for run in runs}) > 1:
         evaluation.append("score")
     if evaluation:
         found.append(f"different evaluation: {', '.join(evaluation)}")
@@ -97,23 +111,28 @@ def _unlike(runs: Sequence[RunEvidence], leaves: Sequence[LeafDifference]) -> li
 
 
 def _changes(
-    runs: Sequence[RunEvidence], leaves: Sequence[LeafDifference], facts: Mapping[str, FactDifference]
+    runs: Sequence[RunEvidence],
+    first: int,
+    other: int,
+    leaves: Sequence[LeafDifference],
+    facts: Mapping[str, FactDifference],
 ) -> list[str]:
-    """Say of each run how many changes against the first its difference would have to be shared out among."""
+    """Say of a pair how many changes its difference would have to be shared out among."""
     found: list[str] = []
-    for index, other in enumerate(runs[1:], start=1):
-        differing = [leaf for leaf in leaves if leaf.values[index] != leaf.values[0]]
-        inert = [leaf.key for leaf in differing if not (leaf.acts[0] or leaf.acts[index])]
-        changed = [leaf.key for leaf in differing if leaf.zone in _CHANGES and leaf.key not in inert]
-        if _CODE in facts and facts[_CODE].values[index] != facts[_CODE].values[0]:
-            changed.append("the code")
-        if inert:
-            found.append(f"{other.id}: differs and does nothing in either run: {', '.join(inert)}")
-        if len(changed) > 1:
-            named = ", ".join(changed)
-            found.append(f"{other.id}: {len(changed)} changes at once ({named}); none can be told from the others")
-        elif not changed and not any(leaf.zone in ("BUDGET", "EVALUATION") for leaf in differing):
-            found += _nothing_changed(runs[0], other)
+    # Of runs set against the first one the first one goes without saying.
+    name = runs[other].id if first == 0 else f"{runs[other].id} against {runs[first].id}"
+    differing = [leaf for leaf in leaves if leaf.values[other] != leaf.values[first]]
+    inert = [leaf.key for leaf in differing if not (leaf.acts[first] or leaf.acts[other])]
+    changed = [leaf.key for leaf in differing if leaf.zone in _CHANGES and leaf.key not in inert]
+    if _CODE in facts and facts[_CODE].values[other] != facts[_CODE].values[first]:
+        changed.append("the code")
+    if inert:
+        found.append(f"{name}: differs and does nothing in either run: {', '.join(inert)}")
+    if len(changed) > 1:
+        named = ", ".join(changed)
+        found.append(f"{name}: {len(changed)} changes at once ({named}); none can be told from the others")
+    elif not changed and not any(leaf.zone in ("BUDGET", "EVALUATION") for leaf in differing):
+        found += _nothing_changed(runs[first], runs[other])
     return found
 
 
@@ -131,7 +150,19 @@ def _of_scores(run: RunEvidence) -> list[str]:
     if run.so_far:
         said = "scores are so far" if run.scores else "no seed has a score yet"
         found.append(f"{run.id}: not finished ({state_counts(seed.state for seed in run.seeds)}); {said}")
-    missing = [seed.seed for seed in run.seeds if seed.score is None]
+    found += [
+        f"{run.id}: seed {seed.seed} takes the fail score {figure(seed.score)}: {seed.failed}"
+        for seed in run.seeds
+        if seed.failed is not None and seed.score is not None and not seed.censored
+    ]
+    if censored := [seed.seed for seed in run.seeds if seed.censored]:
+        found.append(
+            f"{run.id}: seeds {seeds_text(censored)} did not get there within the budget: their times are longer "
+            "than what they count as"
+        )
+    if spared := [seed.seed for seed in run.seeds if seed.spared]:
+        found.append(f"{run.id}: seeds {seeds_text(spared)} were spared by a declared look and belong to no figure")
+    missing = [seed.seed for seed in run.seeds if seed.score is None and not seed.spared]
     if missing and run.scores:
         fail = run.reference.get("fail")
         worst = f" (the task's fail score is {figure(fail)})" if fail is not None else ""
@@ -140,7 +171,7 @@ def _of_scores(run: RunEvidence) -> list[str]:
             "leaving seeds out flatters a run whose bad seeds are the missing ones"
         )
     random, solved = run.reference.get("random"), run.reference.get("solved")
-    if random is not None:
+    if random is not None and run.is_return:
         falling = solved is not None and solved < random
         below = [
             s.seed for s in run.seeds if s.score is not None and (s.score > random if falling else s.score < random)
@@ -154,7 +185,8 @@ def _ceiling(runs: Sequence[RunEvidence]) -> list[str]:
     """Say where scores cannot differ any more: most seeds solve the task, or share one best score to the digit."""
     scores = [score for run in runs for score in run.scores]
     random, solved = runs[0].reference.get("random"), runs[0].reference.get("solved")
-    if len(scores) < 2 or solved is None or len({run.env_id for run in runs}) > 1:
+    comparable = len({run.env_id for run in runs}) == 1 and all(run.is_return for run in runs)
+    if len(scores) < 2 or solved is None or not comparable:
         return []
     falling = random is not None and solved < random
     beyond = [score for score in scores if (score <= solved if falling else score >= solved)]
@@ -174,7 +206,7 @@ def _machines(runs: Sequence[RunEvidence], facts: Mapping[str, FactDifference]) 
     numerics = [name for name in _NUMERICS if name in facts]
     if numerics:
         found.append(f"different {', '.join(numerics)}: the same seed need not give the same training")
-    pace = [name for name in _PACE if name in facts]
+    pace = [name for name in PACE_FACTS if name in facts]
     if pace:
         found.append(f"wall-clock times were taken under different {', '.join(pace)}: not comparable")
     busy = [run.id for run in runs if run.machine["other trainers at the start"] not in ("0", "-")]

@@ -1,8 +1,8 @@
-"""`compare`: two or more runs side by side, the others against the first. Shows evidence and never judges it.
+"""`compare`: runs and hypotheses side by side. Shows evidence and never judges it; verdicts are quoted.
 
 Collects from the committed text of the runs: what differs, scores per seed with their uncertainty, time to reach the
-levels of the task, courses of the curves. What must be held against the figures is `comparability.py`, how it looks
-is `report.comparison`, the arithmetic is `stats`.
+levels of the task, courses of the curves. Which runs, and which against which, is `compare_choice.py`; what must be
+held against the figures `comparability.py`; how it looks `report.comparison`; the arithmetic is `stats`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from dreamerlab.errors import UsageError
+from dreamerlab.errors import LabError, UsageError
 from dreamerlab.lab.comparability import caveats, fact_differences, leaf_differences, withheld
+from dreamerlab.lab.compare_choice import Choice
+from dreamerlab.lab.ledger import registry_of
+from dreamerlab.lab.scoring import DEFAULT_METRIC, SeedScore, reducer_of, seed_scores
 from dreamerlab.lab.show import RunDetails, TrialDetails, collect
 from dreamerlab.metrics import CATALOGUE
-from dreamerlab.report.evidence import Evidence, Pair, RunEvidence, SeedEvidence, Threshold
+from dreamerlab.protocol.hypothesis import Plan
+from dreamerlab.protocol.state import Hypothesis, fold
+from dreamerlab.report.evidence import Evidence, HypothesisEvidence, Pair, RunEvidence, SeedEvidence, Threshold
 from dreamerlab.report.plots import Arm, Curve, ManyRuns, draw_comparison
-from dreamerlab.runs.directory import RunDirectory, TrialDirectory
+from dreamerlab.report.verdict_words import effect, figures_of, is_no_result, state_words
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.reducers import Reducer, parse_reducer
 from dreamerlab.runs.series import Point, line_values, read_evals
 from dreamerlab.runs.status import read_status
-from dreamerlab.runs.store import Workspace, find_run
-from dreamerlab.runs.summary import parse_reducer
+from dreamerlab.runs.store import Workspace
 from dreamerlab.stats.bootstrap import (
     FEWEST,
     interquartile_mean,
@@ -35,39 +41,76 @@ from dreamerlab.stats.power import minimum_detectable_effect
 from dreamerlab.stats.welch import welch
 
 
-def choose_runs(workspace: Workspace, texts: Sequence[str]) -> list[RunDirectory]:
-    """Return the runs meant by `texts`; UsageError for fewer than two, or for one that is named twice."""
-    if len(texts) < 2:
-        raise UsageError(
-            f"a comparison needs two runs or more, and only '{texts[0]}' is named",
-            hint=f"dreamerlab compare {texts[0]} OTHER, or for one run: dreamerlab show {texts[0]}",
-        )
-    runs = [find_run(workspace, text) for text in texts]
-    named: dict[str, str] = {}
-    for run, text in zip(runs, texts, strict=True):
-        if run.id in named:
-            raise UsageError(
-                f"a run cannot be compared with itself: '{named[run.id]}' and '{text}' both are {run.id}",
-                hint="name different runs; dreamerlab list shows them",
-            )
-        named[run.id] = text
-    return runs
+def compare(
+    workspace: Workspace, choice: Choice, *, reducer: str | None = None, levels: Sequence[float] = ()
+) -> Evidence:
+    """Return everything that can be said of the chosen runs beside each other.
 
-
-def compare(workspace: Workspace, runs: Sequence[RunDirectory]) -> Evidence:
-    """Return everything that can be said of `runs` beside each other; the first is what the others are set against.
-
-    NotFound or ConfigError when the recorded config of a run is missing or damaged: what differs would be unknown.
+    Scores are made by `reducer`; without one by that of the first hypothesis named, else by each run's own. `levels`
+    are values of the metric to time beside those of the task. NotFound or ConfigError when the recorded config of a
+    run is missing or damaged: what differs would be unknown.
     """
     from dreamerlab.config.recorded import load_recorded
 
-    details = [collect(workspace, run) for run in runs]
-    configs = [load_recorded(run.config_path) for run in runs]
-    found = [_run(one, config) for one, config in zip(details, configs, strict=True)]
-    leaves = leaf_differences(runs, configs)
+    details = [collect(workspace, run) for run in choice.runs]
+    configs = [load_recorded(run.config_path) for run in choice.runs]
+    owners, unreadable = _hypotheses(workspace, choice, details)
+    rule, plan = _rule(reducer, choice)
+    found: list[RunEvidence] = []
+    for one, config in zip(details, configs, strict=True):
+        owner = owners.get(one.manifest.hypothesis or "")
+        judged_by = plan if plan is not None or owner is None else owner.proposal.plan
+        found.append(_run(one, config, rule or one.manifest.score, owner, judged_by, levels))
+    leaves = leaf_differences(choice.runs, configs)
     facts = fact_differences(found)
-    pairs = [_pair(found[0], other) for other in found[1:]]
-    return Evidence(found, leaves, facts, pairs, caveats(found, leaves, facts))
+    pairs = [_pair(found[first], found[other]) for first, other in choice.pairs]
+    lines = [*unreadable, *caveats(found, leaves, facts, choice.pairs)]
+    return Evidence(found, leaves, facts, pairs, lines, _quoted(owners, found))
+
+
+def _rule(reducer: str | None, choice: Choice) -> tuple[str | None, Plan | None]:
+    """Return the reducer for all runs and the plan whose fail score counts; None where each run has its own."""
+    first = choice.hypotheses[0] if choice.hypotheses else None
+    if reducer is None:
+        return (None, None) if first is None else (reducer_of(first), first.proposal.plan)
+    text = reducer if " of " in reducer else f"{reducer} of {DEFAULT_METRIC}"
+    parsed = parse_reducer(text)
+    if parsed.metric not in CATALOGUE:
+        from dreamerlab.errors import did_you_mean
+
+        near = did_you_mean(parsed.metric, CATALOGUE)
+        raise UsageError(
+            f"no metric is called '{parsed.metric}'{near}", hint="protocol/reference/metrics.md lists them all"
+        )
+    return f"{parsed.text} of {parsed.metric}", None
+
+
+def _hypotheses(
+    workspace: Workspace, choice: Choice, details: Sequence[RunDetails]
+) -> tuple[dict[str, Hypothesis], list[str]]:
+    """Return the hypotheses that were named, then those the runs belong to, and a line for each unreadable one."""
+    found = {one.id: one for one in choice.hypotheses}
+    unreadable: list[str] = []
+    for one in details:
+        named = one.manifest.hypothesis
+        if named is None or named in found:
+            continue
+        try:
+            found[named] = fold(registry_of(workspace).read(named))
+        except LabError as error:
+            unreadable.append(f"{one.manifest.id}: its hypothesis {named} cannot be read: {error.message}")
+    return found, list(dict.fromkeys(unreadable))
+
+
+def _quoted(owners: Mapping[str, Hypothesis], runs: Sequence[RunEvidence]) -> list[HypothesisEvidence]:
+    quoted: list[HypothesisEvidence] = []
+    for state in owners.values():
+        made, figures = state.proposal, figures_of(state.verdict)
+        known = bool(figures) and not is_no_result(state.verdict)
+        answer = effect(figures, made.expectation) if known else None
+        own = [run.id for run in runs if run.id in (state.run, state.baseline_run)]
+        quoted.append(HypothesisEvidence(state.id, made.name, made.kind, made.reading, state_words(state), answer, own))
+    return quoted
 
 
 def draw(evidence: Evidence, path: Path) -> Path:
@@ -82,44 +125,55 @@ def draw(evidence: Evidence, path: Path) -> Path:
     return path
 
 
-def _run(details: RunDetails, config: Mapping[str, object]) -> RunEvidence:
+def _run(
+    details: RunDetails,
+    config: Mapping[str, object],
+    rule: str,
+    owner: Hypothesis | None,
+    plan: Plan | None,
+    extra_levels: Sequence[float],
+) -> RunEvidence:
     made = details.manifest
-    reducer = parse_reducer(made.score)
-    levels = (details.reference["random"], details.reference["solved"])
-    thresholds = _thresholds(details)
-    seeds = [_seed(details, trial, reducer.metric, levels, thresholds) for trial in details.trials]
+    reducer = parse_reducer(rule)
+    thresholds = _thresholds(details, reducer, extra_levels)
+    scores = seed_scores(details, rule, owner, plan)
+    seeds = [_seed(details, trial, reducer.metric, scores[trial.view.seed], thresholds) for trial in details.trials]
     evaluation = {
         "every": f"{config['eval.every']} env steps" if "eval.every" in config else "-",
         "episodes": str(config.get("eval.episodes", "-")),
-        "score": made.score,
+        "score": rule,
     }
-    env_id = str(config.get("env.id", made.env))
     machine = _machine(made.environment, [attempt for trial in details.trials for attempt in trial.attempts])
     return RunEvidence(
-        made, env_id, reducer.metric, evaluation, machine, details.reference, thresholds, seeds, details.caveats
+        made,
+        str(config.get("env.id", made.env)),
+        reducer.metric,
+        evaluation,
+        machine,
+        details.reference,
+        thresholds,
+        seeds,
+        details.caveats,
+        is_return="return" in reducer.metric and not reducer.is_time,
+        is_time=reducer.is_time,
     )
 
 
 def _seed(
-    details: RunDetails,
-    trial: TrialDetails,
-    metric: str,
-    levels: tuple[float | None, float | None],
-    thresholds: Sequence[Threshold],
+    details: RunDetails, trial: TrialDetails, metric: str, score: SeedScore, thresholds: Sequence[Threshold]
 ) -> SeedEvidence:
     view, directory = trial.view, details.run.trial(trial.view.seed)
     points = _evaluations(directory, metric)
     values = [point.value for point in points]
-    random, solved = levels
-    known = random is not None and solved is not None and random != solved and bool(values)
-    falling = random is not None and solved is not None and solved < random
+    random, solved = details.reference["random"], details.reference["solved"]
+    known = random is not None and solved is not None and random != solved and bool(values) and "return" in metric
     each = details.replayed_per_update
     return SeedEvidence(
         seed=view.seed,
         state=view.state,
-        score=trial.score if trial.score is not None and trial.score - trial.score == 0 else None,
-        so_far=trial.so_far,
-        score_reason=trial.score_reason,
+        score=score.value,
+        so_far=score.so_far,
+        score_reason=score.reason,
         env_steps=view.env_steps,
         updates=view.updates,
         replayed_steps=None if each is None else view.updates * each,
@@ -127,10 +181,21 @@ def _seed(
         wall_s=view.wall_s,
         evaluations=points,
         reached={each.name: _reached(points, each) for each in thresholds},
-        course=course(values, falling=falling) if values else None,
+        course=course(values, falling=_falling(details, metric)) if values else None,
         actor_loss=read_status(directory).latest.get("behavior/policy_loss"),
         pattern=pattern(values, random, solved) if known and random is not None and solved is not None else None,
+        failed=score.failed,
+        censored=score.censored,
+        spared=score.spared,
     )
+
+
+def _falling(details: RunDetails, metric: str) -> bool:
+    """Tell whether lower is better: of returns by the levels of the task, of the rest by the metric's direction."""
+    random, solved = details.reference["random"], details.reference["solved"]
+    if "return" in metric:
+        return random is not None and solved is not None and solved < random
+    return metric in CATALOGUE and CATALOGUE[metric].direction == "lower"
 
 
 def _evaluations(trial: TrialDirectory, metric: str) -> list[Point]:
@@ -150,14 +215,18 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _thresholds(details: RunDetails) -> list[Threshold]:
-    """Return the levels worth reaching (M-PROT-19): halfway from random play to solved, and solved; of returns only."""
+def _thresholds(details: RunDetails, reducer: Reducer, extra: Sequence[float]) -> list[Threshold]:
+    """Return the levels worth reaching (M-PROT-19): of returns halfway from random play to solved, and solved."""
     random, solved = details.reference["random"], details.reference["solved"]
-    if solved is None or "return" not in parse_reducer(details.manifest.score).metric:
-        return []
-    falling = random is not None and solved < random
-    halfway = [] if random is None else [Threshold("halfway", (random + solved) / 2, falling)]
-    return [*halfway, Threshold("solved", solved, falling)]
+    falling = _falling(details, reducer.metric)
+    found: list[Threshold] = []
+    if solved is not None and "return" in reducer.metric:
+        found += [] if random is None else [Threshold("halfway", (random + solved) / 2, falling)]
+        found.append(Threshold("solved", solved, falling))
+    if reducer.is_time and reducer.argument is not None:
+        extra = [reducer.argument, *extra]
+    levels = [level for level in dict.fromkeys(extra) if all(level != one.level for one in found)]
+    return [*found, *(Threshold(f"level {level:g}", level, falling) for level in levels)]
 
 
 def _reached(points: Sequence[Point], threshold: Threshold) -> Point | None:
@@ -189,7 +258,7 @@ def _pair(first: RunEvidence, other: RunEvidence) -> Pair:
     if reason is not None:
         return Pair(first.id, other.id, withheld=reason)
     a, b = first.scores, other.scores
-    lower = CATALOGUE[first.metric].direction == "lower" if first.metric in CATALOGUE else False
+    lower = first.is_time or (first.metric in CATALOGUE and CATALOGUE[first.metric].direction == "lower")
     enough = min(len(a), len(b)) >= FEWEST
     # Seeded by the runs compared: the same records give the same figures, whoever asks and whenever.
     generator = Random(f"{first.id} {other.id}")

@@ -75,7 +75,7 @@ def hypothesis_table(rows: Sequence[HypothesisRow]) -> Table:
         made = state.proposal
         proposed = state.proposed_at[:10]
         cells = (made.name, made.kind, made.base.env, seeds_text(made.plan.seeds), _stands(state), _effect(state))
-        table.add(row.id, *cells, proposed, shortened(changed(made)), shortened(short_expectation(made.expectation)))
+        table.add(row.id, *cells, proposed, shortened(changed(made)), shortened(short_expectation(made)))
     return table
 
 

@@ -20,12 +20,37 @@ def to_csv(evidence: Evidence) -> str:
     reached = [f"{name}_{clock}" for name in names for clock in clocks]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", "name", "kind", "seed", "state", "score", "so_far", *counts, *reached, *courses])
+    writer.writerow(
+        [
+            "run",
+            "name",
+            "hypothesis",
+            "kind",
+            "seed",
+            "state",
+            "score",
+            "so_far",
+            "failed",
+            "censored",
+            *counts,
+            *reached,
+            *courses,
+        ]
+    )
     for run in evidence.runs:
         for seed in run.seeds:
             points = [seed.reached.get(name) for name in names]
             writer.writerow(
-                [run.id, run.manifest.name, run.manifest.kind, seed.seed, seed.state, seed.score, seed.so_far]
+                [
+                    run.id,
+                    run.manifest.name,
+                    run.manifest.hypothesis,
+                    run.manifest.kind,
+                    seed.seed,
+                    seed.state,
+                    seed.score,
+                ]
+                + [seed.so_far, seed.failed, seed.censored]
                 + [getattr(seed, count) for count in counts]
                 + [None if point is None else getattr(point, clock) for point in points for clock in clocks]
                 + course_values(seed)
@@ -36,6 +61,7 @@ def to_csv(evidence: Evidence) -> str:
 def to_data(evidence: Evidence) -> dict[str, Any]:
     """Return everything as JSON-ready values."""
     return {
+        "hypotheses": [asdict(one) for one in evidence.hypotheses],
         "runs": [_run_data(run) for run in evidence.runs],
         "differences": {
             "config": [asdict(leaf) for leaf in evidence.leaves],
@@ -65,6 +91,7 @@ def _run_data(run: RunEvidence) -> dict[str, Any]:
     return {
         "run": run.id,
         "name": made.name,
+        "hypothesis": made.hypothesis,
         "kind": made.kind,
         "env": made.env,
         "env_id": run.env_id,

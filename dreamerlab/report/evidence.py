@@ -1,7 +1,7 @@
 """What a comparison of runs consists of: facts and figures, with no verdict and no layout.
 
 Collected by `lab.compare`, rendered by `comparison.py` beside this file. The unit of everything statistical is the
-training seed. Every pair is (the first run, another run), and a difference is always the other minus the first.
+training seed. Every pair is (one run, another run), and a difference is always the other minus the first of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from dreamerlab.runs.series import Point
 from dreamerlab.stats.curves import Course
 from dreamerlab.stats.permutation import Permutation
 from dreamerlab.stats.welch import Welch
+
+PACE_FACTS = ("cpu", "cores usable", "device", "threads", "gpus", "host", "other trainers at the start")
+"""Facts of a machine under which times by the clock can be compared only when they agree."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class SeedEvidence:
     so_far: bool
     """Whether the score was computed from an unfinished record."""
     score_reason: str | None
+    """Why there is no score."""
     env_steps: int
     updates: int
     replayed_steps: int | None
@@ -50,6 +54,17 @@ class SeedEvidence:
     """Newest `behavior/policy_loss`."""
     pattern: str | None
     """None where the task has no reference levels, or nothing was evaluated."""
+    failed: str | None = None
+    """Why the score is the fail score: the trial diverged, or a declared rule ended it."""
+    censored: bool = False
+    """Whether the score is a time that the budget cut off: it is longer."""
+    spared: bool = False
+    """Whether a declared look ended the run before this seed was needed: its score is not missing."""
+
+    @property
+    def env_steps_per_s(self) -> float | None:
+        """Pace over all of its training, evaluations included."""
+        return self.env_steps / self.wall_s if self.wall_s > 0 and self.env_steps > 0 else None
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,10 @@ class RunEvidence:
     """Levels worth reaching in its task; none where they are not known."""
     seeds: Sequence[SeedEvidence]
     caveats: Sequence[str]
+    is_return: bool = True
+    """Whether a score is a return, and so lies between random play and solved."""
+    is_time: bool = False
+    """Whether a score is a number of env steps, and lower is better."""
 
     @property
     def id(self) -> str:
@@ -124,8 +143,24 @@ class FactDifference:
 
 
 @dataclass(frozen=True)
+class HypothesisEvidence:
+    """One hypothesis that some of the runs belong to, quoted from the registry."""
+
+    id: str
+    name: str | None
+    kind: str
+    reading: str
+    stands: str
+    """Its verdict with all marks, or where it stands without one."""
+    effect: str | None
+    """The figure that answers it; None without a verdict."""
+    runs: Sequence[str]
+    """Those of the compared runs that are its own, or its baseline."""
+
+
+@dataclass(frozen=True)
 class Pair:
-    """One run beside the first: what the difference of their scores is, and how sure one can be of it."""
+    """One run beside another: what the difference of their scores is, and how sure one can be of it."""
 
     first: str
     other: str
@@ -161,3 +196,8 @@ class Evidence:
     facts: Sequence[FactDifference]
     pairs: Sequence[Pair]
     caveats: Sequence[str]
+    hypotheses: Sequence[HypothesisEvidence] = ()
+
+    def run(self, run_id: str) -> RunEvidence:
+        """Return the run of an id."""
+        return next(run for run in self.runs if run.id == run_id)

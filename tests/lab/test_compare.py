@@ -17,6 +17,7 @@ import pytest
 
 from dreamerlab.runs.manifest import Budget
 from dreamerlab.runs.series import append_line
+from dreamerlab.runs.status import read_status, write_status
 from dreamerlab.runs.store import Workspace
 from dreamerlab.stats.welch import welch
 from tests.lab.arms import CODE, MACHINE, flat, make_arm
@@ -221,14 +222,19 @@ def test_without_any_spread_there_is_no_interval(workspace: Workspace, level: fl
     assert "none: no spread in either run" in inside(workspace.path, "compare", "a", "b").stdout
 
 
-def test_a_seed_that_diverged_is_left_out_and_missed(workspace: Workspace) -> None:
+def test_a_seed_that_diverged_takes_the_fail_score_and_is_never_left_out(workspace: Workspace) -> None:
     nan = float("nan")
     make_arm(workspace, "a", SPREAD)
-    make_arm(workspace, "b", [*HIGHER[:2], [300.0, nan, nan, nan]], "optimizer.lr_actor=2e-3")
+    run = make_arm(workspace, "b", [*HIGHER[:2], [300.0, nan, nan, nan]], "optimizer.lr_actor=2e-3")
     found = compared(workspace)
-    assert found["runs"][1]["seeds"][2]["score"] is None
-    assert found["pairs"][0]["welch"]["num_b"] == 2
-    assert "computed without seeds 2" in "\n".join(found["caveats"])
+    assert [seed["score"] for seed in found["runs"][1]["seeds"]] == [300.0, 340.0, 0.0]
+    assert found["pairs"][0]["welch"]["num_b"] == 3
+    assert "seed 2 takes the fail score 0.00: eval/return_mode is not finite" in "\n".join(found["caveats"])
+    assert "2: 0.00!" in inside(workspace.path, "compare", "a", "b").stdout
+    trial = run.trial(0)
+    write_status(trial, replace(read_status(trial), state="failed", diverged=True, reason="a loss is not finite"))
+    scores = compared(workspace)["runs"][1]["seeds"]
+    assert (scores[0]["score"], scores[0]["failed"]) == (0.0, "diverged at env step 1,000")
 
 
 def test_no_verdict_is_put_into_words(workspace: Workspace) -> None:
@@ -270,7 +276,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, str]] = {
     "itself by another name": (("a", "b", "R1"), 2, "'a' and 'R1' both are R0001-"),
     "one run": (("a",), 2, "a comparison needs two runs or more, and only 'a' is named"),
     "unknown": (("a", "R9"), 4, "no run is called 'R9'"),
-    "a path": (("a", "../b"), 2, "is not a run id"),
+    "a path": (("a", "../b"), 2, "is not an id"),
     "two formats": (("a", "b", "--md", "--csv"), 2, "--md, --csv and --json exclude each other"),
     "unknown picture": (("a", "b", "--plot", "x.bmp2"), 2, "cannot draw into 'x.bmp2'"),
     "no run": ((), 2, "missing argument"),
