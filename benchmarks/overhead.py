@@ -27,7 +27,7 @@ def measure() -> list[tuple[str, float, float | None]]:
         cli = [sys.executable, "-m", "dreamerlab"]
         subprocess.run([*cli, "init", str(workspace), "--no-git"], check=True, capture_output=True)
         started = time.monotonic()
-        command = "run --baseline --env cartpole --experiment nano --seeds 1 budget.amount=1000"
+        command = "run --baseline --env cartpole --experiment nano --seeds 1 budget.amount=1500"
         subprocess.run([*cli, *command.split()], cwd=workspace, check=True, capture_output=True)
         outside_s = time.monotonic() - started
         trial = next((workspace / "runs").glob("R*/seed-*"))

@@ -25,6 +25,7 @@ __all__ = ["Resolved", "env_names", "experiment_names", "flatten", "from_flat", 
 __all__ += ["resolve", "shipped_env_configs", "to_yaml"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
+_NAMESPACED_ID = re.compile(r"[\w:-]+/[\w.:-]+-v[0-9]+")
 _GYM_ID = re.compile(r".+-v[0-9]+")
 
 
@@ -88,6 +89,8 @@ def shipped_env_configs() -> Path:
 
 
 def _env_layer(workspace: Path, env: str, problems: list[str]) -> list[_Setting]:
+    if _NAMESPACED_ID.fullmatch(env):  # looks like a path, and is never used as one
+        return [_Setting("env.id", env, f"command line: --env {env}")]
     _require_name("env", env)
     if env in (names := env_names(workspace)):
         return _file_layer(workspace, f"env_configs/{env}.yaml", problems)
@@ -118,11 +121,7 @@ def _require_name(what: str, text: str) -> None:
     """Refuse anything that could lead out of env_configs/, before the disk is touched."""
     if _NAME.fullmatch(text) and ".." not in text:
         return
-    namespaced = re.fullmatch(r"[\w:-]+/[\w.:-]+-v[0-9]+", text)
-    raise UsageError(
-        f"{what} is a name, not a path: got {shorten(text)}",
-        hint=f"a gymnasium id with a namespace is given as env.id={text}" if namespaced and what == "env" else None,
-    )
+    raise UsageError(f"{what} is a name, not a path: got {shorten(text)}")
 
 
 def _file_layer(workspace: Path, relative: str, problems: list[str]) -> list[_Setting]:

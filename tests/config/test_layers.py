@@ -209,7 +209,8 @@ def test_a_value_that_would_drive_the_terminal_is_shown_escaped(workspace: Path)
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret", "a/b", "/etc/passwd", "..", "", "a\\b", "a\0b", "a b", ".hidden", "ALE/Pong-v5", "x" * 300]
+    "name",
+    ["../secret", "a/b", "/etc/passwd", "..", "", "a\\b", "a\0b", "a b", ".hidden", "ALE/../Pong-v5/", "x" * 300],
 )
 def test_a_path_is_no_name_and_never_reaches_the_disk(tmp_path: Path, name: str) -> None:
     nowhere = tmp_path / "no such workspace"
@@ -219,10 +220,10 @@ def test_a_path_is_no_name_and_never_reaches_the_disk(tmp_path: Path, name: str)
         assert caught.value.exit_code == 2
 
 
-def test_a_namespaced_gymnasium_id_is_told_where_it_goes(workspace: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        resolve(workspace, "ALE/Pong-v5", None, [])
-    assert caught.value.hint == "a gymnasium id with a namespace is given as env.id=ALE/Pong-v5"
+def test_a_namespaced_gymnasium_id_is_an_environment_though_it_looks_like_a_path(workspace: Path) -> None:
+    assert resolve(workspace, "ALE/Pong-v5", None, []).config.env.id == "ALE/Pong-v5"
+    with pytest.raises(UsageError, match="is a name, not a path"):
+        resolve(workspace, None, "ALE/Pong-v5", [])
     assert resolve(workspace, None, None, ["env.id=ALE/Pong-v5"]).config.env.id == "ALE/Pong-v5"
 
 
