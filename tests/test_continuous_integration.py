@@ -22,9 +22,14 @@ WORKFLOW, HOOKS = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?
 GENERIC, ANNOTATE = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    return tell(tmp_path_factory.mktemp("told") / "lab")
+
+
 @pytest.fixture
-def told(tmp_path: Path) -> Told:
-    return tell(tmp_path / "lab")
+def told(original: Told, tmp_path: Path) -> Told:
+    return original.copy(tmp_path / "lab")
 
 
 def shell(folder: Path, tools: Path, script: str) -> subprocess.CompletedProcess[str]:

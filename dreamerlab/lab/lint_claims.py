@@ -43,6 +43,7 @@ _UNIT = re.compile(
 )
 _ROUGHLY = re.compile(r"\b(?:about|around|roughly|approximately|circa|nearly|almost|some)\s*$", re.IGNORECASE)
 _METRIC = re.compile(r"\b[a-z]+/[a-z0-9_]+\b")
+_RETURN = re.compile(r"\breturns?\b", re.IGNORECASE)
 _REACH = 48
 """Characters before a number in which a word still says which figure it is."""
 _ROUGH_SHARE = 0.05
@@ -60,6 +61,8 @@ class Claim:
     """Which figure of a curve it is said to be."""
     metrics: tuple[str, ...]
     """Catalogue names in its sentence; none: any."""
+    is_return: bool = False
+    """Whether its sentence speaks of a return, in words."""
 
 
 def claims(sentence: str, *, is_row: bool = False, context: str = "") -> Iterator[Claim]:
@@ -72,6 +75,7 @@ def claims(sentence: str, *, is_row: bool = False, context: str = "") -> Iterato
     spoken = context if is_row else sentence
     if not metrics and not _RESULTS.search(spoken) and not _QUALITY.search(spoken):
         return
+    returns = _RETURN.search(spoken) is not None
     earlier = 0
     for match in _NUMBER.finditer(sentence):
         before = sentence[max(earlier, match.start() - _REACH) : match.start()]
@@ -87,7 +91,7 @@ def claims(sentence: str, *, is_row: bool = False, context: str = "") -> Iterato
         tolerance = 0.5 * 10.0**-decimals * scale * (1 + 1e-9)
         if match["about"] or _ROUGHLY.search(before):
             tolerance = max(tolerance, _ROUGH_SHARE * abs(value))
-        yield Claim(match[0].strip(), value, tolerance, None if is_row else _quality(before), metrics)
+        yield Claim(match[0].strip(), value, tolerance, None if is_row else _quality(before), metrics, returns)
 
 
 def _quality(before: str) -> Quality | None:

@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from dreamerlab.atomic import number, read_object
 from dreamerlab.errors import LabError
-from dreamerlab.ids import letter_of
 from dreamerlab.lab.lint_claims import Claim, claims
 from dreamerlab.lab.lint_findings import Books, Finding
 from dreamerlab.lab.lint_passages import Passage, passages, sentences
@@ -74,7 +73,7 @@ def check_figures(books: Books) -> Iterator[Finding]:
             for claim in claims(sentence.text, is_row=sentence.is_row, context=passage.text) if about else ():
                 nearest = known.nearest(about, claim)
                 if nearest is None or not _agrees(nearest.value, claim):
-                    yield _finding(passage, sentence.line, about, claim, nearest)
+                    yield _finding(books, passage, sentence.line, about, claim, nearest)
 
 
 class _Known:
@@ -198,7 +197,8 @@ def _thinned(trial: TrialDirectory) -> dict[str, list[float]]:
 def _curve_figures(run: _Run, claim: Claim) -> Iterator[Recorded]:
     """Yield what a claim may mean of the curves: of the metrics it names, or of evaluations where it names none."""
     evaluated = {metric for curves in run.evaluations.values() for metric in curves}
-    for metric in claim.metrics or sorted(evaluated):
+    meant = [metric for metric in sorted(evaluated) if not claim.is_return or "return" in metric]
+    for metric in claim.metrics or meant:
         curves = run.curves(metric)
         picked: dict[str, list[float]] = {}
         for seed, values in curves.items():
@@ -274,13 +274,15 @@ def _agrees(value: float, claim: Claim) -> bool:
     return min(abs(value - claim.value), abs(-value - claim.value)) <= claim.tolerance
 
 
-def _finding(passage: Passage, line: int, about: list[str], claim: Claim, nearest: Recorded | None) -> Finding:
-    beside = " and ".join(about)
+def _finding(
+    books: Books, passage: Passage, line: int, about: list[str], claim: Claim, nearest: Recorded | None
+) -> Finding:
     which = {"last": "final figure", "highest": "highest figure", "lowest": "lowest figure", None: "figure"}
     of = f" of {' or '.join(claim.metrics)}" if claim.metrics else ""
     near = "" if nearest is None else f"; nearest is {figure(nearest.value)} ({nearest.name})"
+    beside = " and ".join(about)
     message = f"'{claim.text}' stands beside {beside}, whose records hold no such {which[claim.quality]}{of}{near}"
-    run = next((one for one in about if letter_of(one[:2]) == "R"), about[0])
+    run = books.folded[about[0]].run if about[0] in books.folded else about[0]
     cited = _CITATION.search(nearest.name) if nearest is not None else None
     reducer = cited[0] if cited else "final_mean(3)"
     metric = claim.metrics[0] if claim.metrics else "eval/return"

@@ -1,19 +1,24 @@
-"""Generated pages against the records: LOG.md, its volumes, the pages and their figures, rendered anew and compared."""
+"""Generated files against the records: LOG.md, its volumes, the pages, their figures and the file of all scores.
+
+All of them are rendered anew and compared; which records are damaged is said elsewhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dreamerlab.atomic import read_small
+from dreamerlab.atomic import read_object, read_small
 from dreamerlab.lab.lint_findings import Books, Finding
 from dreamerlab.lab.log import render_log
 from dreamerlab.report.links import PAGES, is_volume
+from dreamerlab.runs.scores import collect_scores
 
 _RENDER = "dreamerlab log writes it anew; what was written by hand belongs into a note: dreamerlab note"
 
 
 def check_pages(books: Books) -> Iterator[Finding]:
     """Yield the generated files that are edited, missing, out of date, or of no record."""
+    yield from _scores(books)
     protocol = books.workspace.protocol
     files = render_log(books.workspace)
     if not books.records and not any((protocol / name).exists() for name in files):
@@ -33,6 +38,25 @@ def check_pages(books: Books) -> Iterator[Finding]:
         if path.relative_to(protocol).as_posix() not in files:
             file = path.relative_to(books.workspace.path).as_posix()
             yield Finding("page", file, None, "no record gives this page", f"remove it: git rm -f {file}")
+
+
+def _scores(books: Books) -> Iterator[Finding]:
+    """Compare by value: merged branches leave their lines in any order."""
+    path = books.workspace.scores_path
+    file = path.relative_to(books.workspace.path).as_posix()
+    hint = f"restore it: git checkout -- {file}; the end of the next run writes it anew"
+    try:
+        found = read_object(str(path))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        yield Finding("page", file, None, f"it cannot be read: {error}", hint)
+        return
+    wanted = collect_scores(books.workspace)
+    for run_id in sorted(found.keys() | wanted.keys()):
+        if found.get(run_id) != wanted.get(run_id):
+            text = f"what it says of {run_id} is not what the trials' summaries give"
+            yield Finding("page", file, None, text, hint)
 
 
 def _first_difference(found: bytes, wanted: bytes) -> int:

@@ -34,7 +34,7 @@ _STRENGTHS = (
     _Strength(
         _words(r"prov(?:e[sdn]?|en|ing)|proofs?|certain(?:ly)?|undoubtedly|conclusively|definitely|guarante\w+"),
         frozenset(),
-        "a verdict is evidence from its seeds and proves nothing: say 'supports', 'suggests'",
+        "a verdict is evidence from its seeds and proves nothing: say what it supports or suggests",
     ),
     _Strength(
         _words(

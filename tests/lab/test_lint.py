@@ -206,9 +206,9 @@ def test_a_workspace_inside_a_larger_repository_is_checked_like_any_other(tmp_pa
 def test_git_is_asked_a_few_times_however_many_records_there_are(
     told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(20):
+    for number in range(8):
         noted(told.workspace, "observation", f"note {number}", told.hypothesis)
-        told.commit(f"note {number}")
+        commit_all(told.workspace.path, f"note {number}")
     asked, real = tmp_path / "asked", shutil.which("git")
     shim = tmp_path / "bin" / "git"
     shim.parent.mkdir()
