@@ -13,7 +13,8 @@ from dreamerlab.errors import Conflict, Interrupted, LabError, TrialFailed
 from dreamerlab.lab.aftercare import finalise_leftovers, start_mirror
 from dreamerlab.lab.finalise import summarise_ended
 from dreamerlab.lab.kill_rules import KillRules
-from dreamerlab.lab.ledger import commit_paths, registry_of
+from dreamerlab.lab.ledger import registry_of
+from dreamerlab.lab.publish import publish
 from dreamerlab.launch.local import NOT_STARTED, LocalPool, Plan, Task
 from dreamerlab.launch.trainer import mark
 from dreamerlab.protocol.state import DONE_JUDGED, RUNNING, Hypothesis, fold, hypotheses
@@ -156,12 +157,10 @@ def _decided(execution: Execution, voice: Voice) -> bool:
 
 def _keep_unfinished(execution: Execution, voice: Voice) -> None:
     """Commit what there is of runs that are not over, so that a clone can go on with them."""
-    registry = registry_of(execution.workspace)
-    records = [registry.path(owner.id) for owner in execution.owners.values()]
+    records = [owner.id for owner in execution.owners.values()]
     texts = [run.path for run in execution.runs]
-    names = ", ".join(run.id for run in execution.runs)
-    message = f"Record what there is of {names}"
-    commit_paths(execution.workspace, [*records, *texts], message, voice.warn, wanted=execution.commit)
+    message = f"Record what there is of {', '.join(run.id for run in execution.runs)}"
+    publish(execution.workspace, records, message, voice.warn, wanted=execution.commit, also=texts)
 
 
 def _failure(execution: Execution, ended: Mapping[TrialDirectory, Status]) -> LabError | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerlab.lab.ledger import registry_of
-from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, RUNNING, Hypothesis, fold
+from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, DONE_WITHDRAWN, RUNNING, Hypothesis, fold
 from dreamerlab.protocol.verdict import headline
 from dreamerlab.runs.store import Workspace
 
@@ -31,6 +31,8 @@ class Outcome:
             lines += [f"  {reason}" for reason in verdict.get("reasons") or ()]
         elif state.phase == DONE_MEASURED:
             lines.append("measured: nothing was predicted, so nothing is judged")
+        elif state.phase == DONE_WITHDRAWN:
+            lines.append(f"withdrawn, so nothing is judged: {state.withdrawn}")
         elif state.phase == RUNNING:
             lines.append("no verdict yet: not every seed has come to its end")
         if self.page is not None:

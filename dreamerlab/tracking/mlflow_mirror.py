@@ -27,7 +27,7 @@ from dreamerlab.errors import LabError, ToolFailed
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import Manifest, read_manifest
-from dreamerlab.runs.status import ONGOING, Status, effective_state, read_status
+from dreamerlab.runs.status import ONGOING, OVER, Status, effective_state, read_status
 from dreamerlab.runs.store import Workspace, find_run
 from dreamerlab.tracking.mirror_lines import read_batches
 from dreamerlab.tracking.mlflow_backend import Backend, require_mlflow
@@ -205,7 +205,7 @@ def run_status(states: list[str]) -> str:
     for state in ("running", "queued", "failed"):
         if state in states:
             return _STATUS[state] if state != "queued" else "RUNNING"
-    return "FINISHED" if set(states) == {"finished"} else "KILLED"
+    return "FINISHED" if "finished" in states and set(states) <= OVER else "KILLED"
 
 
 def changed_leaves(config: Path) -> dict[str, str]:

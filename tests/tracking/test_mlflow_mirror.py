@@ -323,6 +323,7 @@ def test_an_unknown_run_is_not_found(
     "states, word",
     [
         (["finished", "finished"], "FINISHED"),
+        (["finished", "stopped"], "FINISHED"),
         (["finished", "running", "failed"], "RUNNING"),
         (["queued", "finished"], "RUNNING"),
         (["finished", "failed", "killed"], "FAILED"),
