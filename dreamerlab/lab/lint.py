@@ -14,7 +14,7 @@ from dreamerlab.lab.lint_figures import check_figures
 from dreamerlab.lab.lint_findings import Finding, open_books
 from dreamerlab.lab.lint_order import check_order
 from dreamerlab.lab.lint_pages import check_pages
-from dreamerlab.lab.lint_registry import check_registry, set_aside
+from dreamerlab.lab.lint_registry import check_registry, worth_knowing
 from dreamerlab.lab.lint_runs import check_references, check_runs
 from dreamerlab.lab.lint_verdicts import check_verdicts
 from dreamerlab.lab.lint_words import check_words
@@ -40,7 +40,7 @@ class LintReport:
 def lint(workspace: Workspace, *, deep: bool = False) -> LintReport:
     """Return what does not hold in `workspace`; `deep` also hashes every artifact that is here."""
     books = open_books(workspace)
-    report = LintReport(records=len(books.records), runs=len(books.runs), notes=set_aside(books))
+    report = LintReport(records=len(books.records), runs=len(books.runs), notes=worth_knowing(books))
     in_git = check_order(books)
     runs = check_runs(books, deep=deep)
     verdicts = check_verdicts(books)

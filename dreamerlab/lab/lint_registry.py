@@ -17,6 +17,7 @@ from dreamerlab.protocol import state
 from dreamerlab.protocol.entries import entry_of
 from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS, SUFFIX, TORN
 from dreamerlab.protocol.state import fold
+from dreamerlab.runs.attempts import read_attempts
 
 _LINE = re.compile(r"\bline (\d+)\b")
 _WAITING = frozenset({state.QUEUED, state.OPEN})
@@ -54,10 +55,26 @@ def check_registry(books: Books) -> Iterator[Finding]:
     yield from _strays(books)
 
 
-def set_aside(books: Books) -> list[str]:
-    """Return one line for each file of unfinished lines: evidence of a crash, and nothing to mend."""
-    paths = registry_of(books.workspace).set_aside()
-    return [f"{path.name} keeps an unfinished line that a crash left behind; no event was lost by it" for path in paths]
+def worth_knowing(books: Books) -> list[str]:
+    """Return what is odd and no finding: lines that a crash left, clocks that went backwards.
+
+    The chain and git order events, never the clock; but a trial that claims to be older than its own proposal is
+    worth a look.
+    """
+    torn = registry_of(books.workspace).set_aside()
+    notes = [f"{path.name} keeps an unfinished line that a crash left behind; no event was lost by it" for path in torn]
+    notes += [f"{one}: {caveat}" for one, source in books.records.items() for caveat in source.record.caveats]
+    for hypothesis in books.folded.values():
+        if hypothesis.run is None or hypothesis.run not in books.runs:
+            continue
+        for trial in books.workspace.run(hypothesis.run).trials():
+            began = "".join(str(attempt.get("started_at")) for attempt in read_attempts(trial)[:1])
+            if began and began < hypothesis.proposed_at:
+                text = f"{trial.run.id} seed {trial.seed} began at {began}, before {hypothesis.id} was proposed"
+                notes.append(
+                    f"{text} ({hypothesis.proposed_at}): a clock was wrong, or it was trained for something else"
+                )
+    return notes
 
 
 def _chain(source: Source) -> Iterator[Finding]:
