@@ -46,7 +46,7 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...], str]] = {
     "zero jobs": ((*BASELINE, "--jobs", "0"), 2, ("--jobs",), "dreamerlab run --help"),
     "name like an id": ((*BASELINE, "--name", "R7"), 2, ("could be taken for an id",), ""),
     "name with a slash": ((*BASELINE, "--name", "a/b"), 2, ("cannot be a name",), ""),
-    "id is a path": (("show", "../../etc/passwd"), 2, ("is not a run id",), "R12"),
+    "id is a path": (("show", "../../etc/passwd"), 2, ("is not an id",), "H7"),
     "id is empty": (("status", ""), 2, ("'' is not a run id",), "R12"),
     "id drives the terminal": (("show", "\x1b[31mR1"), 4, (r"\x1b[31mR1",), "dreamerlab list"),
     "unknown run": (("show", "R77"), 4, ("no run is called 'R77'",), "dreamerlab list"),
