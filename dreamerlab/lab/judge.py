@@ -89,7 +89,7 @@ def outcomes(evidence: Evidence) -> Iterator[tuple[str, dict[str, Any]]]:
         if evidence.ended >= set(plan.seeds):
             yield MEASURED, measure(evidence.proposal, evidence.treatment, MEASURED_METRIC, marks=evidence.marks)
         return
-    for seeds, alpha in stages(plan).items():
+    for seeds, alpha in _stages(evidence).items():
         if not evidence.ended >= set(plan.seeds[:seeds]):
             return
         found = _verdict(evidence, seeds, alpha)
@@ -120,7 +120,7 @@ def verdict_now(workspace: Workspace, hypothesis: Hypothesis) -> Verdict | None:
     for event, data in outcomes(evidence):
         if event == JUDGED:
             return verdict_from_dict(data)
-    return _verdict(evidence, len(plan.seeds), stages(plan)[len(plan.seeds)])
+    return _verdict(evidence, len(plan.seeds), _stages(evidence)[len(plan.seeds)])
 
 
 def recompute(workspace: Workspace, hypothesis_id: str) -> tuple[str, dict[str, Any]] | None:
@@ -130,6 +130,13 @@ def recompute(workspace: Workspace, hypothesis_id: str) -> tuple[str, dict[str, 
         return None
     ends = [pair for pair in outcomes(collect(workspace, hypothesis)) if pair[0] != LOOK]
     return ends[0] if ends else None
+
+
+def _stages(evidence: Evidence) -> dict[int, float]:
+    expected = evidence.proposal.expectation
+    assert expected is not None, evidence.hypothesis.id
+    num_baseline = len(evidence.baseline.scores) if evidence.baseline is not None else 0
+    return stages(evidence.proposal.plan, expected.form, num_baseline)
 
 
 def _verdict(evidence: Evidence, seeds: int, alpha: float) -> Verdict:
