@@ -1,22 +1,20 @@
 """Writing to the registry of a workspace: who, when, under the lock, and into git.
 
-The only door through which use cases write events. Reading needs no door: `registry_of(workspace)`.
+The only door through which use cases write events. Reading needs no door: `registry_of(workspace)`. What writing
+needs is imported when something is written, since every listing comes through here.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dreamerlab.lab.records import autocommit, commit, in_git
 from dreamerlab.protocol.chain import Event, Record
 from dreamerlab.protocol.registry import SUFFIX, TORN, Registry
 from dreamerlab.runs.attempts import now
 from dreamerlab.runs.store import Workspace
-from dreamerlab.tracking.git_state import GitSilent, git
 
 
 def registry_of(workspace: Workspace) -> Registry:
@@ -26,6 +24,8 @@ def registry_of(workspace: Workspace) -> Registry:
 
 def author(workspace: Workspace) -> str:
     """Return the name git would put on a commit, else that of the account."""
+    from dreamerlab.tracking.git_state import GitSilent, git
+
     try:
         return git(workspace.path, "config", "user.name").decode(errors="replace").strip() or _account()
     except GitSilent:
@@ -80,6 +80,9 @@ def commit_paths(
     workspace: Workspace, paths: Sequence[Path], message: str, warn: Callable[[str], None], *, wanted: bool = True
 ) -> bool:
     """Commit exactly `paths` where that is wanted and there is a repository; a refusal is one warning, never more."""
+    from dreamerlab.lab.records import autocommit, commit, in_git
+    from dreamerlab.tracking.git_state import GitSilent
+
     if not wanted or not autocommit(workspace) or not in_git(workspace.path):
         return False
     try:
@@ -100,6 +103,8 @@ def left_behind(workspace: Workspace) -> list[Path]:
 
     One that is gone is not among them: that is never ours to commit.
     """
+    from dreamerlab.tracking.git_state import GitSilent, git
+
     folder = registry_of(workspace).folder
     try:
         top = Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel")).rstrip("\n"))
@@ -111,6 +116,8 @@ def left_behind(workspace: Workspace) -> list[Path]:
 
 
 def _account() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -3,7 +3,8 @@
     difference = mean(treatment) - mean(baseline)      in the unit of the score, with its Welch interval
 
 Figures describe; which of them decides is `rules.py`, and how they are stored is written out in `verdict.py`. Scores
-come in as numbers: where they are read from is the caller's business.
+come in as numbers: where they are read from is the caller's business. The arithmetic is imported when it is needed:
+whoever only shows figures comes through here too.
 """
 
 from __future__ import annotations
@@ -13,12 +14,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from dreamerlab.stats.bootstrap import FEWEST, interquartile_mean, probability_of_improvement
-from dreamerlab.stats.one_sample import mean_interval
-from dreamerlab.stats.permutation import exact_permutation, least_p
-from dreamerlab.stats.power import minimum_detectable_effect
-from dreamerlab.stats.welch import welch
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,8 @@ class Arm:
 
 def arm_data(arm: Arm) -> dict[str, Any]:
     """Return an arm as JSON-ready values: run, n (scores that exist), seeds, mean, sd, interval, what is special."""
+    from dreamerlab.stats.one_sample import mean_interval
+
     values = arm.values
     mean = mean_interval(values) if values else None
     return {
@@ -77,6 +74,11 @@ def arm_data(arm: Arm) -> dict[str, Any]:
 
 def between(treatment: Arm, baseline: Arm | None, alpha: float, *, falling: bool) -> dict[str, Any]:
     """Return everything computed from both arms; all None where an arm has no score. `falling`: lower is better."""
+    from dreamerlab.stats.bootstrap import FEWEST, interquartile_mean, probability_of_improvement
+    from dreamerlab.stats.permutation import exact_permutation, least_p
+    from dreamerlab.stats.power import minimum_detectable_effect
+    from dreamerlab.stats.welch import welch
+
     names = ("difference", "low", "high", "p_welch", "p_permutation", "least_p", "improvement", "iqm", "detectable")
     empty: dict[str, Any] = {**dict.fromkeys(names), "level": kept(1 - alpha)}
     if baseline is None or not baseline.values or not treatment.values:
