@@ -67,6 +67,12 @@ class Digest:
         values: dict[str, Any] = {**self.slim, "faults": self.faults, "about": tuple(self.slim["about"])}
         return Entry(**values)
 
+    def forget(self) -> None:
+        """Drop what was understood of the record: it cannot be put into words."""
+        self.slim = None
+        for name in ("state", "entry"):
+            self.__dict__.pop(name, None)
+
 
 _NAMES = tuple(item.name for item in fields(Digest))
 

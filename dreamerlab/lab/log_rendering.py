@@ -26,7 +26,7 @@ from dreamerlab.report.hypothesis_page import hypothesis_page
 from dreamerlab.report.links import anchor, curves_name, effect_name, page_name
 from dreamerlab.report.log_data import Reference, Story
 from dreamerlab.report.log_entries import damage, entry, hypothesis_entry
-from dreamerlab.report.notebook import Notebook, Waiting, render
+from dreamerlab.report.notebook import Notebook, Waiting, index_row, render
 from dreamerlab.report.seed_tables import curves_svg, effect_svg, metric_of
 from dreamerlab.report.verdict_words import state_words
 from dreamerlab.runs.store import Workspace, run_ids
@@ -88,7 +88,7 @@ class _Work:
                 digest.slim, digest.cites = slim_entry(found), _cited(found)
                 _ = digest.entry
         except _UNREADABLE as error:
-            digest.slim = None
+            digest.forget()
             digest.faults = digest.faults or (without_folder(_reason(error), self.workspace),)
         return digest
 
@@ -104,7 +104,7 @@ class _Work:
                 raise ValueError("; ".join(digest.faults))
             digest.text, files = told(digest)
         except _UNREADABLE as error:
-            digest.slim = None
+            digest.forget()
             digest.faults = digest.faults or (without_folder(_reason(error), self.workspace),)
             digest.text, files = f"{anchor(digest.id)}\n\n### {digest.id}\n\n{damage(digest.faults)}", {}
         digest.inputs = inputs
@@ -128,6 +128,9 @@ class _Work:
     def hypothesis(self, digest: Digest) -> tuple[str, dict[str, str]]:
         """Return the entry of a hypothesis and its files: the page, and the figures that can be drawn."""
         story = self._story(digest.id)
+        if digest.state is not None:  # what LOG.md will need of it must not fail there, for all
+            index_row(digest.state)
+            tallies([digest.state])
         page, curves, effect = page_name(digest.id), curves_svg(story), effect_svg(story)
         text = hypothesis_page(story, self.fill, has_curves=curves is not None, has_effect=effect is not None)
         files = {page: text, curves_name(digest.id): curves, effect_name(digest.id): effect}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dreamerlab.protocol.figures import shown
 from dreamerlab.report.plots import Arm, Curve, mean_and_range
-from dreamerlab.report.svg import Drawing, Ink, Scale, text_width, tick_text, ticks, widened
+from dreamerlab.report.svg import Drawing, Ink, Scale, drawable, text_width, tick_text, ticks, widened
 from dreamerlab.report.wording import figure
 
 WIDTH = 760
@@ -101,10 +101,10 @@ def draw_curves(picture: CurvesFigure) -> str | None:
 
 def draw_effect(picture: EffectFigure) -> str | None:
     """Return scores and effect as SVG; None when there is no score."""
-    rows = [row for row in picture.rows if any(map(math.isfinite, row.scores))]
+    rows = [row for row in picture.rows if any(map(drawable, row.scores))]
     if not rows:
         return None
-    has_effect = picture.value is not None and math.isfinite(picture.value)
+    has_effect = picture.value is not None and drawable(picture.value)
     scores_top, scores_height = 68, 34 * len(rows)
     effect_top = scores_top + scores_height + 78
     height = effect_top + 92 if has_effect else scores_top + scores_height + 44
@@ -120,7 +120,7 @@ def draw_effect(picture: EffectFigure) -> str | None:
 
 
 def _finite(curve: Curve) -> Curve:
-    kept = [(x, y) for x, y in zip(curve.xs, curve.ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
+    kept = [(x, y) for x, y in zip(curve.xs, curve.ys, strict=True) if drawable(x) and drawable(y)]
     return Curve(curve.seed, [x for x, _ in kept], [y for _, y in kept])
 
 
@@ -144,7 +144,7 @@ def _step(marks: Sequence[float]) -> float:
 
 def _levels(drawing: Drawing, up: Scale, levels: Sequence[Level]) -> None:
     taken: list[float] = []
-    for level in sorted(levels, key=lambda one: one.value, reverse=True):
+    for level in sorted((one for one in levels if drawable(one.value)), key=lambda one: one.value, reverse=True):
         y = up(level.value)
         drawing.line([_LEFT, WIDTH - _RIGHT], [y, y], "soft", width=1.2, dash=level.dash)
         label_y = y - 5
@@ -192,13 +192,13 @@ def _thinned(count: int) -> list[int]:
 
 def _scores(drawing: Drawing, rows: Sequence[ScoreRow], top: float, height: float, *, with_means: bool) -> None:
     """One row of dots an arm over a common axis, the mean as a diamond."""
-    left = 24 + max(text_width(row.label) for row in rows)
+    left = 30 + max(text_width(row.label) for row in rows)
     low, high = widened([score for row in rows for score in row.scores])
     across = Scale(low, high, min(left, WIDTH / 2.5), WIDTH - 90)
     _ruler(drawing, across, top, top + height)
     for index, row in enumerate(rows):
         y = top + 34 * index + 17
-        scores = [score for score in row.scores if math.isfinite(score)]
+        scores = [score for score in row.scores if drawable(score)]
         mean = math.fsum(scores) / len(scores) if scores else math.nan
         drawing.text(16, y + 4, _fitted(row.label, across.start - 24))
         if scores and with_means:
@@ -228,7 +228,7 @@ def _ruler(drawing: Drawing, across: Scale, top: float, bottom: float) -> None:
 def _effect(drawing: Drawing, picture: EffectFigure, top: float) -> None:
     """The value as a diamond on its interval, over the region that was expected."""
     assert picture.value is not None
-    bounds = [edge for edge in picture.expected or () if math.isfinite(edge)]
+    bounds = [edge for edge in picture.expected or () if drawable(edge)]
     ends = [edge for edge in (picture.low, picture.high, *(picture.inner or ())) if edge is not None]
     low, high = widened([picture.value, *ends, *bounds, *([0.0] if picture.zero else [])], 0.12)
     across = Scale(low, high, 24, WIDTH - 24)
@@ -265,6 +265,8 @@ def _label(drawing: Drawing, x: float, y: float, words: str, ink: Ink) -> None:
 
 def _fitted(words: str, width: float, size: int = 12) -> str:
     """Return the words, cut with an ellipsis where they would leave their place."""
-    while words and text_width(words, size) > width:
-        words = words.rstrip("…")[:-1].rstrip() + "…"
-    return words
+    if text_width(words, size) <= width:
+        return words
+    while words and text_width(f"{words}…", size) > width:
+        words = words[:-1].rstrip()
+    return f"{words}…"

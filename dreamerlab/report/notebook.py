@@ -175,15 +175,20 @@ def _families(book: Notebook) -> str:
 def _index(states: Iterable[Hypothesis]) -> str | None:
     table = Table(("hypothesis", "asked", "believed before", "found", "verdict or state", "date"))
     for state in states:
-        figures, proposal = figures_of(state.verdict), state.proposal
-        name = f"{state.id} {proposal.name}" if proposal.name else state.id
-        found = effect(figures, proposal.expectation) if figures else "-"
-        found = "no result" if is_no_result(state.verdict) else found
-        when = (state.ended_at or state.launched_at or state.proposed_at)[:10]
-        belief = plain(short_expectation(proposal))
-        fault = "**DAMAGED** " if state.faults else ""
-        table.add(link(state.id, "", name), _asked(state), belief, found, f"{fault}{_bold(state_words(state))}", when)
+        table.add(*index_row(state))
     return table.to_markdown() if table.rows else None
+
+
+def index_row(state: Hypothesis) -> tuple[str, str, str, str, str, str]:
+    """Return what the index says of a hypothesis: id, asked, believed, found, state, date."""
+    figures, proposal = figures_of(state.verdict), state.proposal
+    name = f"{state.id} {proposal.name}" if proposal.name else state.id
+    found = effect(figures, proposal.expectation) if figures else "-"
+    found = "no result" if is_no_result(state.verdict) else found
+    when = (state.ended_at or state.launched_at or state.proposed_at)[:10]
+    fault = "**DAMAGED** " if state.faults else ""
+    belief = plain(short_expectation(proposal))
+    return link(state.id, "", name), _asked(state), belief, found, f"{fault}{_bold(state_words(state))}", when
 
 
 def _bold(words: str) -> str:

@@ -25,6 +25,7 @@ _PALETTE = {
     "good": ("#1a7f4b", "#4cc38a"),
 }
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_MOST = 1e15
 Ink = str
 """A key of the palette."""
 
@@ -117,9 +118,14 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Return the pixel of `value`, at most one card away so that a wild value stays a number."""
+        """Return the pixel of `value`; one outside of the scale stands just beyond its end."""
         share = (value - self.low) / (self.high - self.low)
-        return self.start + max(-1.0, min(2.0, share)) * (self.end - self.start)
+        return self.start + max(-0.01, min(1.01, share)) * (self.end - self.start)
+
+
+def drawable(value: float) -> bool:
+    """Tell whether a value has a place on a scale that others can share: finite, and no result of a divergence."""
+    return abs(value) < _MOST
 
 
 def ticks(low: float, high: float, wanted: int) -> list[float]:
@@ -132,10 +138,11 @@ def ticks(low: float, high: float, wanted: int) -> list[float]:
 
 
 def widened(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
-    """Return a range that holds all finite `values` with some room on both sides, never an empty one."""
-    finite = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = min(finite), max(finite)
+    """Return a range that holds all drawable `values` with some room on both sides, never an empty one."""
+    inside = [value for value in values if drawable(value)] or [0.0]
+    low, high = min(inside), max(inside)
     room = (high - low) * share or max(abs(high) * share, 0.5)
+    room = max(room, (abs(low) + abs(high)) * 1e-6)  # or ticks would differ by less than their digits
     return low - room, high + room
 
 

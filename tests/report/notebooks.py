@@ -152,7 +152,7 @@ def arm(run: RunDirectory, proposal: Proposal) -> Arm:
     return Arm(run.id, scores, missing, reached=reached, summaries=dict.fromkeys(scores, "ab" * 32))
 
 
-def rising(top: float, *, seeds: int = 5, spread: float = 12.0, seed: int = 0, points: int = 24) -> list[list[float]]:
+def rising(top: float, *, seeds: int = 5, spread: float = 12.0, seed: int = 0, points: int = 16) -> list[list[float]]:
     """Return noisy learning curves that end around `top`."""
     source = random.Random(f"{top} {seed}")
     curves: list[list[float]] = []
@@ -229,7 +229,7 @@ class _Story:
         entropy = leaf("behavior.entropy_scale", 3e-4, 3e-2)
         tried("reversed", f"change behavior.entropy_scale=3e-2 {rise}", rising(110, seed=3), **entropy)
         ratio = leaf("train.train_ratio", 32.0, 64.0)
-        tried("too-small", f"change train.train_ratio=64 {rise}", rising(242, seed=4, spread=8), **ratio)
+        tried("too-small", f"change train.train_ratio=64 {rise}", rising(175, seed=4, spread=30), **ratio)
         said, expected = (
             "change model.unimix=0.02 -> expect eval/return to rise by 80",
             Expectation(METRIC, "rise", 80.0),
