@@ -13,8 +13,8 @@ from typing import cast
 
 from dreamerlab.config.catalogue import leaves
 from dreamerlab.config.recorded import RENAMES, SCHEMA, Rename, load_recorded, read_record
+from dreamerlab.config.scalars import scalar
 from dreamerlab.config.schema import Config
-from dreamerlab.config.strict_yaml import scalar
 from dreamerlab.config.validation import flatten, from_flat
 from dreamerlab.errors import ConfigError
 

@@ -2,18 +2,24 @@
 
 Keys renamed since are brought to today's name; everything else is kept as found and never validated, so that an old
 run stays readable for ever (DESIGN section 2). Apart from `record.py`, which writes configs and reads them back whole,
-because the schema is costly to import and a page that shows a run does without it.
+because the schema is costly to import and a page that shows a run does without it. A record that is spelled as our own
+writer spells it is read line by line; any other one goes through the YAML library.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamerlab.config.strict_yaml import Entry, YamlFault, read_entries
+from dreamerlab.config.scalars import Entry, scalar
 from dreamerlab.errors import ConfigError, NotFound
 
+_SECTION = re.compile(r"([a-z][a-z0-9_]*):")
+_LEAF = re.compile(r"(  )?([a-z][a-z0-9_]*): (\S.*)")
+_LONGEST = 64 * 1024
+_WORD = re.compile(r"[A-Za-z0-9_+.-][A-Za-z0-9_+./-]{0,99}")
 SCHEMA = 1
 """Version of the set of keys; raised by one whenever a leaf is renamed."""
 
@@ -39,10 +45,14 @@ def read_record(path: Path, renames: Sequence[Rename]) -> tuple[int, list[Entry]
     """Return the record's schema version and its entries under today's names; NotFound or ConfigError."""
     if not path.exists():
         raise NotFound(f"there is no recorded config at {path}")
-    try:
-        entries = read_entries(path)
-    except YamlFault as fault:
-        raise ConfigError(f"{path}:{fault.line}: {fault.reason}") from None
+    entries = _as_written(path)
+    if entries is None:
+        from dreamerlab.config.strict_yaml import YamlFault, read_entries
+
+        try:
+            entries = read_entries(path)
+        except YamlFault as fault:
+            raise ConfigError(f"{path}:{fault.line}: {fault.reason}") from None
     schema = next((entry.value for entry in entries if entry.key == "schema"), 1)
     if type(schema) is not int:
         raise ConfigError(f"{path}: the schema version must be a whole number, got {schema!r}")
@@ -54,3 +64,45 @@ def _today(key: str, schema: int, renames: Sequence[Rename]) -> str:
         if rename.schema > schema and key == rename.old:
             key = rename.new
     return key
+
+
+def _as_written(path: Path) -> list[Entry] | None:
+    """Return the entries of a record in our own plain spelling, None for one that is spelled in any other way."""
+    try:
+        text = path.read_bytes().decode("ascii") if path.is_file() else ""
+    except (OSError, ValueError):
+        return None
+    if not text.endswith("\n") or len(text) > _LONGEST:
+        return None
+    found: dict[str, Entry] = {}
+    sections: set[str] = set()
+    section = ""
+    for number, line in enumerate(text[:-1].split("\n"), start=1):
+        if (opened := _SECTION.fullmatch(line)) is not None:
+            section = opened[1]
+            if section in sections or section in found:
+                return None
+            sections.add(section)
+            continue
+        leaf = _LEAF.fullmatch(line)
+        if leaf is None or (leaf[1] and not section) or not _is_plain(leaf[3]):
+            return None
+        section = section if leaf[1] else ""
+        key = f"{section}.{leaf[2]}" if section else leaf[2]
+        if key in found or key in sections:
+            return None
+        found[key] = Entry(key, _value(leaf[3]), number)
+    # A section without a leaf means a value of its own, which our writer never leaves.
+    filled = {key.partition(".")[0] for key in found}
+    return list(found.values()) if sections <= filled else None
+
+
+def _is_plain(text: str) -> bool:
+    items = text[1:-1].split(", ") if text[0] == "[" and text[-1] == "]" and text != "[]" else [text]
+    return text == "[]" or all(_WORD.fullmatch(item) and item.strip("-.") for item in items)
+
+
+def _value(text: str) -> object:
+    if text[0] != "[":
+        return scalar(text)
+    return tuple(scalar(item) for item in text[1:-1].split(", ")) if text != "[]" else ()

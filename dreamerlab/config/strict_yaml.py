@@ -3,38 +3,25 @@
 A file is a mapping of scalars, lists of scalars and nested mappings, in plain UTF-8. Tags, anchors, aliases,
 duplicate keys, several documents, deep nesting and large files are refused: each either runs code, expands without
 bound or hides a value. The text is read as parser events, so nothing is ever constructed from it. Scalars follow
-YAML 1.2: `1e-3` is a number, and only `true` and `false` are booleans (`no` is the text "no").
+YAML 1.2 (`scalars.py`): `1e-3` is a number, and only `true` and `false` are booleans.
 What keys mean is `catalogue.py`; which file wins is `layers.py`.
 """
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import yaml
 
+from dreamerlab.config.scalars import Entry, scalar
+
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8
 MAX_SCALAR = 500
-
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*(?:_[0-9]+)*)")
-_FLOAT = re.compile(r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)")
-_NOT_FINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One value: its dotted key, the value (lists as tuples) and the line it stands on, from 1."""
-
-    key: str
-    value: object
-    line: int
 
 
 class YamlFault(Exception):
@@ -180,21 +167,6 @@ def _read_value(events: _Events, event: yaml.Event, depth: int) -> object:
     while not isinstance(item := events.next(), yaml.SequenceEndEvent):
         items.append(_read_value(events, item, depth + 1))
     return tuple(items)
-
-
-def scalar(text: str) -> object:
-    """Return what an unquoted scalar means: None, a bool, an int, a float, or the text itself."""
-    if text in ("", "~") or text.lower() == "null":
-        return None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if _INT.fullmatch(text):
-        return int(text)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    if (special := _NOT_FINITE.get(text.lower())) is not None:
-        return float(special)
-    return text
 
 
 def shorten(value: object, limit: int = 60) -> str:
