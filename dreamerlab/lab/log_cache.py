@@ -22,6 +22,7 @@ from dreamerlab.atomic import atomic_write_bytes, read_object, read_small, to_js
 from dreamerlab.protocol.entries import Entry
 from dreamerlab.protocol.hypothesis import proposal_from_dict
 from dreamerlab.protocol.state import Hypothesis
+from dreamerlab.runs.directory import TRIAL, RunDirectory
 from dreamerlab.runs.store import Workspace
 
 _FIRST_WORDS = 300
@@ -74,6 +75,12 @@ class Digest:
             self.__dict__.pop(name, None)
 
 
+_RUN = RunDirectory(Path("run"))
+_RUN_FILES = tuple(path.name for path in (_RUN.manifest_path, _RUN.config_path))
+_SEED = _RUN.trial(0)
+_TRIAL_FILES = tuple(
+    path.name for path in (_SEED.summary_path, _SEED.evals_path, _SEED.curves_path, _SEED.attempts_path)
+)
 _NAMES = tuple(item.name for item in fields(Digest))
 
 
@@ -128,10 +135,10 @@ def stamp(path: str) -> str:
 
 def run_stamp(path: str) -> str:
     """Return a mark of everything the log reads of a run."""
-    names = ["manifest.json", "config.yaml"]
+    names = list(_RUN_FILES)
     with suppress(OSError), os.scandir(path) as found:
-        seeds = sorted(one.name for one in found if one.name.startswith("seed-"))
-        names += [f"{seed}/{name}" for seed in seeds for name in ("summary.json", "evals.jsonl", "attempts.json")]
+        seeds = sorted(one.name for one in found if one.name.startswith(TRIAL))
+        names += [f"{seed}/{name}" for seed in seeds for name in _TRIAL_FILES]
     return " ".join(stamp(f"{path}/{name}") for name in names)
 
 

@@ -138,7 +138,7 @@ def _open_questions(book: Notebook) -> str:
             if state.id in followed:
                 continue
             needs = state.verdict.get("needs_seeds")
-            more = f"; about {needs} seeds an arm would decide it" if needs else ""
+            more = f"; {needs} fresh seeds an arm would decide it, probably" if needs else ""
             lines.append((state.ended_at or "", f"- {_named(state)}: {state_words(state)}{more}"))
     for one in book.entries:
         if one.fields.get("status", "").strip() in _OPEN_STATUS:

@@ -74,7 +74,7 @@ def verdict_words(verdict: Mapping[str, Any]) -> str:
     words += [plain(str(reason)) for reason in _list(verdict.get("reasons"))[:1]]
     needs = verdict.get("needs_seeds")
     if needs is not None:
-        words.append(f"With the spread seen here it would take about {needs} seeds an arm to decide.")
+        words.append(f"With the spread seen here, {needs} fresh seeds an arm would decide it four times in five.")
     return " ".join(word for word in words if word)
 
 

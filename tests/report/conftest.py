@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -33,5 +34,7 @@ class Told:
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     workspace = light_workspace(tmp_path_factory.mktemp("told") / "lab")
-    ids = full_story(Notebook(workspace))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)  # thousands of tiny files that need not survive a crash
+        ids = full_story(Notebook(workspace))
     return Told(workspace, ids, render_log(workspace))
