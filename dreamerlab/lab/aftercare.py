@@ -14,8 +14,10 @@ from pathlib import Path
 
 from dreamerlab.lab.finalise import NO_COMMIT, needs_finalising
 from dreamerlab.lab.preflight import is_installed
+from dreamerlab.lab.records import commit_leftovers
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.status import ONGOING, effective_state, read_status
 from dreamerlab.runs.store import Workspace, run_ids
 
 Say = Callable[[str], None]
@@ -77,7 +79,13 @@ def finalise_leftovers(
     waiting = [run for run in runs if needs_finalising(workspace, run)]
     for run in waiting:
         finalise_in_own_process(workspace, run, say, warn, commit=commit)
+    if commit:
+        commit_leftovers(workspace, [run for run in runs if run not in waiting and _is_quiet(run)], warn)
     return waiting
+
+
+def _is_quiet(run: RunDirectory) -> bool:
+    return not any(effective_state(read_status(trial)) in ONGOING for trial in run.trials())
 
 
 _FINALISER = ("-P", "-m", "dreamerlab.lab.finalise")

@@ -51,6 +51,21 @@ def commit_run(workspace: Workspace, run: RunDirectory, warn: Callable[[str], No
         warn(f"the records of {run.id} are not committed: {silence}")
 
 
+def commit_leftovers(workspace: Workspace, runs: Sequence[RunDirectory], warn: Callable[[str], None]) -> None:
+    """Commit those of `runs` whose records an interrupted command left uncommitted; one look at git for all of them."""
+    if not autocommit(workspace) or not in_git(workspace.path):
+        return
+    try:
+        changed = git(workspace.path, "status", "--porcelain", "-z", "--", str(workspace.runs)).decode(errors="replace")
+    except GitSilent as silence:
+        warn(f"it cannot be told which records are committed: {silence}")
+        return
+    for run in runs:
+        # A folder that git does not know at all is listed with the slash, and nothing after it.
+        if f"{workspace.runs.name}/{run.id}/" in changed:
+            commit_run(workspace, run, warn)
+
+
 def commit(folder: Path, paths: Sequence[Path], message: str) -> bool:
     """Commit `paths` as they are now; return whether there was anything to commit. GitSilent when git refuses."""
     names = [str(path) for path in paths if path.exists()]

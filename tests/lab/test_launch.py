@@ -114,14 +114,17 @@ def test_an_override_outside_the_declared_change_is_refused_and_nothing_is_creat
 
 
 def test_a_look_that_decides_spares_the_seeds_that_are_left(tmp_path: Path) -> None:
-    workspace = proposed(tmp_path / "lab", "--seeds", "4", "--looks", "3,4", "--baseline-seeds", "3")
-    done = lab(workspace.path, "run", "--jobs", "1")
+    levels = {"treatment": [200.0 + seed for seed in range(7)], "baseline": [100.0 + seed for seed in range(5)]}
+    workspace = proposed(tmp_path / "lab", "--seeds", "7", "--looks", "5,7", "--baseline-seeds", "5", **levels)
+    done = lab(workspace.path, "run")
     assert done.returncode == 0, done.stderr
     main = states(workspace)[0]
     assert main.phase == "judged"
-    assert "the look of 3 seeds has decided: 1 are spared" in done.stderr
-    assert trial_states(workspace, main.run) == {0: "finished", 1: "finished", 2: "finished", 3: "stopped"}
-    assert "treatment 3" not in (workspace.path / "order.txt").read_text()
+    assert "the look of 5 seeds has decided: 2 are spared" in done.stderr
+    assert trial_states(workspace, main.run) == {**dict.fromkeys(range(5), "finished"), 5: "stopped", 6: "stopped"}
+    trained = (workspace.path / "order.txt").read_text().splitlines()
+    assert sorted(trained) == sorted(f"{kind} {seed}" for kind in ("treatment", "baseline") for seed in range(5))
+    assert git(workspace.path, "status", "--porcelain") == ""
     resumed = inside(workspace.path, "resume")
     assert (resumed.returncode, "nothing to resume" in resumed.stderr) == (4, True)
 
