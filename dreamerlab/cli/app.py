@@ -1,32 +1,19 @@
 """The front page: which commands there are, under which headings, in which order.
 
-Importing this must stay cheap: every command module imports what it works with inside its functions.
+A command is imported when it is called: building all of them costs as much as a listing. The whole front page is
+built for its help, for completion, and for whatever does not begin with the name of a command. What a command works
+with is imported inside its function.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 import typer.main
 
-from dreamerlab.cli import (
-    checking,
-    comparing,
-    config_commands,
-    data_commands,
-    deciding,
-    evaluating,
-    linting,
-    log_commands,
-    noting,
-    proposing,
-    queueing,
-    reading,
-    running,
-    starting,
-    upkeep,
-)
 from dreamerlab.cli.grouping import Grouped
 
 EVERY_DAY, FURTHER, GROUPS = "Every day", "Further", "Groups"
@@ -36,8 +23,44 @@ Exit codes: 0 ok, 1 a bug of ours, 2 usage, 3 refused by a rule, 4 not found or 
 6 findings, 7 a trial failed, 130 interrupted."""
 
 
-def build() -> Any:
-    """Return the whole command line as one click command."""
+class Command(NamedTuple):
+    """One line of the front page: where the command's function, or its group, is found in `dreamerlab.cli`."""
+
+    name: str
+    heading: str
+    module: str
+    attribute: str
+    as_it_comes: bool = False
+    """Whether words it does not know are left to it, so that KEY=VALUE gets an answer of its own."""
+
+
+COMMANDS = (
+    Command("init", EVERY_DAY, "starting", "init"),
+    Command("propose", EVERY_DAY, "proposing", "propose"),
+    Command("check", EVERY_DAY, "checking", "check"),
+    Command("run", EVERY_DAY, "running", "run"),
+    Command("resume", EVERY_DAY, "running", "resume", as_it_comes=True),
+    Command("status", EVERY_DAY, "reading", "status"),
+    Command("show", EVERY_DAY, "reading", "show"),
+    Command("list", EVERY_DAY, "reading", "list_records"),
+    Command("compare", EVERY_DAY, "comparing", "compare"),
+    Command("note", EVERY_DAY, "noting", "note"),
+    Command("log", EVERY_DAY, "log_commands", "log"),
+    Command("lint", EVERY_DAY, "linting", "lint"),
+    Command("adopt", FURTHER, "deciding", "adopt"),
+    Command("withdraw", FURTHER, "deciding", "withdraw"),
+    Command("amend", FURTHER, "deciding", "amend"),
+    Command("queue", FURTHER, "queueing", "app"),
+    Command("eval", FURTHER, "evaluating", "evaluate"),
+    Command("doctor", FURTHER, "upkeep", "doctor"),
+    Command("ui", FURTHER, "upkeep", "ui"),
+    Command("config", GROUPS, "config_commands", "app"),
+    Command("data", GROUPS, "data_commands", "app"),
+)
+
+
+def build(words: Sequence[str] = ()) -> Any:
+    """Return the command line as one click command: only the command that `words` begin with, or all of them."""
     app = typer.Typer(
         name="dreamerlab",
         cls=Grouped,
@@ -49,28 +72,14 @@ def build() -> Any:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_front_page)
-    app.command("init", rich_help_panel=EVERY_DAY)(starting.init)
-    app.command("propose", rich_help_panel=EVERY_DAY)(proposing.propose)
-    app.command("check", rich_help_panel=EVERY_DAY)(checking.check)
-    app.command("run", rich_help_panel=EVERY_DAY)(running.run)
-    # What follows the run id is taken as it comes, so that KEY=VALUE gets an answer of its own.
-    app.command("resume", rich_help_panel=EVERY_DAY, context_settings={"allow_extra_args": True})(running.resume)
-    app.command("status", rich_help_panel=EVERY_DAY)(reading.status)
-    app.command("show", rich_help_panel=EVERY_DAY)(reading.show)
-    app.command("list", rich_help_panel=EVERY_DAY)(reading.list_records)
-    app.command("compare", rich_help_panel=EVERY_DAY)(comparing.compare)
-    app.command("note", rich_help_panel=EVERY_DAY)(noting.note)
-    app.command("log", rich_help_panel=EVERY_DAY)(log_commands.log)
-    app.command("lint", rich_help_panel=EVERY_DAY)(linting.lint)
-    app.command("adopt", rich_help_panel=FURTHER)(deciding.adopt)
-    app.command("withdraw", rich_help_panel=FURTHER)(deciding.withdraw)
-    app.command("amend", rich_help_panel=FURTHER)(deciding.amend)
-    app.add_typer(queueing.app, name="queue", cls=Grouped, rich_help_panel=FURTHER)
-    app.command("eval", rich_help_panel=FURTHER)(evaluating.evaluate)
-    app.command("doctor", rich_help_panel=FURTHER)(upkeep.doctor)
-    app.command("ui", rich_help_panel=FURTHER)(upkeep.ui)
-    app.add_typer(config_commands.app, name="config", cls=Grouped, rich_help_panel=GROUPS)
-    app.add_typer(data_commands.app, name="data", cls=Grouped, rich_help_panel=GROUPS)
+    called = [command for command in COMMANDS if words and command.name == words[0]]
+    for command in called or COMMANDS:
+        found = getattr(import_module(f"dreamerlab.cli.{command.module}"), command.attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=command.name, cls=Grouped, rich_help_panel=command.heading)
+        else:
+            settings = {"allow_extra_args": True} if command.as_it_comes else {}
+            app.command(command.name, rich_help_panel=command.heading, context_settings=settings)(found)
     return typer.main.get_command(app)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     output.prepare_streams()
-    command = build()
     if _COMPLETE_VARIABLE in os.environ:
-        return command.main(arguments, prog_name="dreamerlab", complete_var=_COMPLETE_VARIABLE)
+        return build().main(arguments, prog_name="dreamerlab", complete_var=_COMPLETE_VARIABLE)
+    command = build(arguments)
     return _guarded(lambda: _invoke(command, arguments), arguments)
 
 
@@ -114,6 +113,7 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
 
 def _save_traceback(error: Exception, arguments: list[str]) -> Path | str:
     """Write the traceback into the workspace's cache, or into a temporary file where there is none."""
+    import tempfile
     import traceback
     from datetime import UTC, datetime
 
