@@ -11,7 +11,7 @@ from dreamerlab.ids import letter_of, refuse_path
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS
 from dreamerlab.protocol.state import Hypothesis, fold
-from dreamerlab.runs.store import Workspace, aliases, find_run, run_ids
+from dreamerlab.runs.store import Workspace, aliases, find_run, run_called, run_ids
 
 RUN = "R"
 
@@ -28,15 +28,15 @@ def find_record(workspace: Workspace, text: str) -> str:
         return find_run(workspace, text).id
     if letter in (HYPOTHESIS, ENTRY):
         return registry.find(text, letter)
-    hypotheses, runs = registry.names(), aliases(workspace)
-    hypothesis, run = hypotheses.get(text), runs.get(text)
-    if hypothesis is not None and run is not None and not _is_of(workspace, hypothesis, run):
-        raise Conflict(f"'{text}' is the name of {hypothesis} and of {run}", hint="give the id")
-    if hypothesis is not None:
-        return registry.find(text)  # says so when several hypotheses have this name
-    if run is not None:
-        return run
-    known = [*hypotheses, *runs, *map(str, registry.ids(HYPOTHESIS)), *map(str, run_ids(workspace))]
+    named, run = registry.called(text), run_called(workspace, text)
+    if len(named) > 1:
+        raise Conflict(f"'{text}' could be {' or '.join(named)}", hint="give the id")
+    if named and run is not None and not _is_of(workspace, named[0], run):
+        raise Conflict(f"'{text}' is the name of {named[0]} and of {run}", hint="give the id")
+    if named or run is not None:
+        return named[0] if named else str(run)
+    ids = [*registry.ids(HYPOTHESIS), *run_ids(workspace)]
+    known = [*registry.names(), *aliases(workspace), *map(str, ids)]
     near = did_you_mean(text, known)
     raise NotFound(f"no hypothesis and no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
 

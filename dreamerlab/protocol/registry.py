@@ -11,6 +11,7 @@ the events mean is `state.py`.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -122,28 +123,31 @@ class Registry:
         if parse_id(text, letter) in ids:
             return text
         found = [str(one) for one in matching(ids, text)]
-        names = self._named() if letter == HYPOTHESIS and not found else {}
-        found = found or names.get(text, [])
+        hint = "add the characters after the dash" if found else "give the id"
+        if not found and letter == HYPOTHESIS:
+            found = self.called(text)
         if len(found) > 1:
-            hint = "add the characters after the dash" if text not in names else "give the id"
             raise Conflict(f"'{text}' could be {' or '.join(found)}", hint=hint)
         if found:
             return found[0]
-        near = did_you_mean(text, [*map(str, ids), *names])
+        near = did_you_mean(text, [*map(str, ids), *(self.names() if letter == HYPOTHESIS else ())])
         what, listing = ("hypothesis", "list") if letter == HYPOTHESIS else ("entry", "log")
         raise NotFound(f"no {what} is called '{text}'{near}", hint=f"see what there is: dreamerlab {listing}")
 
+    def called(self, name: str) -> list[str]:
+        """Return the ids of the hypotheses of a name, ascending; of a thousand only those that spell it are parsed."""
+        spelled = json.dumps(name, ensure_ascii=False).encode(errors="replace")
+        found: list[str] = []
+        for record_id in map(str, self.ids(HYPOTHESIS)):
+            with suppress(NotFound, ToolFailed):
+                content = self._content(record_id)
+                if spelled in content and _name(parse_record(record_id, content)) == name:
+                    found.append(record_id)
+        return found
+
     def names(self) -> dict[str, str]:
         """Return name -> id of every hypothesis that has a name; of several with one name, the newest."""
-        return {name: ids[-1] for name, ids in self._named().items()}
-
-    def _named(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for record in self.all(HYPOTHESIS):
-            name = record.events[0].data.get("name") if record.events else None
-            if isinstance(name, str):
-                found.setdefault(name, []).append(record.id)
-        return found
+        return {name: record.id for record in self.all(HYPOTHESIS) if (name := _name(record)) is not None}
 
     def _names(self) -> list[str]:
         try:
@@ -173,6 +177,11 @@ class Registry:
         path = self.torn_path(record.id)
         before = path.read_bytes() if path.exists() else b""
         atomic_write_bytes(path, before + record.torn + b"\n")
+
+
+def _name(record: Record) -> str | None:
+    name = record.events[0].data.get("name") if record.events else None
+    return name if isinstance(name, str) else None
 
 
 def _extend(path: Path, size: int, line: bytes) -> None:

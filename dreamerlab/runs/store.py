@@ -12,10 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamerlab.atomic import (
-    number,
-    read_object,
-)
+from dreamerlab.atomic import number, read_object, read_small
 from dreamerlab.errors import Conflict, NotFound, did_you_mean
 from dreamerlab.ids import RecordId, matching, refuse_path
 from dreamerlab.runs.directory import (
@@ -150,10 +147,9 @@ def find_run(workspace: Workspace, text: str) -> RunDirectory:
         raise Conflict(f"'{text}' could be {' or '.join(map(str, found))}", hint="add the characters after the dash")
     if found:
         return workspace.run(str(found[0]))
-    names = aliases(workspace)
-    if text in names:
-        return workspace.run(names[text])
-    near = did_you_mean(text, [*map(str, ids), *names])
+    if (named := run_called(workspace, text)) is not None:
+        return workspace.run(named)
+    near = did_you_mean(text, [*map(str, ids), *aliases(workspace)])
     raise NotFound(f"no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
 
 
@@ -182,6 +178,17 @@ def aliases(workspace: Workspace) -> dict[str, str]:
         if isinstance(name, str):
             found[name] = str(run_id)
     return found
+
+
+def run_called(workspace: Workspace, name: str) -> str | None:
+    """Return the id of the run with an alias, None when there is none; only manifests that spell it are parsed."""
+    spelled = f'"{name}"'.encode()
+    for run_id in run_ids(workspace):
+        path = f"{workspace.runs}/{run_id}/{MANIFEST}"
+        with suppress(OSError, ValueError):
+            if spelled in read_small(path) and read_object(path).get("name") == name:
+                return str(run_id)
+    return None
 
 
 def half_made(workspace: Workspace) -> list[Path]:
