@@ -24,7 +24,7 @@ from dreamerlab.report.links import LOG, curves_name, effect_name
 from dreamerlab.report.log_data import Story
 from dreamerlab.report.log_entries import Fill, caveats_of, damage, entry, lineage, so_far, times, words_of
 from dreamerlab.report.page_history import ROOT, history, listed, provenance, section
-from dreamerlab.report.prose import code, plain, said
+from dreamerlab.report.prose import code, details, plain, said
 from dreamerlab.report.seed_tables import arms_of, reducer_is_optimistic, seed_table, way_table
 from dreamerlab.report.verdict_words import (
     effect,
@@ -38,6 +38,9 @@ from dreamerlab.report.verdict_words import (
 )
 from dreamerlab.report.wording import duration, figure
 from dreamerlab.tables import Table
+
+_FEW = 4
+"""More overrides than this are folded away."""
 
 
 def hypothesis_page(story: Story, fill: Fill, *, has_curves: bool, has_effect: bool) -> str:
@@ -62,13 +65,16 @@ def _asked(story: Story) -> str:
         table = rows.to_markdown() if len(proposal.changes) > 1 else None
     base = [f"environment {code(proposal.base.env)}"]
     base += [f"experiment {code(proposal.base.experiment)}"] if proposal.base.experiment else []
-    base += [f"and {', '.join(map(code, proposal.base.overrides))}"] if proposal.base.overrides else []
+    overrides = ", ".join(map(code, proposal.base.overrides))
+    many = len(proposal.base.overrides) > _FEW
+    base += [f"and {'the values below' if many else overrides}"] if overrides else []
     both = "" if proposal.kind == "baseline" else ", the same in both arms"
     family = f"Family {code(proposal.family)}."
     if proposal.family != proposal.baseline_family:
         family = f"Family {code(proposal.family)}, held against {code(proposal.baseline_family)}: another one."
     under = f"Under it: {', '.join(base)}{both}. {family}"
-    return section("What was asked", asked(proposal), table, under, listed(lineage(story, ROOT)))
+    folded = details(f"{len(proposal.base.overrides)} values set under both arms", overrides) if many else None
+    return section("What was asked", asked(proposal), table, under, folded, listed(lineage(story, ROOT)))
 
 
 def _expected(story: Story) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_SPECIAL = re.compile(r"[\\`*<~]|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_AT_START = re.compile(r"([#>+-]|[0-9]+[.)])(?=\s|$)")
+_SPECIAL = re.compile(r"[\\`*<~]|\](?=[(\[])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_AT_START = re.compile(r"((?:[#>+-]|[0-9]+[.)])(?=\s|$)|\[(?=[^\]]*\]:))")
 _FENCE = re.compile(r"\s{0,3}(?:(`{3,})[^`]*|(~{3,}).*)")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+(.*?)\s*#*\s*")
 _UNDERLINE = re.compile(r"\s{0,3}(=+|-+)\s*")

@@ -288,6 +288,29 @@ def test_git_gets_record_and_pages_together_and_nothing_of_the_users(tmp_path: P
     assert data(inside(lab.path, "log", "--json"))["committed"] is False
 
 
+def test_two_branches_merge_and_the_log_is_rendered_anew(tmp_path: Path) -> None:
+    bare = without(tmp_path / "blocked", "dvc", "mlflow")
+    assert dreamerlab(tmp_path, "init", "lab", **bare).returncode == 0
+    lab = Workspace(tmp_path / "lab")
+
+    def told(words: str) -> None:
+        book = Notebook(lab)
+        made = book.propose(f"change model.units=9 -> expect eval/return to rise by 50 ({words})", queued=True)
+        assert publish(lab, [made, book.note("observation", words, made)], words, pytest.fail)
+
+    told("before")
+    main = git(lab.path, "branch", "--show-current").strip()
+    git(lab.path, "switch", "-qc", "other")
+    told("there")
+    git(lab.path, "switch", "-q", main)
+    told("here")
+    git(lab.path, "merge", "-q", "--no-edit", "other")
+    assert inside(lab.path, "log").returncode == 0
+    assert on_disk(lab) == render_log(lab)
+    assert all(words in on_disk(lab)["LOG.md"] for words in ("> before", "> there", "> here"))
+    assert not git(lab.path, "status", "--porcelain").strip()
+
+
 def test_log_stays_light(lab: Workspace) -> None:
     """No parser of YAML, no arrays, no plots: rendering costs what rendering costs."""
     Notebook(lab).note("observation", "Seen.", ids(lab, "H")[1])

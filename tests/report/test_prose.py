@@ -63,6 +63,9 @@ def test_lines_that_would_start_a_list_or_a_heading_are_escaped() -> None:
         "3.5 units",
         "a # b",
     ]
+    assert plain("[x]: http://a") == "\\[x]: http://a"
+    assert plain("the interval [1, 2]: all of it") == "the interval [1, 2]: all of it"
+    assert plain("[x](y) ![x][y]") == "[x\\](y) ![x\\][y]"
 
 
 def test_fields_are_named_and_quoted() -> None:
