@@ -11,12 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from dreamerlab.atomic import number
 from dreamerlab.errors import LabError, NotFound
 from dreamerlab.lab.status import TrialView, view_run
-from dreamerlab.report.plots import Curve, Picture, draw_learning_curves
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.reducers import Scale, parse_reducer, recorded_reference, reduce
@@ -25,6 +24,9 @@ from dreamerlab.runs.status import ONGOING
 from dreamerlab.runs.store import Workspace, find_run, run_ids
 from dreamerlab.runs.summary import read_summary
 from dreamerlab.tracking import dvc_store
+
+if TYPE_CHECKING:
+    from dreamerlab.report.plots import Curve
 
 FEWEST_SEEDS = 3
 
@@ -101,6 +103,8 @@ def collect(workspace: Workspace, run: RunDirectory) -> RunDetails:
 
 def draw(details: RunDetails, path: Path) -> Path:
     """Write the learning curves of all seeds to `path` and return it."""
+    from dreamerlab.report.plots import Picture, draw_learning_curves
+
     made = details.manifest
     name = f"{made.id} {made.name}" if made.name else made.id
     marks = [mark for mark, holds in (("pilot", made.kind == "pilot"), ("not finished", not details.complete)) if holds]
@@ -112,6 +116,8 @@ def draw(details: RunDetails, path: Path) -> Path:
 
 def curves(details: RunDetails) -> list[Curve]:
     """Return the evaluations of every seed as they are drawn."""
+    from dreamerlab.report.plots import Curve
+
     return [
         Curve(trial.view.seed, [x for x, _ in trial.evaluations], [y for _, y in trial.evaluations])
         for trial in details.trials

@@ -19,7 +19,6 @@ from dreamerlab.protocol.entries import Entry, entry_of
 from dreamerlab.protocol.registry import ENTRY, Event, Registry
 from dreamerlab.protocol.state import Hypothesis, fold
 from dreamerlab.report.links import page_name
-from dreamerlab.report.plots import Arm, ManyRuns, draw_comparison
 from dreamerlab.report.verdict_words import figures_of, state_words
 from dreamerlab.runs.store import Workspace
 
@@ -86,6 +85,8 @@ def read_entry(workspace: Workspace, entry_id: str) -> Entry:
 
 def draw_hypothesis(details: HypothesisDetails, path: Path) -> Path:
     """Write the learning curves of both arms to `path` and return it; NotFound when there is nothing to draw."""
+    from dreamerlab.report.plots import Arm, ManyRuns, draw_comparison
+
     found = [arm.details for arm in reversed(details.arms) if arm.details is not None]
     if not found:
         raise NotFound(f"there is nothing to draw: no run of {details.state.id} is here")
