@@ -108,7 +108,7 @@ def resume(
     """Continue the unfinished trials of a run.
 
     Each goes on from its newest checkpoint, on the code and config it started with. Without RUN: the only run that
-    can be resumed.
+    can be resumed, or the two of one hypothesis.
     """
     from dreamerlab.lab.execute import Voice
     from dreamerlab.lab.resume import open_resume, refuse_overrides

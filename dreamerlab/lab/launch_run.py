@@ -15,7 +15,7 @@ from dreamerlab.errors import Conflict, GateRefused, UsageError
 from dreamerlab.ids import letter_of
 from dreamerlab.lab.aftercare import finalise_leftovers
 from dreamerlab.lab.baseline import halted, measurement, opened
-from dreamerlab.lab.execute import Execution, Voice, settled
+from dreamerlab.lab.execute import Execution, Voice, settled, spare
 from dreamerlab.lab.launch_hypothesis import Order, launch, require_trainable
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.outstanding import open_execution
@@ -147,9 +147,12 @@ def _launch_baseline(
 
 def _settle_the_past(workspace: Workspace, request: Request, voice: Voice) -> None:
     """Finalise and judge what ended while nobody was there to do it; a failure of that stands in nobody's way."""
+    spare(workspace)
     finalise_leftovers(workspace, voice.say, voice.warn, commit=request.commit)
-    for news in settled(workspace, voice, commit=request.commit):
-        voice.say(news)
+    if news := settled(workspace, voice, commit=request.commit):
+        finalise_leftovers(workspace, voice.say, voice.warn, commit=request.commit)  # what a look has spared just now
+        for line in news:
+            voice.say(line)
     publish(workspace, [], "Record what an interrupted command left", voice.warn, wanted=request.commit)
 
 
