@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dreamerlab.errors import Conflict, GateRefused, UsageError
 from dreamerlab.ids import letter_of
 from dreamerlab.lab.ledger import append, registry_of
-from dreamerlab.lab.proposal_base import champions
+from dreamerlab.lab.proposal_base import champion_runs
 from dreamerlab.lab.publish import publish
 from dreamerlab.protocol.chain import Record
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS
@@ -74,7 +74,7 @@ def adopt(
     state = find_hypothesis(workspace, text)
     _check_adoptable(state, why)
     family, run = state.proposal.family, str(state.run)
-    before = champions(workspace).get(family)
+    before = champion_runs(workspace).get(family)
     if before == run:
         raise Conflict(f"{run} is the champion of {family} already", hint=f"dreamerlab show {state.id}")
 

@@ -16,6 +16,7 @@ from dreamerlab.lab.inert_proofs import Proofs, read_proofs
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Base
 from dreamerlab.protocol.state import Hypothesis, fold, hypotheses
+from dreamerlab.protocol.tally import champions
 from dreamerlab.runs.manifest import read_manifest
 from dreamerlab.runs.store import RunRow, Workspace, find_run, newest_runs, run_row
 
@@ -78,7 +79,7 @@ def full_key(override: str) -> str:
 def implied_base(workspace: Workspace) -> Base | None:
     """Return the layers of the champion, else of the newest baseline, when the workspace knows one environment."""
     rows = [row for row in newest_runs(workspace) if _is_baseline(row)]
-    adopted = [run for run in champions(workspace).values() if workspace.run(run).manifest_path.is_file()]
+    adopted = [run for run in champion_runs(workspace).values() if workspace.run(run).manifest_path.is_file()]
     envs = {row.manifest.env for row in rows if row.manifest is not None}
     envs |= {read_manifest(workspace.run(run).manifest_path).env for run in adopted}
     if len(envs) != 1:
@@ -88,16 +89,10 @@ def implied_base(workspace: Workspace) -> Base | None:
     return Base(base.env, base.experiment, base.overrides)
 
 
-def champions(workspace: Workspace) -> dict[str, str]:
-    """Return family -> the run that was adopted last in it, the family adopted last at the end."""
-    adopted = [state for state in hypotheses(registry_of(workspace)) if state.adopted_at and state.run]
-    adopted.sort(key=lambda state: (state.adopted_at or "", state.id))
-    # Newest first and then turned round, so that the family adopted last stands last.
-    found: dict[str, str] = {}
-    for state in reversed(adopted):
-        if state.run is not None:
-            found.setdefault(state.proposal.family, state.run)
-    return dict(reversed(found.items()))
+def champion_runs(workspace: Workspace) -> dict[str, str]:
+    """Return family -> the run of its champion, the family that adopted last at the end."""
+    found = champions(hypotheses(registry_of(workspace))).values()
+    return {one.family: one.run for one in sorted(found, key=lambda one: (one.since, one.hypothesis))}
 
 
 def find_baseline(workspace: Workspace, control: Resolved, family: str, *, code_changes: bool) -> Found:
@@ -109,7 +104,7 @@ def find_baseline(workspace: Workspace, control: Resolved, family: str, *, code_
     same_code = _Present(workspace)
     near: str | None = None
     other: str | None = None
-    for row in _candidates(workspace, champions(workspace).get(family)):
+    for row in _candidates(workspace, champion_runs(workspace).get(family)):
         if row.manifest is None or row.manifest.kind == "pilot" or config_differences(workspace, row.id, control):
             continue
         if not is_complete(row):

@@ -16,7 +16,7 @@ from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.ledger import open_record, registry_of
 from dreamerlab.lab.proposal_base import (
     base_of_run,
-    champions,
+    champion_runs,
     config_differences,
     find_baseline,
     implied_base,
@@ -240,7 +240,7 @@ def _baseline(
         return base.run
     found = find_baseline(workspace, control, family_name, code_changes=code_changes)
     if found.run is not None:
-        what = "champion" if champions(workspace).get(family_name) == found.run else "newest baseline"
+        what = "champion" if champion_runs(workspace).get(family_name) == found.run else "newest baseline"
         say(f"baseline: {found.run}, the {what} of this config")
     elif found.near is not None:
         say(f"no baseline yet: {found.near}")

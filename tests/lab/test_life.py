@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dreamerlab.lab.ledger import registry_of
-from dreamerlab.lab.proposal_base import champions
+from dreamerlab.lab.proposal_base import champion_runs
 from dreamerlab.protocol import state
 from dreamerlab.protocol.hypothesis import Plan
 from dreamerlab.runs.processes import own_identity
@@ -49,11 +49,11 @@ def test_the_run_of_a_judged_hypothesis_becomes_the_champion_of_its_family(works
     git(workspace.path, "init", "--quiet")
     first, second = judged(workspace, name="first"), judged(workspace)
     assert data(inside(workspace.path, "adopt", "first", "--json"))["before"] is None
-    assert champions(workspace) == {FAMILY: first}
+    assert champion_runs(workspace) == {FAMILY: first}
     done = inside(workspace.path, "adopt", "R2", "--why", "it holds")
     assert done.stdout == f"{second} is the champion of {FAMILY} ({hypothesis(workspace, 'H2').id})\n"
     assert done.stderr == f"until now it was {first}\n"
-    assert champions(workspace) == {FAMILY: second}
+    assert champion_runs(workspace) == {FAMILY: second}
     subject = git(workspace.path, "log", "-1", "--format=%s").strip()
     assert subject == f"Adopt {second} as champion of {FAMILY} ({hypothesis(workspace, 'H2').id})"
     again = inside(workspace.path, "adopt", "H2")
