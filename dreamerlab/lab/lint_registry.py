@@ -20,23 +20,6 @@ from dreamerlab.protocol.state import fold
 from dreamerlab.runs.attempts import read_attempts
 
 _LINE = re.compile(r"\bline (\d+)\b")
-_WAITING = frozenset({state.QUEUED, state.OPEN})
-_UNENDED = _WAITING | {state.RUNNING}
-_ENDED = frozenset({state.DONE_JUDGED, state.DONE_MEASURED})
-POSSIBLE_IN: dict[str, frozenset[str]] = {
-    state.AMENDED: _WAITING,
-    state.MOVED: _WAITING,
-    state.OPENED: frozenset({state.QUEUED}),
-    state.LAUNCHED: _WAITING,
-    state.TRIAL_FINISHED: frozenset({state.RUNNING}),
-    state.TRIAL_KILLED: frozenset({state.RUNNING}),
-    state.LOOK: frozenset({state.RUNNING}),
-    state.JUDGED: frozenset({state.RUNNING}),
-    state.MEASURED: frozenset({state.RUNNING}),
-    state.ADOPTED: _ENDED,
-    state.WITHDRAWN: _UNENDED,
-}
-"""Event of a hypothesis -> the phases in which it can happen; events that are not named here change no phase."""
 _LEADS_TO = {
     state.OPENED: state.OPEN,
     state.LAUNCHED: state.RUNNING,
@@ -102,12 +85,13 @@ def _sequence(books: Books, record_id: str, source: Source) -> Iterator[Finding]
         return
     phase = state.QUEUED if source.record.events[0].data.get("queued") else state.OPEN
     for line, event in source.numbered()[1:]:
-        if event.event == state.PROPOSED:
+        if phase in state.POSSIBLE_IN.get(event.event, state.PHASES):
+            phase = _LEADS_TO.get(event.event, phase)
+        elif event.event == state.PROPOSED:
             yield Finding("sequence", source.file, line, "it is proposed a second time", hint)
-        if phase not in POSSIBLE_IN.get(event.event, frozenset({phase})):
+        else:
             message = f"'{event.event}' cannot happen to a hypothesis that is {phase}"
             yield Finding("sequence", source.file, line, message, hint)
-        phase = _LEADS_TO.get(event.event, phase)
 
 
 def _strays(books: Books) -> Iterator[Finding]:

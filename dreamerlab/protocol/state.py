@@ -61,6 +61,20 @@ QUEUED, OPEN, RUNNING, DONE_JUDGED, DONE_MEASURED, DONE_WITHDRAWN = (
     "withdrawn",
 )
 PHASES = (QUEUED, OPEN, RUNNING, DONE_JUDGED, DONE_MEASURED, DONE_WITHDRAWN)
+_WAITING = frozenset({QUEUED, OPEN})
+_ENDED = frozenset({DONE_JUDGED, DONE_MEASURED})
+POSSIBLE_IN: Mapping[str, frozenset[str]] = {
+    PROPOSED: frozenset(),
+    AMENDED: _WAITING,
+    MOVED: _WAITING,
+    OPENED: frozenset({QUEUED}),
+    LAUNCHED: _WAITING,
+    **dict.fromkeys((TRIAL_FINISHED, TRIAL_KILLED, LOOK, JUDGED, MEASURED), frozenset({RUNNING})),
+    ADOPTED: _ENDED,
+    WITHDRAWN: _WAITING | {RUNNING},
+}
+"""Event after the first -> the phases in which it can happen; elsewhere it counts for nothing. One that is not named
+here is of a later version, and changes no phase."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,11 @@ class Hypothesis:
 
 
 def fold(record: Record) -> Hypothesis:
-    """Return the hypothesis that a record tells of; ToolFailed when its proposal cannot be read."""
+    """Return the hypothesis that a record tells of; ToolFailed when its proposal cannot be read.
+
+    What cannot happen in the phase it stands in counts for nothing and is a fault: a prediction that was launched is
+    judged as it was then, by whatever line it was to be changed.
+    """
     first = record.events[0] if record.events else None
     if first is None or first.event != PROPOSED:
         raise ToolFailed(f"{record.id} does not begin with its proposal", hint="dreamerlab lint")
@@ -106,8 +124,12 @@ def fold(record: Record) -> Hypothesis:
         state = Hypothesis(
             record.id, proposal, first.time, first.author, phase, faults=record.faults, caveats=record.caveats
         )
-        for event in record.events[1:]:
-            state = _after(state, event)
+        for number, event in enumerate(record.events[1:], start=2):
+            if state.phase in POSSIBLE_IN.get(event.event, PHASES):
+                state = _after(state, event)
+                continue
+            impossible = f"'{event.event}' cannot happen to a hypothesis that is {state.phase}"
+            state = replace(state, faults=(*state.faults, f"line {number}: {impossible}: it is not counted"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ToolFailed(f"{record.id} cannot be understood: {error!r}", hint="dreamerlab lint") from error
     return state
