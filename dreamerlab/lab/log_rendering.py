@@ -79,12 +79,15 @@ class _Work:
         digest = Digest(record_id, mark)
         try:
             record = self.records.registry.read(record_id)
-            digest.faults = self._clean(record)
+            digest.faults = self._clean(record, record.faults)
             if record_id.startswith(HYPOTHESIS):
-                digest.slim = slim_state(fold(record))
+                state = fold(record)
+                digest.faults = self._clean(record, state.faults)
+                digest.slim = slim_state(state)
                 _ = digest.state
             else:
                 found = entry_of(record)
+                digest.faults = self._clean(record, found.faults)
                 digest.slim, digest.cites = slim_entry(found), _cited(found)
                 _ = digest.entry
         except _UNREADABLE as error:
@@ -227,9 +230,9 @@ class _Work:
     def _run_stamp(self, run_id: str) -> str:
         return digest_of(run_id, run_stamp(str(self.workspace.run(run_id).path)))
 
-    def _clean(self, record: Record) -> tuple[str, ...]:
+    def _clean(self, record: Record, faults: Iterable[str]) -> tuple[str, ...]:
         torn = ("its last line is unfinished, left by a crash; it counts for nothing",) if record.torn else ()
-        return tuple(without_folder(fault, self.workspace) for fault in (*record.faults, *torn))
+        return tuple(without_folder(fault, self.workspace) for fault in (*faults, *torn))
 
 
 def _cited(found: Entry) -> tuple[str, ...]:

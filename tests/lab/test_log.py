@@ -169,6 +169,15 @@ def test_values_of_a_wrong_kind_in_a_verdict_stop_nothing(lab: Workspace) -> Non
     assert f"`{hypothesis}`" in (lab.protocol / "LOG.md").read_text()
 
 
+def test_an_event_that_cannot_have_happened_is_named(lab: Workspace) -> None:
+    judged = ids(lab, "H")[1]
+    Notebook(lab).add(judged, "amended-before-launch", changes={"name": "better"}, why="hindsight")
+    assert inside(lab.path, "log", "--no-commit").returncode == 0
+    log = (lab.protocol / "LOG.md").read_text()
+    assert f"- `{judged}`:" in log[: log.index("## Entries")]
+    assert "**DAMAGED**" in log
+
+
 def test_a_run_that_is_gone_or_damaged_is_said_on_the_page(lab: Workspace) -> None:
     judged = ids(lab, "H")[1]
     next(lab.runs.glob("R0002-*/seed-1/summary.json")).write_text("{")
