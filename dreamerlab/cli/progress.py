@@ -151,6 +151,6 @@ def _line(trial: TrialView) -> str:
         parts.append(f"train return {figure(trial.train_return)}")
     if trial.updates_per_s is not None and trial.state == "running":
         parts.append(f"{figure(trial.updates_per_s)} updates/s")
-    if trial.reason:
+    if trial.reason and trial.state not in ("failed", "stopped"):  # the launcher has said why, where to look included
         parts.append(trial.reason)
     return ", ".join(parts)

@@ -134,8 +134,10 @@ def test_a_failing_trainer_is_told_with_its_reason_and_the_others_go_on(tmp_path
         assert status.state == "failed"
         assert "the engine stalled" in (status.reason or "")
         assert f"seed {seed} failed: {status.reason}" in done.stderr
+        assert done.stderr.count(status.reason or "") == 1, "a reason is long, and once is enough"
         assert f"see {run.trial(seed).error_path(1)}" in done.stderr
         assert json.loads(run.trial(seed).summary_path.read_text())["state"] == "failed"
+    assert f"error: seed 0 of {run.id} failed, and 1 more; why is told above" in done.stderr
     assert done.stderr.rstrip().endswith(f"hint: dreamerlab resume {run.id}")
     assert "Traceback" not in done.stderr
     assert inside(folder, "doctor").returncode == 0
