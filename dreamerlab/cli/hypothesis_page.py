@@ -71,7 +71,7 @@ def _head(details: HypothesisDetails) -> str:
     rows = Table(("", "  "))
     kind = f"{made.kind} (several values at once; which of them acts cannot be told)" if made.changes[1:] else made.kind
     rows.add("kind", kind)
-    rows.add("asked", made.sentence)
+    rows.add("asked", " ".join(made.sentence.split()))
     if made.reading != made.sentence:
         rows.add("read as", made.reading)
     for one in made.changes if len(made.changes) > 1 else ():
@@ -202,14 +202,19 @@ def _entries(entries: Sequence[Entry]) -> str:
 
 
 def _listed(heading: str, lines: Sequence[str]) -> str:
-    return "\n".join([heading, *(textwrap.fill(f"- {one}", _WIDTH, **_INDENT) for one in lines)])
-
-
-_INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
+    return f"{heading}\n{_wrapped([f'- {one}' for one in lines])}"
 
 
 def _wrapped(lines: Sequence[str]) -> str:
-    return "\n".join(textwrap.fill(line, _WIDTH, **_INDENT) for line in lines)
+    """Return each line within the page's width, later parts further in; a number stays with its percent sign."""
+    held = (line.replace(" %", "\u00a0%") for line in lines)
+    filled = (
+        textwrap.fill(
+            line, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        for line in held
+    )
+    return "\n".join(filled).replace("\u00a0%", " %")
 
 
 def _near(path: Path) -> str:

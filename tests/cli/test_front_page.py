@@ -14,6 +14,7 @@ import pytest
 from dreamerlab.cli.app import build
 from dreamerlab.cli.main import main
 from dreamerlab.runs.store import Workspace
+from tests.lab.hypotheses import launched
 from tests.lab.workspaces import inside, light_workspace
 from tests.runs.records import make_run
 
@@ -46,7 +47,8 @@ HEAVY = ("numpy", "pandas", "torch", "scipy", "dvc", "mlflow", "pydantic", "matp
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     made = light_workspace(tmp_path / "lab")
-    make_run(made, name="first")
+    run = make_run(made, name="first")
+    launched(made, run.id, None, name="idea")
     return made
 
 
@@ -90,6 +92,10 @@ def test_every_command_option_and_argument_explains_itself(tmp_path: Path) -> No
         ["status"],
         ["status", "first"],
         ["list", "--json"],
+        ["list", "--all"],
+        ["show"],
+        ["show", "H1"],
+        ["show", "idea", "--json"],
         ["queue"],
         ["note", "x", "--no-commit"],
     ],
@@ -194,10 +200,10 @@ def test_json_is_strict_also_where_a_value_is_not_a_number(capsys: pytest.Captur
 def test_a_listing_of_many_shows_the_newest_and_says_how_many_are_left_out(workspace: Workspace) -> None:
     for _ in range(31):
         make_run(workspace)
-    done = inside(workspace.path, "list")
+    done = inside(workspace.path, "list", "--runs")
     assert done.stdout.splitlines()[1].startswith("R0032-")
     assert len(done.stdout.splitlines()) == 31
-    assert done.stderr.endswith("2 older runs are not shown; --all shows them\n")
+    assert done.stderr == "2 older runs are not shown; --all shows them\n"
     assert len(json.loads(inside(workspace.path, "list", "--all", "--json").stdout)["runs"]) == 32
 
 
