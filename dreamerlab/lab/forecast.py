@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from dreamerlab.launch.local import default_jobs
@@ -15,7 +16,7 @@ from dreamerlab.protocol.hypothesis import Proposal
 from dreamerlab.protocol.pricing import Measured
 from dreamerlab.protocol.sequential import stages
 from dreamerlab.runs.status import OVER, Status
-from dreamerlab.runs.store import Workspace, newest_runs
+from dreamerlab.runs.store import Workspace, newest_runs, run_row
 from dreamerlab.stats.power import minimum_detectable_effect, seeds_needed
 from dreamerlab.stats.student import quantile
 
@@ -95,7 +96,7 @@ def _cost(workspace: Workspace, proposal: Proposal, examined: Examination) -> di
     plan = proposal.plan
     opened = len(plan.baseline_seeds) if examined.baseline_run is None and proposal.kind != "baseline" else 0
     trials = len(plan.seeds) + opened
-    pace = _pace(workspace, proposal)
+    pace = _pace(workspace, proposal, examined.baseline_run)
     if pace is None:
         return None
     each = plan.budget_amount * pace.seconds_per_unit
@@ -111,13 +112,14 @@ def _cost(workspace: Workspace, proposal: Proposal, examined: Examination) -> di
     }
 
 
-def _pace(workspace: Workspace, proposal: Proposal) -> _Pace | None:
-    """Return the pace of the newest finished run of the baseline's family, else of the environment."""
+def _pace(workspace: Workspace, proposal: Proposal, baseline: str | None) -> _Pace | None:
+    """Return the pace of the baseline, else of the newest finished run of its family, else of the environment."""
     unit = proposal.plan.budget_unit
     if unit == "wall_clock":
         return _Pace("", 1.0)
     other: _Pace | None = None
-    for count, row in enumerate(newest_runs(workspace)):
+    known = [] if baseline is None else [run_row(workspace.run(baseline))]
+    for count, row in enumerate(chain(known, newest_runs(workspace))):
         if count == _RUNS_ASKED or row.manifest is None or row.manifest.env != proposal.base.env:
             if count == _RUNS_ASKED:
                 break

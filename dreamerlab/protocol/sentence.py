@@ -180,7 +180,13 @@ def _pieces(said: str) -> list[str]:
             pieces.append("")
         else:
             pieces[-1] += token
-    return [piece.strip() for piece in pieces if piece.strip()]
+    return [part for piece in pieces if piece.strip() for part in _side_by_side(piece.strip())]
+
+
+def _side_by_side(piece: str) -> list[str]:
+    """Split `a=1 b=2`, as on a command line: these are two changes, and not one with a strange value."""
+    parts = re.split(rf"(?<=[^\s=]) +(?={_KEY} ?= ?[^\s=])", piece)
+    return parts if "=" in parts[0] else [piece]
 
 
 def _change(piece: str, left: str, read: _Read, right: str) -> SaidChange:

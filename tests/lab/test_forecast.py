@@ -77,9 +77,10 @@ def test_the_cost_is_that_of_earlier_runs_with_the_baseline_where_it_has_to_be_m
     assert (cost["trials"], cost["of_baseline"], cost["pace_of"]) == (6, 3, other)
     assert (cost["each_s"], cost["total_s"]) == (pytest.approx(100), pytest.approx(600))
     assert cost["wall_s"] == pytest.approx(100 * -(-6 // cost["at_once"]))
-    make_arm(workspace, "base", flat(190, 200, 210), code=Code(compute(workspace).identity))
+    base = make_arm(workspace, "base", flat(190, 200, 210), code=Code(compute(workspace).identity)).id
+    make_arm(workspace, "later", flat(1, 2), "behavior.horizon=4")
     cost = forecast(workspace, RISE, *ARM, "--seeds", "4")["cost"]
-    assert (cost["trials"], cost["of_baseline"]) == (4, 0)
+    assert (cost["trials"], cost["of_baseline"], cost["pace_of"]) == (4, 0, base)
     assert forecast(workspace, "nothing", *ARM, "--seeds", "4")["cost"]["trials"] == 4
     page = inside(workspace.path, "propose", RISE, *NANO, "--dry-run").stdout
     assert "6 trials (3 of them the baseline's) of 6 min 40 s" in page

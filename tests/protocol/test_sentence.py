@@ -56,6 +56,11 @@ def test_the_right_side_says_what_is_expected(right: str, arrow: str) -> None:
     assert parse_sentence(f"nothing{arrow}expect {right}") == Sentence((), None, RIGHT[right])
 
 
+def test_changes_may_stand_side_by_side_as_on_a_command_line() -> None:
+    found = parse_sentence(f"change lr_actor=3e-4 lr_critic = 1e-3 {TO_RISE}")
+    assert found.changes == (SaidChange("lr_actor", "3e-4"), SaidChange("lr_critic", "1e-3"))
+
+
 def test_code_is_taken_in_its_own_words() -> None:
     found = parse_sentence(f"code: clip the KL per element, and log it -> twice {TO_RISE}")
     assert found == Sentence((), "clip the KL per element, and log it -> twice", RISE)
