@@ -6,10 +6,11 @@
     the change did nothing              an inert leaf, or a training that is the same to the last bit with and without
     wrong or reset checkpoint           an attempt that began elsewhere than where its checkpoint stood
     unequal budget or evaluation        a finished trial that spent less, or lacks an evaluation
-    corrupt records                     a summary that changed after it was recorded, or contradicts its evaluations
+    corrupt records                     a setup that changed after its launch, a summary after it was recorded, curves
+                                        and evaluations after they were summarised
 
-Divergence, collapse and bad scores are outcomes and never among these. Only committed text is read. Every fault is
-one sentence.
+The baseline is held to the record of the hypothesis that measured it just as the treatment is to its own. Divergence,
+collapse and bad scores are outcomes and never among these. Only committed text is read. Every fault is one sentence.
 """
 
 from __future__ import annotations
@@ -17,21 +18,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from dreamerlab.errors import LabError
 from dreamerlab.lab.baseline_search import recorded_arm
 from dreamerlab.lab.inert_proofs import read_proofs
+from dreamerlab.lab.ledger import registry_of
+from dreamerlab.metrics import ALIASES
 from dreamerlab.protocol import gates
-from dreamerlab.protocol.state import TRIAL_FINISHED, Hypothesis
+from dreamerlab.protocol.state import TRIAL_FINISHED, Hypothesis, fold
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
-from dreamerlab.runs.series import read_evals
+from dreamerlab.runs.series import line_values, read_evals
 from dreamerlab.runs.store import Workspace
-from dreamerlab.runs.summary import read_summary
+from dreamerlab.runs.summary import hash_records, read_summary
 
 _CHECKPOINT = re.compile(r"ckpt-(\d+)\.pt")
 
@@ -60,19 +63,38 @@ def find_faults(workspace: Workspace, hypothesis: Hypothesis) -> list[str]:
                 runs.append(_Run(run, read_manifest(run.manifest_path), recorded_arm(run)))
             except LabError as error:
                 return [_sentence(f"the record of {name} cannot be read: {error.message}")]
-    found = list(_not_as_declared(hypothesis, runs[0].made))
-    if len(runs) == 2:
-        found += _between(workspace, hypothesis, runs[0], runs[1])
+    treatment, *others = runs
+    records = [hypothesis]
+    found: list[str] = []
+    if treatment.made.hypothesis not in (None, hypothesis.id):
+        found.append(_sentence(f"{treatment.id} was made for {treatment.made.hypothesis}, not for {hypothesis.id}"))
+    found += _not_as_declared(hypothesis, treatment.made)
+    for baseline in others:
+        owner = owner_of(workspace, baseline.made)
+        if owner is not None:
+            records.append(owner)
+            found += _not_as_declared(owner, baseline.made)
+        found += _between(workspace, hypothesis, treatment, baseline)
+    metric = _metric(hypothesis)
     for run in runs:
         for seed in run.made.seeds:
-            found += _of_trial(run, run.directory.trial(seed))
-    return [*found, *_changed_since(workspace, hypothesis)]
+            found += _of_trial(run, run.directory.trial(seed), metric)
+    changed = [*_set_up_otherwise(workspace, records), *_changed_since(workspace, records, {run.id for run in runs})]
+    return [*found, *changed]
+
+
+def owner_of(workspace: Workspace, made: Manifest) -> Hypothesis | None:
+    """Return the hypothesis a run was made for, None when there is none that can be read."""
+    if made.hypothesis is None:
+        return None
+    try:
+        return fold(registry_of(workspace).read(made.hypothesis))
+    except LabError:
+        return None
 
 
 def _not_as_declared(hypothesis: Hypothesis, made: Manifest) -> Iterator[str]:
     plan = hypothesis.proposal.plan
-    if made.hypothesis is not None and made.hypothesis != hypothesis.id:
-        yield _sentence(f"{made.id} was made for {made.hypothesis}, not for {hypothesis.id}")
     if set(made.seeds) != set(plan.seeds):
         yield _sentence(f"{made.id} has the seeds {_list(made.seeds)}, and declared were {_list(plan.seeds)}")
     if (made.budget.unit, made.budget.amount) != (plan.budget_unit, plan.budget_amount):
@@ -129,7 +151,14 @@ def _training(trial: TrialDirectory) -> Iterator[tuple[object, ...]]:
             yield line.get("metric"), line.get("env_steps"), line.get("values")
 
 
-def _of_trial(run: _Run, trial: TrialDirectory) -> Iterator[str]:
+def _metric(hypothesis: Hypothesis) -> str | None:
+    """Return the metric whose evaluations the verdict reads, None for one that is not evaluated."""
+    expected = hypothesis.proposal.expectation
+    name = None if expected is None else ALIASES.get(expected.metric, expected.metric)
+    return name if name is not None and name.startswith("eval/") else None
+
+
+def _of_trial(run: _Run, trial: TrialDirectory, metric: str | None) -> Iterator[str]:
     where = f"seed {trial.seed} of {run.id}"
     yield from (_sentence(f"{where}, attempt {fault}") for fault in _attempts(trial, read_attempts(trial)))
     try:
@@ -143,7 +172,13 @@ def _of_trial(run: _Run, trial: TrialDirectory) -> Iterator[str]:
     if isinstance(spent, int | float) and spent < amount:
         yield _sentence(f"{where} is finished with {spent:,.0f} of {amount:,} {run.made.budget.unit}")
     every = run.config.flat.get("eval.every")
-    yield from (_sentence(f"{where}: {fault}") for fault in _evaluations(trial, summary, every))
+    found = [*_evaluations(trial, summary, every, metric)]
+    if not found:
+        # Summaries of before there were hashes have none.
+        now, known = hash_records(trial), cast("dict[str, str]", summary.get("records") or {})
+        changed = [name for name, digest in known.items() if now.get(name) != digest]
+        found = [f"its {name} was changed after its summary was written" for name in changed]
+    yield from (_sentence(f"{where}: {fault}") for fault in found)
 
 
 def _attempts(trial: TrialDirectory, attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -166,7 +201,7 @@ def _attempts(trial: TrialDirectory, attempts: Sequence[Mapping[str, Any]]) -> I
             yield f"{number}: it began at env step {start:,}, and its checkpoint {file} stands elsewhere"
 
 
-def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any], every: object) -> Iterator[str]:
+def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any], every: object, metric: str | None) -> Iterator[str]:
     """Yield how the evaluations on record are not those of a whole training."""
     last = summary.get("env_steps")
     lines, _ = read_evals(trial)
@@ -177,6 +212,10 @@ def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any], every: objec
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             yield f"the evaluation at env step {missing[0]:,}{more} is missing from its record"
+    empty = [] if metric is None else [line.get("env_steps") for line in lines if metric not in line_values(line)]
+    if empty:
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        yield f"{metric} is missing from the evaluation at env step {empty[0]:,}{more}"
     if summary.get("evaluations") != len(lines):
         yield f"its summary counts {summary.get('evaluations')} evaluations, and {len(lines)} are on record"
     by_step = {line.get("env_steps"): line.get("values") for line in lines}
@@ -185,17 +224,37 @@ def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any], every: objec
         yield "its last evaluation is not the one its summary holds"
 
 
-def _changed_since(workspace: Workspace, hypothesis: Hypothesis) -> Iterator[str]:
-    """Yield the trials whose summary is not the one that was put on record when they finished."""
+def _set_up_otherwise(workspace: Workspace, records: Sequence[Hypothesis]) -> Iterator[str]:
+    """Yield the runs whose manifest or config is not the one that the event of a launch sealed."""
+    told: set[str] = set()
+    for hypothesis in records:
+        for run, digest in dict(hypothesis.launch.get("sealed") or {}).items():
+            if run not in told and setup_digest(workspace.run(run)) != digest:
+                told.add(run)
+                yield _sentence(f"the manifest or the config of {run} was changed after {hypothesis.id} was launched")
+
+
+def _changed_since(workspace: Workspace, records: Sequence[Hypothesis], runs: Collection[str]) -> Iterator[str]:
+    """Yield the trials of `runs` whose summary is not the one that was put on record when they finished."""
     newest = {
         (str(event["run"]), int(event["seed"])): event
+        for hypothesis in records
         for event in hypothesis.trials
-        if event["event"] == TRIAL_FINISHED
+        if event["event"] == TRIAL_FINISHED and event["run"] in runs
     }
     for (run, seed), event in sorted(newest.items()):
         digest = summary_digest(workspace.run(run).trial(seed))
         if digest is not None and event.get("summary_sha256") not in (None, digest):
             yield _sentence(f"the summary of seed {seed} of {run} was changed after it was recorded")
+
+
+def setup_digest(run: RunDirectory) -> str | None:
+    """Return the sha256 over manifest and config of a run, None when one is not there; both are written once."""
+    try:
+        parts = [path.read_bytes() for path in (run.manifest_path, run.config_path)]
+    except OSError:
+        return None
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def summary_digest(trial: TrialDirectory) -> str | None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dreamerlab.errors import LabError
-from dreamerlab.lab.faults import find_faults, summary_digest
+from dreamerlab.lab.faults import find_faults, owner_of, summary_digest
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.metrics import ALIASES
 from dreamerlab.protocol.figures import Arm
 from dreamerlab.protocol.hypothesis import Expectation, Proposal
 from dreamerlab.protocol.sequential import DECISIVE, first_seeds, stages
-from dreamerlab.protocol.state import JUDGED, LOOK, MEASURED, TRIAL_KILLED, Hypothesis, fold
+from dreamerlab.protocol.state import DONE_JUDGED, JUDGED, LOOK, MEASURED, TRIAL_KILLED, Hypothesis, fold
 from dreamerlab.protocol.verdict import DIRTY, ORDER_UNPROVEN, Levels, Verdict, judge, measure, verdict_from_dict
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
@@ -70,7 +70,7 @@ def collect(workspace: Workspace, hypothesis: Hypothesis) -> Evidence:
         treatment,
         baseline,
         ended,
-        baseline is None or baseline_ended >= set(baseline.scores),
+        baseline is None or (_is_here(base) and baseline_ended >= set(baseline.scores)),
         tuple(find_faults(workspace, hypothesis)),
         tuple(marks),
         Levels(reference.get("random"), reference.get("solved")),
@@ -162,7 +162,9 @@ def _arm(workspace: Workspace, run: RunDirectory, hypothesis: Hypothesis) -> tup
     made = _manifest(run)
     treatment = run.id == hypothesis.run
     declared = hypothesis.proposal.plan.seeds if treatment else (made.seeds if made is not None else ())
-    killed = _killed(hypothesis if treatment else _owner(workspace, made), run.id)
+    owner = hypothesis if treatment or made is None else owner_of(workspace, made)
+    killed = _killed(owner, run.id)
+    spared = frozenset[int]() if treatment else _spared(owner, run.id)
     scores: dict[int, float | None] = {}
     missing: dict[int, str] = {}
     failed: dict[int, str] = {}
@@ -172,8 +174,8 @@ def _arm(workspace: Workspace, run: RunDirectory, hypothesis: Hypothesis) -> tup
     for seed in declared:
         trial = run.trial(seed)
         state, diverged = _state(trial)
-        if state == "stopped" and seed not in killed and not treatment:
-            continue  # spared by a look of the hypothesis it was trained for
+        if state == "stopped" and seed in spared:
+            continue
         why = killed.get(seed) or (_divergence(trial) if state == "failed" and diverged else None)
         found = _score(trial, state, why, hypothesis.proposal)
         scores[seed] = found.value
@@ -203,7 +205,7 @@ def _state(trial: TrialDirectory) -> tuple[str, bool]:
         return "unreadable", False
     if summary is None or summary.get("state") != state:
         return "not summarised", False
-    return state, status.diverged
+    return state, status.diverged and summary.get("diverged") is True
 
 
 def _score(trial: TrialDirectory, state: str, why: str | None, proposal: Proposal) -> Score:
@@ -256,21 +258,26 @@ def _killed(owner: Hypothesis | None, run_id: str) -> dict[int, str]:
     }
 
 
+def _spared(owner: Hypothesis | None, run_id: str) -> frozenset[int]:
+    """Return the seeds that a look of the hypothesis they were trained for made needless: its verdict has none."""
+    if owner is None or owner.run != run_id or owner.phase != DONE_JUDGED or not owner.proposal.plan.looks:
+        return frozenset()
+    used = dict((owner.verdict or {})["figures"]["treatment"]["seeds"])
+    return frozenset(seed for seed in owner.proposal.plan.seeds if str(seed) not in used)
+
+
+def _is_here(run: RunDirectory | None) -> bool:
+    """Tell whether a run is in this clone at all; one that is away is waited for, and no fault of the protocol."""
+    return run is not None and run.manifest_path.is_file()
+
+
 def _dirty(workspace: Workspace, run: RunDirectory) -> bool:
     """Tell whether a run was launched with uncommitted code; of one that no hypothesis launched its manifest knows."""
     made = _manifest(run)
-    owner = _owner(workspace, made)
-    return bool(owner.launch.get("dirty") if owner is not None else made is not None and made.code.dirty)
-
-
-def _owner(workspace: Workspace, made: Manifest | None) -> Hypothesis | None:
-    """Return the hypothesis a run was made for, None when there is none that can be read."""
-    if made is None or made.hypothesis is None:
-        return None
-    try:
-        return fold(registry_of(workspace).read(made.hypothesis))
-    except LabError:
-        return None
+    if made is None:
+        return False
+    owner = owner_of(workspace, made)
+    return bool(made.code.dirty if owner is None else owner.launch.get("dirty"))
 
 
 def _reducer(proposal: Proposal) -> Reducer:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dreamerlab.errors import Conflict
 from dreamerlab.lab.baseline import METRIC, linked
 from dreamerlab.lab.execute import Voice
+from dreamerlab.lab.faults import setup_digest
 from dreamerlab.lab.ledger import append, registry_of
 from dreamerlab.lab.preflight import check_environment, require_training_parts
 from dreamerlab.lab.provenance import code_state, manifest_code
@@ -104,9 +105,12 @@ def launch(
         files = [_files(state, resolved, examined, order, around) for state, resolved in arms]
         prepared = [prepare_run(workspace, one) for one in files]
         baseline_run = baseline_run or (prepared[0].id if len(arms) > 1 else None)
+        # One that is launched beside another is still prepared.
+        here = {run.id: run for run in prepared}
         for (state, _), run in zip(arms, prepared, strict=True):
             beside = baseline_run if state is hypothesis else None
-            _record(workspace, state, _facts(workspace, state, run, beside, examined))
+            baseline = None if beside is None else here.get(beside) or workspace.run(beside)
+            _record(workspace, state, _facts(workspace, state, run, baseline, examined))
     except BaseException:
         recover(workspace)
         raise
@@ -156,19 +160,15 @@ def _files(
 
 
 def _facts(
-    workspace: Workspace, state: Hypothesis, run: RunDirectory, baseline_run: str | None, examined: Examination
+    workspace: Workspace, state: Hypothesis, run: RunDirectory, baseline: RunDirectory | None, examined: Examination
 ) -> dict[str, Any]:
     """Return the data of the event `launched`."""
-    codes = {run.id: examined.code.identity}
-    if baseline_run is not None:
-        beside = workspace.run(baseline_run)
-        # One that is launched beside this one is still prepared, and has the same code.
-        exists = beside.manifest_path.is_file()
-        codes[baseline_run] = read_manifest(beside.manifest_path).code.identity if exists else examined.code.identity
+    runs = [run] if baseline is None else [run, baseline]
     return {
         "run": run.id,
-        "baseline_run": baseline_run,
-        "code": codes,
+        "baseline_run": None if baseline is None else baseline.id,
+        "code": {one.id: read_manifest(one.manifest_path).code.identity for one in runs},
+        "sealed": {one.id: setup_digest(one) for one in runs},
         "proposal_commit": proposal_commit(workspace, state.id),
         "dirty": examined.dirty,
         "caveats": list(examined.caveats),

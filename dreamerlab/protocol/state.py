@@ -23,7 +23,8 @@ AMENDED = "amended-before-launch"
 OPENED = "opened"
 """A queued hypothesis was taken from the queue. Data: empty."""
 LAUNCHED = "launched"
-"""Data: `run`, `baseline_run` (or null), `code` {run id: identity}, `proposal_commit` (or null: order unproven),
+"""Data: `run`, `baseline_run` (or null), `code` {run id: identity}, `sealed` {run id: sha256 over its manifest and
+config}, `proposal_commit` (or null: order unproven),
 `dirty` bool, `caveats` [line], `gates` [line that was passed by a flag]."""
 TRIAL_FINISHED = "trial-finished"
 """Data: `run`, `seed`, `state`, `score` (or null), `summary_sha256`."""

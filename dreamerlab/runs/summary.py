@@ -28,7 +28,8 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
 
     `score` (None with `score_reason`: too few evaluations, one not finite, or a trial that is not finished and must not
     read as a result), the evaluations it was computed from, counts, the last evaluation, the mean return of all
-    training episodes, attempts, torn lines, and `files`: path relative to the run -> sha256 and size in bytes.
+    training episodes, attempts, torn lines, `records`: sha256 of the text that scores are read from, and `files`: path
+    relative to the run -> sha256 and size in bytes.
     """
     status = read_status(trial)
     evals, torn = read_evals(trial)
@@ -63,6 +64,7 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
         "training_return_mean": sum(returns) / len(returns) if returns else None,
         "attempts": len(read_attempts(trial)),
         "torn": [Path(report).name for report in [*torn, *torn_episodes]],
+        "records": hash_records(trial),
         "files": hash_artifacts(trial),
     }
 
@@ -85,6 +87,12 @@ def read_summary(trial: TrialDirectory) -> dict[str, Any] | None:
         raise ToolFailed(
             f"{trial.summary_path} is damaged: {error}", hint="write it anew: dreamerlab resume"
         ) from error
+
+
+def hash_records(trial: TrialDirectory) -> dict[str, str]:
+    """Return name -> sha256 of the committed text that scores are read from, of what there is."""
+    found = [path for path in (trial.evals_path, trial.curves_path) if path.is_file()]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
 def hash_artifacts(trial: TrialDirectory) -> dict[str, dict[str, Any]]:

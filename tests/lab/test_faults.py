@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,17 +10,18 @@ from typing import Any
 
 import pytest
 
+from dreamerlab.lab.faults import setup_digest
 from dreamerlab.lab.inert_proofs import PROOF
 from dreamerlab.lab.judge import verdict_now
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.hypothesis import Change, Expectation
 from dreamerlab.protocol.registry import ENTRY
-from dreamerlab.protocol.state import NOTED
+from dreamerlab.protocol.state import LAUNCHED, NOTED, TRIAL_FINISHED
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.summary import write_summary
 from tests.lab.arms import flat
-from tests.lab.hypotheses import an_event
+from tests.lab.hypotheses import an_event, happened, propose
 from tests.lab.judging import Case, a_case
 from tests.lab.workspaces import light_workspace
 
@@ -135,6 +137,8 @@ def train(trial: TrialDirectory, loss: float) -> None:
     with trial.curves_path.open("a") as file:
         for name, value in (("wm/loss", loss), ("pace/update_ms", trial.seed + loss)):
             file.write(json.dumps({"metric": name, "of": 1, **clocks, "values": [value]}) + "\n")
+    digest = hashlib.sha256(trial.curves_path.read_bytes()).hexdigest()
+    edit(trial.summary_path, lambda made: {**made, "records": {**made["records"], "curves.jsonl": digest}})
 
 
 def test_training_that_is_the_same_to_the_last_bit_with_and_without_the_change(case: Case) -> None:
@@ -203,6 +207,7 @@ def test_resuming_where_the_checkpoint_stood_and_starting_again_are_no_faults(ca
     told = [{**line, "attempt": 2 if line["env_steps"] <= 300 else 3} for line in lines]
     trial.evals_path.write_text("".join(json.dumps(line) + "\n" for line in [lines[0], *told]))
     trial.attempts_path.write_text(json.dumps([first, again, resumed]))
+    write_summary(trial)
     assert reasons(case) == []
 
 
@@ -227,6 +232,74 @@ def test_an_evaluation_that_was_edited(case: Case) -> None:
     path = case.treatment.trial(2).evals_path
     path.write_text(path.read_text().replace("210.0", "310.0"))
     assert any("its last evaluation is not the one its summary holds" in line for line in reasons(case))
+
+
+@pytest.mark.parametrize("arm", ["treatment", "baseline"])
+def test_evaluations_that_were_edited_where_nobody_looks_twice(case: Case, arm: str) -> None:
+    """All but the last, before anything was put on record: the mean of the last three is another."""
+    trial = getattr(case, arm).trial(2)
+    *lines, last = trial.evals_path.read_text().splitlines(keepends=True)
+    trial.evals_path.write_text("".join([*(line.replace("10.0}", "40.0}") for line in lines), last]))
+    assert reasons(case) == [f"Seed 2 of {trial.run.id}: its evals.jsonl was changed after its summary was written."]
+
+
+def test_a_metric_that_is_missing_from_an_evaluation(case: Case) -> None:
+    """A bad evaluation that lost its value would make room for a better one in the mean of the last three."""
+    trial = case.treatment.trial(0)
+    lines = [json.loads(line) for line in trial.evals_path.read_text().splitlines()]
+    lines[-2]["values"] = {}
+    trial.evals_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_summary(trial)
+    assert reasons(case) == [
+        f"Seed 0 of {trial.run.id}: eval/return_mode is missing from the evaluation at env step 900."
+    ]
+
+
+def owned_by(case: Case) -> Case:
+    """Let a baseline hypothesis have made the baseline run, and be measured."""
+    assert case.baseline is not None
+    owner = a_case(case.workspace, flat(*LOW), None, expectation=None, kind="baseline")
+    edit(case.baseline.manifest_path, lambda made: {**made, "hypothesis": owner.id})
+    for seed in (0, 1, 2):
+        digest = hashlib.sha256(case.baseline.trial(seed).summary_path.read_bytes()).hexdigest()
+        data = {"run": case.baseline.id, "seed": seed, "state": "finished", "score": 1.0, "summary_sha256": digest}
+        happened(case.workspace, owner.id, TRIAL_FINISHED, **data)
+    return owner
+
+
+def test_a_baseline_that_was_made_worse_after_it_was_measured(case: Case) -> None:
+    assert case.baseline is not None
+    owned_by(case)
+    assert reasons(case) == []
+    trial = case.baseline.trial(1)
+    trial.evals_path.write_text(trial.evals_path.read_text().replace("105.0", "55.0"))
+    write_summary(trial)
+    assert reasons(case) == [f"The summary of seed 1 of {case.baseline.id} was changed after it was recorded."]
+
+
+def test_a_baseline_that_lost_a_seed(case: Case) -> None:
+    assert case.baseline is not None
+    owned_by(case)
+    edit(case.baseline.manifest_path, lambda made: {**made, "seeds": [0, 1]})
+    assert reasons(case) == [f"{case.baseline.id} has the seeds 0, 1, and declared were 0, 1, 2."]
+
+
+@pytest.mark.parametrize("arm", ["treatment", "baseline"])
+@pytest.mark.parametrize("name", ["manifest_path", "config_path"])
+def test_a_manifest_or_config_that_changed_after_the_launch(made: Case, tmp_path: Path, arm: str, name: str) -> None:
+    case = made.copy(tmp_path / "lab")
+    runs = {one.id: setup_digest(one) for one in (case.treatment, case.baseline) if one is not None}
+    launched = {"run": case.treatment.id, "baseline_run": getattr(case.baseline, "id", None), "sealed": runs}
+    again = propose(case.workspace, **{**vars(case.state.proposal)})
+    happened(case.workspace, again, LAUNCHED, **launched, code={}, proposal_commit="ab" * 20, dirty=False)
+    edit(case.treatment.manifest_path, lambda made: {**made, "hypothesis": None})
+    sealed = Case(case.workspace, again, case.treatment, case.baseline)
+    said = f"The manifest or the config of {case.treatment.id} was changed after {again} was launched."
+    assert reasons(sealed) == [said]
+    if arm == "baseline" and case.baseline is not None:
+        path = getattr(case.baseline, name)
+        path.write_text(path.read_text() + "\n")
+        assert reasons(sealed) == [said, said.replace(case.treatment.id, case.baseline.id)]
 
 
 def test_a_summary_that_changed_after_it_was_recorded(case: Case) -> None:

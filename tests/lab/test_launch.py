@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from dreamerlab.lab.faults import setup_digest
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.state import Hypothesis, hypotheses
 from dreamerlab.runs.attempts import read_attempts
@@ -54,6 +55,8 @@ def test_both_arms_are_trained_in_turn_and_judged(judged: tuple[Workspace, dict[
     made = [read_manifest(workspace.run(str(run)).manifest_path) for run in (main.run, main.baseline_run)]
     assert [(one.kind, one.hypothesis) for one in made] == [("treatment", main.id), ("baseline", beside.id)]
     assert len({one.code.identity for one in made}) == 1
+    sealed = {str(run): setup_digest(workspace.run(str(run))) for run in (main.run, main.baseline_run)}
+    assert (main.launch["sealed"], None in sealed.values()) == (sealed, False), "what was launched stays as it was"
 
 
 def test_the_proposal_is_committed_before_anything_is_created(judged: tuple[Workspace, dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol import state as events
 from dreamerlab.protocol.hypothesis import Expectation
 from dreamerlab.protocol.sequential import alpha_of_looks
-from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, RUNNING
+from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, RUNNING, fold
+from dreamerlab.runs.status import read_status, write_status
 from dreamerlab.runs.store import Workspace
 from tests.lab.arms import flat
-from tests.lab.hypotheses import happened
+from tests.lab.hypotheses import happened, propose
 from tests.lab.judging import a_case, end
 from tests.lab.workspaces import ROOT, git, light_workspace
 
@@ -189,6 +191,52 @@ def test_uncommitted_code_in_either_arm_is_marked(workspace: Workspace) -> None:
     assert other.baseline is not None
     other.baseline.manifest_path.write_text(json.dumps({**manifest, **dirty_code, "hypothesis": case.id}))
     assert "dirty" not in other.verdict()["qualifiers"], "its launch found every file of the scope committed"
+
+
+def test_a_seed_of_the_baseline_cannot_be_put_aside(workspace: Workspace) -> None:
+    """Only a look spares seeds, and only those that its verdict did without; 'stopped' can be typed."""
+    case = a_case(workspace, flat(*HIGH), flat(*LOW, 900.0))
+    assert case.baseline is not None
+    trial = case.baseline.trial(3)
+    write_status(trial, replace(read_status(trial), state="stopped", reason="spared: a declared look had decided"))
+    assert case.settle() == []
+    now = verdict_now(workspace, case.state)
+    assert now is not None
+    assert (now.outcome, now.figures["baseline"]["missing"]) == ("INCOMPLETE", {"3": "it is stopped"})
+
+
+def test_seeds_that_a_look_spared_are_none_of_the_baseline_it_became(workspace: Workspace) -> None:
+    first = a_case(workspace, flat(*[300.0, 301.0, 302.0] * 2), flat(*FIVE), unfinished=FIRST, plan=LOOKS)
+    first.settle()
+    for seed in (4, 5):
+        end(first.treatment.trial(seed), "stopped")
+    case = a_case(workspace, flat(*HIGH), flat(*LOW))
+    launch = {"run": case.treatment.id, "baseline_run": first.treatment.id, "code": {}, "dirty": False}
+    second = propose(workspace, plan=case.state.proposal.plan, changes=())
+    happened(workspace, second, events.LAUNCHED, **launch, proposal_commit="ab" * 20)
+    now = verdict_now(workspace, fold(registry_of(workspace).read(second)))
+    assert now is not None
+    assert set(now.figures["baseline"]["seeds"]) == {"0", "1", "2", "3"}
+
+
+def test_that_a_failure_was_a_divergence_is_on_record_when_it_is_summarised(workspace: Workspace) -> None:
+    case = a_case(workspace, flat(*HIGH), flat(*LOW))
+    assert case.baseline is not None
+    trial = case.baseline.trial(0)
+    end(trial, "failed", reason="the disk is full")
+    write_status(trial, replace(read_status(trial), diverged=True))
+    assert case.settle() == []
+
+
+def test_a_baseline_that_is_not_in_this_clone_is_waited_for(workspace: Workspace) -> None:
+    """INVALID is for good: a folder that is away, on another branch say, is no fault of the protocol."""
+    case = a_case(workspace, flat(*HIGH), flat(*LOW))
+    assert case.baseline is not None
+    away = case.baseline.path.rename(workspace.path / "away")
+    assert case.settle() == []
+    assert case.state.phase == RUNNING
+    away.rename(case.baseline.path)
+    assert case.verdict()["outcome"] == "SUPPORTED"
 
 
 # -- looks ------------------------------------------------------------------------------------------------------------
