@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later with venv, git and make; everything else is installed into .venv, pinned.
 #   make demo       one hypothesis in ./demo, from the prediction to the verdict: CartPole, three seeds an arm, minutes
 #   make test       the default test suite          make test-slow  the tests marked slow
-#   make lint       format, lint, types, contracts, generated pages
+#   make lint       format, lint, types, contracts, generated pages, this project's own log
 #   make bench      ratios measured within one run
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,6 +35,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m dreamerlab.config.reference_docs --check
+	$(BIN)/dreamerlab lint
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
