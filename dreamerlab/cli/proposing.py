@@ -32,7 +32,7 @@ _Baseline = Annotated[
     typer.Option(
         "--baseline",
         metavar="RUN",
-        help="Compare with this run (default: the champion, or the newest that matches).",
+        help="Compare with this run (default: the champion, or what matches with most seeds).",
         autocompletion=completion.run_ids,
     ),
 ]

@@ -17,15 +17,16 @@ from typing import cast
 from dreamerlab.errors import LabError
 from dreamerlab.lab.code_scope import changed_sources, changed_versions
 from dreamerlab.lab.inert_proofs import Proofs
+from dreamerlab.lab.kill_rules import rule_words
 from dreamerlab.protocol.families import family
 from dreamerlab.protocol.gates import Arm, executed_otherwise, like_baseline
-from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Proposal
+from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, KillRule, Proposal
 from dreamerlab.protocol.launch_rules import base_words, enough_seeds
 from dreamerlab.protocol.state import DONE_WITHDRAWN, Hypothesis
 from dreamerlab.protocol.violations import Violation
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
-from dreamerlab.runs.status import ONGOING, OVER, effective_state, read_status
+from dreamerlab.runs.status import ONGOING, effective_state, is_over, read_status
 from dreamerlab.runs.store import Workspace, run_ids
 from dreamerlab.tracking.code_identity import CodeIdentity
 
@@ -67,15 +68,15 @@ def find_baseline(question: Question) -> Found:
     """Return the baseline that is named, or the one that fits best, with every reason why it may not serve."""
     if question.proposal.kind == "baseline":
         return Found()
-    if question.proposal.base.run is not None:
-        return _named(question, question.proposal.base.run)
     fitting = list(_fitting(question))
+    if question.proposal.base.run is not None:
+        return _named(question, question.proposal.base.run, fitting)
     if question.code_changes:
         return _of_other_code(question, fitting)
     usable = [run for run, manifest in fitting if question.same_code(manifest) and _usable(question, manifest)]
     if not usable:
         return Found(violations=tuple(enough_seeds(question.proposal, None, question.subject)))
-    return _described(question, max(usable, key=_preference))
+    return _described(question, max(usable, key=_preference), usable)
 
 
 def run_to_prove(question: Question) -> RunDirectory | None:
@@ -100,7 +101,7 @@ def recorded_arm(run: RunDirectory) -> Arm:
     return Arm(load_recorded(run.config_path), known)
 
 
-def _named(question: Question, run_id: str) -> Found:
+def _named(question: Question, run_id: str, fitting: Sequence[tuple[RunDirectory, Manifest]]) -> Found:
     """Judge the baseline the proposal names: it is held to everything, since its mean may be frozen in the effect."""
     run = question.workspace.run(run_id)
     try:
@@ -112,8 +113,8 @@ def _named(question: Question, run_id: str) -> Found:
     if (why := _why_not(question, manifest)) is not None:
         violations.append(_unusable(question, run_id, why))
     violations += _code_of_named(question, manifest)
-    described = _described(question, run)
-    return Found(run_id, tuple(violations), described.caveats)
+    alike = [one for one, made in fitting if made.code.identity == manifest.code.identity and _usable(question, made)]
+    return Found(run_id, tuple(violations), _described(question, run, alike).caveats)
 
 
 def _code_of_named(question: Question, manifest: Manifest) -> list[Violation]:
@@ -155,7 +156,8 @@ def _of_other_code(question: Question, fitting: Sequence[tuple[RunDirectory, Man
         run = max(others, key=lambda one: (_preference(one)[0], one.id))
         manifest = read_manifest(run.manifest_path)
         second = tuple(_versions_beside_sources(question, manifest))
-        return Found(run.id, second, _described(question, run).caveats)
+        alike = [one for one in others if read_manifest(one.manifest_path).code.identity == manifest.code.identity]
+        return Found(run.id, second, _described(question, run, alike).caveats)
     present = [run.id for run, manifest in fitting if manifest.code.identity == now]
     seeds = max(FEWEST_SEEDS, len(question.proposal.plan.baseline_seeds))
     text = "a change of the code needs a baseline of the same config under the code before it, and there is none"
@@ -194,7 +196,15 @@ def _why_not(question: Question, manifest: Manifest) -> str | None:
     holder = question.known.get(manifest.hypothesis or "")
     if holder is not None and holder.phase == DONE_WITHDRAWN:
         return f"belongs to {holder.id}, which was withdrawn"
+    before, now = () if holder is None else holder.proposal.plan.kill, question.proposal.plan.kill
+    if set(before) != set(now):
+        return f"was trained under {_rules(before) or 'no kill rule'}, and this hypothesis has {_rules(now) or 'none'}"
     return None
+
+
+def _rules(rules: Sequence[KillRule]) -> str:
+    words = " and ".join(rule_words(rule) for rule in rules)
+    return f"the kill rule {words}" if words else ""
 
 
 def _unusable(question: Question, run_id: str, why: str) -> Violation:
@@ -205,15 +215,18 @@ def _unusable(question: Question, run_id: str, why: str) -> Violation:
 def _preference(run: RunDirectory) -> tuple[bool, int, int]:
     """Rank fitting baselines: complete ones, then those of most seeds, then the oldest, so that the choice stays."""
     manifest = read_manifest(run.manifest_path)
-    complete = all(read_status(run.trial(seed)).state in OVER for seed in manifest.seeds)
+    complete = all(is_over(read_status(run.trial(seed))) for seed in manifest.seeds)
     number = next((int(part) for part in [run.id[1:].split("-")[0]] if part.isdigit()), 0)
     return complete, len(manifest.seeds), -number
 
 
-def _described(question: Question, run: RunDirectory) -> Found:
-    """Return a baseline with what has to be remembered when its scores are used."""
+def _described(question: Question, run: RunDirectory, alike: Sequence[RunDirectory]) -> Found:
+    """Return a baseline with what has to be remembered when its scores are used; `alike` measured the same."""
     manifest = read_manifest(run.manifest_path)
     caveats: list[str] = []
+    if others := [one.id for one in alike if one.id != run.id]:
+        which = " and ".join(filter(None, (", ".join(others[:-1]), others[-1])))
+        caveats.append(f"{which} measured the same as baseline {run.id}: choosing by result flatters")
     with suppress(LabError):  # an unreadable config is a violation of its own
         caveats += executed_otherwise(question.control, recorded_arm(run), run.id)
     if question.code_changes:
@@ -226,7 +239,7 @@ def _described(question: Question, run: RunDirectory) -> Found:
     holder = question.known.get(manifest.hypothesis or "")
     if manifest.code.dirty if holder is None else holder.launch.get("dirty"):
         caveats.append(f"baseline {run.id} ran uncommitted code (runs/{run.id}/code.patch)")
-    missing = [seed for seed in manifest.seeds if read_status(run.trial(seed)).state not in OVER]
+    missing = [seed for seed in manifest.seeds if not is_over(read_status(run.trial(seed)))]
     if missing:
         states = {effective_state(read_status(run.trial(seed))) for seed in missing}
         remedy = "it is under way" if states <= ONGOING else f"dreamerlab resume {run.id}"

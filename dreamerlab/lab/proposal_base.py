@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, cast
 from dreamerlab.errors import GateRefused, LabError
 from dreamerlab.lab.inert_proofs import Proofs, read_proofs
 from dreamerlab.lab.ledger import registry_of
-from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Base
+from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Base, KillRule
 from dreamerlab.protocol.state import Hypothesis, fold, hypotheses
 from dreamerlab.protocol.tally import champions
 from dreamerlab.runs.manifest import read_manifest
+from dreamerlab.runs.status import is_over
 from dreamerlab.runs.store import RunRow, Workspace, find_run, newest_runs, run_row
 
 if TYPE_CHECKING:
@@ -95,29 +96,36 @@ def champion_runs(workspace: Workspace) -> dict[str, str]:
     return {one.family: one.run for one in sorted(found, key=lambda one: (one.since, one.hypothesis))}
 
 
-def find_baseline(workspace: Workspace, control: Resolved, family: str, *, code_changes: bool) -> Found:
-    """Return the run that measured the config `control`: the family's champion, else the newest that matches.
+def find_baseline(
+    workspace: Workspace, control: Resolved, family: str, kill: Sequence[KillRule] = (), *, code_changes: bool
+) -> Found:
+    """Return the run that measured the config `control`: the family's champion, else of those that match the one of
+    most seeds, and of these the first, so that measuring it again changes nothing.
 
-    It ran on the present code, or on one proven to behave the same; for a change of the code any will do, and the
-    present one comes first.
+    It was trained under the rules `kill`, on the present code or on one proven to behave the same; for a change of the
+    code any code will do: the present one comes first, then the newest.
     """
     same_code = _Present(workspace)
-    near: str | None = None
-    other: str | None = None
+    near: dict[str, str] = {}
+    others: dict[str, str] = {}
     for row in _candidates(workspace, champion_runs(workspace).get(family)):
         if row.manifest is None or row.manifest.kind == "pilot" or config_differences(workspace, row.id, control):
             continue
         if not is_complete(row):
-            near = near or f"{row.id} would do, but not every seed of it has a score"
+            near[row.id] = "would do, but not every seed of it has a score"
         elif len(row.trials) < FEWEST_SEEDS:
-            near = near or f"{row.id} would do, but has fewer than {FEWEST_SEEDS} seeds"
+            near[row.id] = f"would do, but has fewer than {FEWEST_SEEDS} seeds"
+        elif set(_kill_rules(workspace, row.manifest.hypothesis)) != set(kill):
+            near[row.id] = "would do, but was trained under other kill rules"
         elif same_code(row.manifest.code.identity):
             return Found(row.id)
         elif code_changes:
-            other = other or row.id
+            others[row.id] = row.manifest.code.identity
         else:
-            near = near or f"{row.id} would do, but ran other code (dreamerlab check --prove-inert)"
-    return Found(other, near)
+            near[row.id] = "would do, but ran other code (dreamerlab check --prove-inert)"
+    newest = max(near, default=None)
+    other = next((run for run, code in others.items() if code == others[max(others)]), None)
+    return Found(other, None if newest is None else f"{newest} {near[newest]}")
 
 
 class _Present:
@@ -148,8 +156,14 @@ def config_differences(workspace: Workspace, run_id: str, control: Resolved) -> 
 
 
 def is_complete(row: RunRow) -> bool:
-    """Tell whether every declared seed of a run has a score."""
-    return bool(row.trials) and all(trial.score is not None for trial in row.trials)
+    """Tell whether every declared seed of a run has come to its end; one that diverged has, and takes a fail score."""
+    ends = [is_over(trial.status) and (trial.score is not None or trial.state != "finished") for trial in row.trials]
+    return bool(ends) and all(ends)
+
+
+def _kill_rules(workspace: Workspace, hypothesis: str | None) -> tuple[KillRule, ...]:
+    owner = _owner(workspace, hypothesis)
+    return () if owner is None else owner.proposal.plan.kill
 
 
 def spelled(value: object) -> str:
@@ -171,7 +185,8 @@ def _owner(workspace: Workspace, hypothesis: str | None) -> Hypothesis | None:
 def _candidates(workspace: Workspace, champion: str | None) -> Iterator[RunRow]:
     if champion is not None:
         yield run_row(workspace.run(champion))
-    yield from (row for row in newest_runs(workspace) if row.id != champion and _is_baseline(row))
+    found = [row for row in reversed([*newest_runs(workspace)]) if row.id != champion and _is_baseline(row)]
+    yield from sorted(found, key=lambda row: -len(row.trials))
 
 
 def _is_baseline(row: RunRow) -> bool:

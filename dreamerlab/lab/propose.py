@@ -7,7 +7,7 @@ seeds and scores `proposal_plan.py`, what a repetition takes over `proposal_repe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from dreamerlab.lab.proposal_plan import make_plan
 from dreamerlab.lab.proposal_repeat import Repeated, open_repetition
 from dreamerlab.lab.proposal_words import EXAMPLE, ProposeRequest, read_request
 from dreamerlab.lab.publish import publish
-from dreamerlab.protocol.hypothesis import Base, Change, Expectation, Plan, Proposal
+from dreamerlab.protocol.hypothesis import Base, Change, Expectation, KillRule, Plan, Proposal
 from dreamerlab.protocol.pricing import Measured, priced
 from dreamerlab.protocol.quantities import parse_count
 from dreamerlab.protocol.reading import changed, read_changes, read_metric
@@ -101,9 +101,8 @@ def build_proposal(workspace: Workspace, request: ProposeRequest, voice: Voice |
     plan = _plan(request, control, sentence, metric or "eval/return_mode", repeated, baseline=kind == "baseline")
     families = (family(base.env, control.flat), family(base.env, treatment.flat))
     if kind != "baseline":
-        base = replace(
-            base, run=_baseline(workspace, base, control, families[0], say, code_changes=sentence.code is not None)
-        )
+        like = (control, families[0], plan.kill)
+        base = replace(base, run=_baseline(workspace, base, like, say, code_changes=sentence.code is not None))
     proposal = Proposal(
         kind=kind,
         sentence=text,
@@ -223,13 +222,16 @@ def _plan(
 def _baseline(
     workspace: Workspace,
     base: Base,
-    control: Resolved,
-    family_name: str,
+    like: tuple[Resolved, str, Sequence[KillRule]],
     say: Callable[[str], None],
     *,
     code_changes: bool,
 ) -> str | None:
-    """Return the run that the treatment is set against, or None: one is opened when this is run."""
+    """Return the run that the treatment is set against, or None: one is opened when this is run.
+
+    It is `like` this: its config, its family, its kill rules.
+    """
+    control, family_name, kill = like
     if base.run is not None:
         other = config_differences(workspace, base.run, control)
         if other:
@@ -238,9 +240,9 @@ def _baseline(
                 hint="leave --env, --experiment and --set out to take its layers, or leave --baseline out",
             )
         return base.run
-    found = find_baseline(workspace, control, family_name, code_changes=code_changes)
+    found = find_baseline(workspace, control, family_name, kill, code_changes=code_changes)
     if found.run is not None:
-        what = "champion" if champion_runs(workspace).get(family_name) == found.run else "newest baseline"
+        what = "champion" if champion_runs(workspace).get(family_name) == found.run else "baseline"
         say(f"baseline: {found.run}, the {what} of this config")
     elif found.near is not None:
         say(f"no baseline yet: {found.near}")

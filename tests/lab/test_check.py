@@ -21,7 +21,7 @@ from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.machine import machine_gate
 from dreamerlab.protocol import state
 from dreamerlab.protocol.gates import base_digest
-from dreamerlab.protocol.hypothesis import Base, Change, Plan, Proposal
+from dreamerlab.protocol.hypothesis import Base, Change, KillRule, Plan, Proposal
 from dreamerlab.protocol.state import fold
 from dreamerlab.runs.manifest import Budget, Code
 from dreamerlab.runs.store import Workspace
@@ -29,6 +29,7 @@ from dreamerlab.tracking.code_identity import VERSIONED, compute, snapshot
 from dreamerlab.tracking.environment import package_version
 from tests.lab.arms import flat, make_arm
 from tests.lab.hypotheses import a_proposal, happened, propose
+from tests.lab.judging import end
 from tests.lab.workspaces import dreamerlab, git, inside, light_workspace
 
 LAYERS = ("budget.amount=1000", "eval.every=100")
@@ -106,6 +107,38 @@ def test_the_complete_baseline_of_most_seeds_is_taken_whatever_it_was_executed_o
     assert (found.baseline_run, rules(found)) == (many.id, [])
     assert any(f"{many.id} was trained with execution.threads=2, now 1" in line for line in found.caveats)
     assert not any("log.every" in line for line in found.caveats)
+
+
+def test_that_several_runs_measured_the_same_is_said(workspace: Workspace) -> None:
+    """Whoever names one of them knew what the others had come to."""
+    code = present(workspace)
+    runs = [make_arm(workspace, name, THREE, code=code).id for name in ("first", "second", "third")]
+    for base in (Base("cartpole", "nano", LAYERS), Base("cartpole", "nano", LAYERS, runs[0])):
+        said = examine(workspace, asked(base=base)).caveats
+        assert f"{runs[1]} and {runs[2]} measured the same as baseline {runs[0]}: choosing by result flatters" in said
+
+
+def test_a_baseline_with_a_seed_that_diverged_is_complete(workspace: Workspace) -> None:
+    code = present(workspace)
+    many = make_arm(workspace, "four", flat(1, 2, 3, 4, length=3), code=code, unfinished={1: "failed"})
+    make_arm(workspace, "three", THREE, code=code)
+    end(many.trial(1), "failed", diverged=True)
+    found = examine(workspace, asked())
+    assert found.baseline_run == many.id
+    assert not any("not complete" in line for line in found.caveats)
+
+
+def test_a_baseline_under_other_kill_rules_cannot_serve(workspace: Workspace) -> None:
+    rule = KillRule("eval/return_mode", "<", 30.0, 500)
+    holder = propose(workspace, kind="baseline", changes=(), expectation=None, plan=replace(PLAN, kill=(rule,)))
+    run = make_arm(workspace, "b", THREE, code=present(workspace), hypothesis=holder)
+    assert examine(workspace, asked()).baseline_run is None
+    found = examine(workspace, asked(base=Base("cartpole", "nano", LAYERS, run.id)))
+    assert rules(found) == ["baseline-unusable"]
+    assert "under the kill rule eval/return_mode < 30 at 500 env steps, and this hypothesis has none" in (
+        found.violations[0].message
+    )
+    assert examine(workspace, asked(plan=replace(PLAN, kill=(rule,)))).baseline_run == run.id
 
 
 def test_an_adopted_treatment_serves_as_baseline_with_its_caveat(workspace: Workspace) -> None:

@@ -24,6 +24,7 @@ from dreamerlab.runs.manifest import Code
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.code_identity import compute
 from tests.lab.arms import flat, make_arm
+from tests.lab.judging import end
 from tests.lab.workspaces import data, dreamerlab, git, inside, light_workspace
 
 SENTENCE = "change  lr_actor=3e-4  ->  expect eval/return to rise by 20%"
@@ -205,9 +206,10 @@ def test_exactly_the_proposal_is_committed(tmp_path: Path) -> None:
     assert git(workspace.path, "rev-parse", "HEAD") == before
 
 
-def test_the_newest_matching_baseline_is_found_and_its_mean_freezes_the_percentage(workspace: Workspace) -> None:
-    baseline(workspace, "old", (100, 110, 120))
-    newest = baseline(workspace, "new", (190, 200, 210))
+def test_the_first_matching_baseline_is_found_and_its_mean_freezes_the_percentage(workspace: Workspace) -> None:
+    """Measuring it once more until it comes out low is of no use: neither the newest is taken nor the worst."""
+    first = baseline(workspace, "first", (190, 200, 210))
+    baseline(workspace, "again", (100, 110, 120))
     baseline(workspace, "two-seeds", (1, 2))
     baseline(workspace, "other-config", (1, 2, 3), "behavior.horizon=5")
     baseline(workspace, "other-evaluation", (1, 2, 3), "eval.episodes=3")
@@ -215,10 +217,35 @@ def test_the_newest_matching_baseline_is_found_and_its_mean_freezes_the_percenta
     baseline(workspace, "other-code", (1, 2, 3), code=Code("cd" * 32))
     baseline(workspace, "pilot", (1, 2, 3), kind="pilot")
     found = propose(workspace, SENTENCE, *ARM)
-    assert found.base.run == newest
+    assert found.base.run == first
     assert found.expectation is not None
     assert found.expectation.amount == pytest.approx(40)
-    assert found.expectation.said == f"20% of 200 (mean of {newest}, 3 seeds) = 40"
+    assert found.expectation.said == f"20% of 200 (mean of {first}, 3 seeds) = 40"
+
+
+def test_of_matching_baselines_the_one_of_most_seeds_is_taken_also_when_a_seed_of_it_diverged(
+    workspace: Workspace,
+) -> None:
+    baseline(workspace, "three", (190, 200, 210))
+    most = baseline(workspace, "four", (190, 200, 210, 220), unfinished={3: "failed"})
+    trial = workspace.run(most).trial(3)
+    end(trial, "failed", diverged=True, reason="wm/loss is nan")
+    assert propose(workspace, "change lr_actor=3e-4 -> expect eval/return to rise by 20", *ARM).base.run == most
+    refused = inside(workspace.path, "propose", SENTENCE, *ARM)
+    assert f"the mean of {most} is 150" in refused.stderr, "a seed that diverged scores 0, and is part of the mean"
+
+
+def test_a_baseline_that_was_trained_under_other_kill_rules_is_not_taken(workspace: Workspace) -> None:
+    """Its seeds would have been ended, or not, by another rule than the treatment's."""
+    run = baseline(workspace, "base", (190, 200, 210))
+    rule = ("--kill", "eval/return < 30 at 500 env_steps")
+    sentence = "change lr_actor=3e-4 -> expect eval/return to rise by 20"
+    assert propose(workspace, sentence, *ARM, *rule).base.run is None
+    refused = inside(workspace.path, "propose", sentence, *ARM, *rule, "--baseline", run, "--dry-run")
+    assert (
+        f"baseline {run} was trained under no kill rule, and this hypothesis has the kill rule eval/return_mode < 30"
+        in (refused.stdout + refused.stderr)
+    )
 
 
 def test_what_cannot_change_a_result_does_not_unmatch_a_baseline(workspace: Workspace) -> None:
