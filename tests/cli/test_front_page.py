@@ -214,3 +214,11 @@ def test_main_takes_its_words_from_the_process_by_default(
     monkeypatch.setattr(sys, "argv", ["dreamerlab", "list"])
     assert main() == 4
     assert "no dreamerlab workspace" in capsys.readouterr().err
+
+
+def test_a_command_is_built_alone_and_everything_for_whatever_is_none() -> None:
+    every = list(build().commands)
+    assert list(build(["list", "--all"]).commands) == ["list"]
+    assert list(build(["config", "diff"]).commands["config"].commands) == SUBCOMMANDS["config"]
+    for words in ([], ["--help"], ["lisst"], ["--version", "list"]):
+        assert list(build(words).commands) == every
