@@ -15,6 +15,7 @@ from dreamerlab.lab.arms import Arms, recorded, resolve_arms
 from dreamerlab.lab.baseline_search import Question, find_baseline, run_to_prove
 from dreamerlab.lab.code_scope import must_be_committed, provenance_caveats, uncommitted
 from dreamerlab.lab.inert_proofs import read_proofs
+from dreamerlab.lab.known_seeds import known_seeds
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.machine import machine_gate
 from dreamerlab.launch.local import default_jobs
@@ -138,7 +139,9 @@ def examine(
     subject = A_PROPOSAL if state is None else state.id
     arms = resolve_arms(workspace, proposal, overrides, subject)
     base, changed = _arm(arms.control), _arm(arms.treatment)
-    found = find_baseline(_question(workspace, proposal, base, code, subject))
+    question = _question(workspace, proposal, base, code, subject)
+    found = find_baseline(question)
+    known = known_seeds(workspace, proposal, changed, code.identity, question.proofs)
     families = (family(proposal.base.env, base.flat), family(proposal.base.env, changed.flat))
     allowed = proposal.new_family if new_family is None else new_family
     scope = uncommitted(workspace, code)
@@ -166,6 +169,7 @@ def examine(
             *found.violations,
             *launch_rules.frozen_seeds(proposal, seeds, ended=False, subject=subject),
             *launch_rules.fresh_seeds(proposal, _seeds_of(workspace, proposal.replicates), subject),
+            *launch_rules.unknown_seeds(proposal, known, subject),
             *launch_rules.committed(dirt, allowed=allow_dirty, subject=subject),
             *machine,
         ),

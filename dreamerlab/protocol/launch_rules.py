@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dreamerlab.protocol.gates import FREE_ZONES, Arm, zone_of
@@ -58,6 +58,19 @@ def fresh_seeds(proposal: Proposal, repeated: Sequence[int], subject: str) -> li
     hint = f"{anew(subject)} with --seeds {fresh}-{fresh + len(proposal.plan.seeds) - 1}"
     values = (seed_list(repeated), seed_list(proposal.plan.seeds))
     return [Violation("repeated-seeds", text, hint, None, values, (str(proposal.replicates), "the plan"))]
+
+
+def unknown_seeds(proposal: Proposal, known: Mapping[str, Sequence[int]], subject: str) -> list[Violation]:
+    """Return the runs that show already what declared seeds will score: `known` is run id -> those seeds."""
+    found: list[Violation] = []
+    fresh = max([*proposal.plan.seeds, *(seed for seeds in known.values() for seed in seeds)]) + 1
+    hint = f"{anew(subject)} with --seeds {fresh}-{fresh + len(proposal.plan.seeds) - 1}"
+    for run, seeds in known.items():
+        which = f"seed {seeds[0]} was" if len(seeds) == 1 else f"seeds {seed_list(seeds)} were"
+        text = f"{which} trained in {run} with exactly this config and code: what is known already is no prediction"
+        values = (seed_list(seeds), seed_list(proposal.plan.seeds))
+        found.append(Violation("known-seeds", text, hint, None, values, (run, "the plan")))
+    return found
 
 
 def override_allowed(differences: Sequence[Difference], treatment: Arm, subject: str) -> list[Violation]:

@@ -28,6 +28,7 @@ Rule = Literal[
     "override",
     "frozen-seeds",
     "repeated-seeds",
+    "known-seeds",
     "not-open",
     "seeds-after-verdict",
     "uncommitted",

@@ -21,9 +21,10 @@ from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.machine import machine_gate
 from dreamerlab.protocol import state
 from dreamerlab.protocol.gates import base_digest
-from dreamerlab.protocol.hypothesis import Base, Change, KillRule, Plan, Proposal
+from dreamerlab.protocol.hypothesis import Base, Change, Expectation, KillRule, Plan, Proposal
 from dreamerlab.protocol.state import fold
 from dreamerlab.runs.manifest import Budget, Code
+from dreamerlab.runs.status import Status, write_status
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.code_identity import VERSIONED, compute, snapshot
 from dreamerlab.tracking.environment import package_version
@@ -330,6 +331,35 @@ def test_a_replication_on_the_same_seeds_is_refused(workspace: Workspace) -> Non
     again = asked(replicates=first, plan=replace(PLAN, seeds=(2, 3, 4)))
     assert rules(examine(workspace, again)) == ["repeated-seeds"]
     assert rules(examine(workspace, replace(again, plan=replace(PLAN, seeds=(3, 4, 5))))) == []
+
+
+@pytest.mark.parametrize("kind", ["treatment", "pilot"])
+def test_seeds_that_were_trained_already_are_no_prediction(workspace: Workspace, kind: str) -> None:
+    """Of ten known seeds, the three best would support anything."""
+    change, code = "optimizer.lr_actor=3e-4", present(workspace)
+    seen = make_arm(
+        workspace, "seen", flat(*range(5), length=3), change, code=code, kind=kind, unfinished={3: "interrupted"}
+    )
+    write_status(seen.trial(4), Status("queued", 4))
+    again = asked(plan=replace(PLAN, seeds=(1, 3, 4, 9)))
+    (said,) = examine(workspace, again).violations
+    assert said.rule == "known-seeds"
+    assert said.message.startswith(f"seeds 1,3 were trained in {seen.id} with exactly this config and code")
+    assert said.hint == "propose it with --seeds 10-13"
+    assert rules(examine(workspace, asked(plan=replace(PLAN, seeds=(4, 5, 6))))) == [], "nobody saw a queued one"
+    other = (Change("optimizer.lr_actor", 1e-4, 2e-4),)
+    assert rules(examine(workspace, replace(again, changes=other))) == []
+    shorter = make_arm(workspace, "short", THREE, change, code=code, kind="pilot", budget=Budget("env_steps", 100))
+    assert shorter.id not in str(examine(workspace, again).violations)
+
+
+def test_a_level_of_seeds_that_were_measured_already_is_no_prediction(workspace: Workspace) -> None:
+    measured = make_arm(workspace, "base", THREE, code=present(workspace))
+    nothing = asked(kind="baseline", changes=(), expectation=None)
+    assert rules(examine(workspace, nothing)) == [], "measuring again predicts nothing"
+    level = replace(nothing, expectation=Expectation("eval/return_mode", "at_least", 100.0))
+    (said,) = examine(workspace, level).violations
+    assert (said.rule, said.origins[0]) == ("known-seeds", measured.id)
 
 
 def test_the_only_open_hypothesis_needs_no_id(workspace: Workspace) -> None:
