@@ -93,7 +93,7 @@ def commit_paths(
 
 
 def _advice(silence: str) -> str:
-    if "index.lock" in silence:
+    if "index.lock" in silence and "File exists" in silence:
         return " If no git command is at work here, one died: remove that file, and the next record brings these along."
     return "; the next record that is committed brings these along"
 

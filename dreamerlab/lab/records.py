@@ -69,6 +69,8 @@ def commit_leftovers(workspace: Workspace, runs: Sequence[RunDirectory], warn: C
 def commit(folder: Path, paths: Sequence[Path], message: str) -> bool:
     """Commit `paths` as they are now; return whether there was anything to commit. GitSilent when git refuses."""
     names = [str(path) for path in paths if path.exists()]
+    if not names:  # without a path git takes all that is staged, which is the user's
+        return False
     for attempt in range(1, _TRIES + 1):
         try:
             git(folder, "add", "--", *names)
