@@ -260,8 +260,9 @@ def _expectation(
     said = sentence.expectation
     if said is None or metric is None:
         return None
-    # Only the metric is needed to score the baseline; the amount may depend on its mean.
-    measured = _measured(workspace, replace(proposal, expectation=Expectation(metric, said.form)))
+    # The amount may depend on the baseline's mean; a level that is to be reached is known before.
+    level = said.amount.value if said.form == "reaches" else None
+    measured = _measured(workspace, replace(proposal, expectation=Expectation(metric, said.form, level)))
     if repeated is not None:
         return repeated.frozen.expectation  # the same prediction, to the digit
     reference = {"random": control.config.reference.random, "solved": control.config.reference.solved}

@@ -132,6 +132,17 @@ FLAGS: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 
 
+@pytest.mark.parametrize("form", ["reaches 300 by 1k env_steps", ">= 300", "<= 300", "stays within 30"])
+def test_what_is_expected_of_a_level_or_in_time_is_told_beside_a_measured_baseline_too(
+    workspace: Workspace, form: str
+) -> None:
+    made = baseline(workspace, "measured", (200.0, 210.0, 190.0))
+    found = propose(workspace, f"change lr_actor=3e-4 -> expect eval/return {form}", *ARM)
+    assert found.base.run == made
+    assert found.expectation is not None
+    assert found.expectation.amount == (30 if "within" in form else 300)
+
+
 @pytest.mark.parametrize("name", FLAGS)
 def test_flags_say_what_a_sentence_says(workspace: Workspace, name: str) -> None:
     words, kind, sentence = FLAGS[name]

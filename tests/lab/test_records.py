@@ -1,4 +1,4 @@
-"""Committing records: the named paths and nothing else, above all nothing of the user's when there is nothing to name."""
+"""Committing records: the named paths and nothing else, above all nothing of the user's when none is named."""
 
 from __future__ import annotations
 
