@@ -158,10 +158,33 @@ def _fail_score(text: str | None, reducer: str, metric: str | None, config: Conf
         value = parse_number(text)
         if value is None:
             raise UsageError(f"--fail-score '{text}' is no number", hint="--fail-score 0")
+        _check_failing(value, reducer, metric, config)
         return value
     if reducer.startswith("env_steps_to"):
         return float(config.budget.amount) if config.budget.unit == "env_steps" else None
     return config.reference.fail if metric in RETURNS else None
+
+
+def _check_failing(score: float, reducer: str, metric: str | None, config: Config) -> None:
+    """Refuse a fail score that makes failing pay."""
+    unit, amount, levels = config.budget.unit, config.budget.amount, config.reference
+    if reducer.startswith("env_steps_to"):
+        if unit == "env_steps" and score < amount:
+            raise GateRefused(
+                f"--fail-score {score:g}: a seed that never gets there would count as there sooner than the budget "
+                f"of {amount}",
+                hint=f"leave --fail-score out (it is the budget), or name more than {amount}",
+            )
+    elif metric in RETURNS and levels.random is not None and levels.solved is not None:
+        better = score < levels.random if levels.solved < levels.random else score > levels.random
+        if better:
+            usual = (
+                "leave --fail-score out" if levels.fail is None else f"--fail-score {levels.fail:g}, as in this task"
+            )
+            raise GateRefused(
+                f"--fail-score {score:g}: a seed that diverged would score better than random play ({levels.random:g})",
+                hint=usual,
+            )
 
 
 def _check_evaluations(reducer: str, config: Config) -> None:
