@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dreamerlab.atomic import read_object, read_small
+from dreamerlab.lab.finalise import ENDED_FOR_GOOD
 from dreamerlab.lab.lint_findings import Books, Finding
 from dreamerlab.lab.log import render_log
 from dreamerlab.report.links import PAGES, is_volume
 from dreamerlab.runs.scores import collect_scores
+from dreamerlab.runs.status import read_status
 
 _RENDER = "dreamerlab log writes it anew; what was written by hand belongs into a note: dreamerlab note"
 
@@ -41,7 +43,7 @@ def check_pages(books: Books) -> Iterator[Finding]:
 
 
 def _scores(books: Books) -> Iterator[Finding]:
-    """Compare by value: merged branches leave their lines in any order."""
+    """Compare by value: merged branches leave their lines in any order. What has not ended is written at its end."""
     path = books.workspace.scores_path
     file = path.relative_to(books.workspace.path).as_posix()
     hint = f"restore it: git checkout -- {file}; the end of the next run writes it anew"
@@ -54,9 +56,13 @@ def _scores(books: Books) -> Iterator[Finding]:
         return
     wanted = collect_scores(books.workspace)
     for run_id in sorted(found.keys() | wanted.keys()):
-        if found.get(run_id) != wanted.get(run_id):
+        if found.get(run_id) != wanted.get(run_id) and not _goes_on(books, run_id):
             text = f"what it says of {run_id} is not what the trials' summaries give"
             yield Finding("page", file, None, text, hint)
+
+
+def _goes_on(books: Books, run_id: str) -> bool:
+    return any(read_status(trial).state not in ENDED_FOR_GOOD for trial in books.workspace.run(run_id).trials())
 
 
 def _first_difference(found: bytes, wanted: bytes) -> int:

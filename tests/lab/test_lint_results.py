@@ -14,6 +14,7 @@ from dreamerlab.runs.scores import write_scores
 from tests.lab.hypotheses import happened, noted
 from tests.lab.told import Told, forge, multiply, tell
 from tests.lab.workspaces import git, inside
+from tests.runs.records import make_run
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,17 @@ def test_the_file_of_all_scores_is_compared_by_value(told: Told) -> None:
     assert found["message"] == f"what it says of {told.treatment.id} is not what the trials' summaries give"
     path.write_text("{")
     assert [one["message"][:17] for one in findings(told, "page")] == ["it cannot be read"]
+
+
+def test_a_run_that_has_not_ended_need_not_be_among_the_scores_yet(told: Told) -> None:
+    write_scores(told.workspace)
+    run = make_run(told.workspace)
+    noted(told.workspace, "observation", "begun and interrupted", run.id)
+    write_log(told.workspace)
+    assert findings(told, "page") == []
+    ended = told.workspace.scores_path
+    ended.write_text("{}\n")
+    assert len(findings(told, "page")) == 2, "what has ended must be there"
 
 
 def test_two_branches_that_wrote_the_log_are_rendered_again_after_the_merge(told: Told) -> None:
