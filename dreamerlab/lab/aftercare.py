@@ -12,11 +12,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dreamerlab.errors import LabError
 from dreamerlab.lab.finalise import NO_COMMIT, needs_finalising
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.records import commit_leftovers
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.directory import RunDirectory
+from dreamerlab.runs.manifest import read_manifest
 from dreamerlab.runs.status import ONGOING, effective_state, read_status
 from dreamerlab.runs.store import Workspace, run_ids
 
@@ -78,10 +80,24 @@ def finalise_leftovers(
         runs = [workspace.run(str(run_id)) for run_id in run_ids(workspace)]
     waiting = [run for run in runs if needs_finalising(workspace, run)]
     for run in waiting:
+        _mend_kills(workspace, run, warn)
         finalise_in_own_process(workspace, run, say, warn, commit=commit)
     if commit:
         commit_leftovers(workspace, [run for run in runs if run not in waiting and _is_quiet(run)], warn)
     return waiting
+
+
+def _mend_kills(workspace: Workspace, run: RunDirectory, warn: Say) -> None:
+    """Let declared kill rules have their say before a trial is summarised: whoever should have asked may have died."""
+    from dreamerlab.lab.faults import owner_of
+    from dreamerlab.lab.kill_rules import mend_kills
+
+    try:
+        owner = owner_of(workspace, read_manifest(run.manifest_path))
+        if owner is not None:
+            mend_kills(workspace, owner)
+    except LabError as error:
+        warn(f"whether a kill rule ended a trial of {run.id} is not on record: {error.message}")
 
 
 def _is_quiet(run: RunDirectory) -> bool:

@@ -20,7 +20,7 @@ from dreamerlab.launch.trainer import record_end
 from dreamerlab.metrics import ALIASES
 from dreamerlab.protocol.hypothesis import KillRule
 from dreamerlab.protocol.registry import Record
-from dreamerlab.protocol.state import TRIAL_KILLED, Hypothesis
+from dreamerlab.protocol.state import RUNNING, TRIAL_KILLED, Hypothesis, fold
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.series import Line, line_values
 from dreamerlab.runs.status import ONGOING, effective_state, read_status
@@ -83,10 +83,12 @@ def fired(trial: TrialDirectory, rules: Sequence[KillRule]) -> Firing | None:
 
 
 def record_kill(workspace: Workspace, hypothesis: str, trial: TrialDirectory, firing: Firing) -> None:
-    """Put the end of a trial by a rule on record, once."""
+    """Put the end of a trial by a rule on record, once, and never of a hypothesis that has come to its own end."""
     seen = {"run": trial.run.id, "seed": trial.seed}
 
     def once(record: Record) -> None:
+        if fold(record).phase != RUNNING:
+            raise _OnRecord
         for event in record.events:
             if event.event == TRIAL_KILLED and {key: event.data.get(key) for key in seen} == seen:
                 raise _OnRecord
@@ -100,7 +102,7 @@ def record_kill(workspace: Workspace, hypothesis: str, trial: TrialDirectory, fi
 
 def mend_kills(workspace: Workspace, hypothesis: Hypothesis) -> None:
     """Bring trials that a rule has ended, and whose supervisor was killed before it could say so, to that end."""
-    if hypothesis.run is None or not hypothesis.proposal.plan.kill:
+    if hypothesis.run is None or hypothesis.phase != RUNNING or not hypothesis.proposal.plan.kill:
         return
     run = workspace.run(hypothesis.run)
     for trial in run.trials():
@@ -115,7 +117,7 @@ def mend_kills(workspace: Workspace, hypothesis: Hypothesis) -> None:
 
 
 class _OnRecord(Exception):
-    """The event is there already."""
+    """The event is there already, or comes too late."""
 
 
 @dataclass

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from dreamerlab.atomic import read_object
+from dreamerlab.lab.aftercare import finalise_leftovers
 from dreamerlab.lab.judge import recompute, verdict_now
+from dreamerlab.lab.kill_rules import Firing, record_kill
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol import state as events
-from dreamerlab.protocol.hypothesis import Expectation
+from dreamerlab.protocol.hypothesis import Expectation, KillRule
 from dreamerlab.protocol.sequential import alpha_of_looks
 from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, RUNNING, fold
 from dreamerlab.runs.status import read_status, write_status
@@ -135,6 +137,30 @@ def test_a_trial_ended_by_a_declared_kill_rule_takes_the_fail_score(workspace: W
     said = "the kill rule eval/return_mode < 30 at 500 env steps ended it at env step 600"
     assert data["figures"]["treatment"]["failed"] == {"1": said}
     assert data["figures"]["treatment"]["seeds"]["1"] == 0.0
+
+
+def test_a_rule_that_fired_unseen_is_on_record_before_anything_is_summarised(workspace: Workspace) -> None:
+    """The launcher was killed after its trainer's last line and before it could ask the rule once more."""
+    rule = KillRule("eval/return_mode", "<", 30.0, 500)
+    case = a_case(workspace, flat(200.0, 12.0, 210.0), flat(*LOW), plan={"kill": (rule,)})
+    for seed in (0, 1, 2):
+        case.treatment.trial(seed).summary_path.unlink()
+    owned = read_object(str(case.treatment.manifest_path))
+    case.treatment.manifest_path.write_text(json.dumps({**owned, "hypothesis": case.id}))
+    finalise_leftovers(workspace, lambda line: None, lambda line: None, [case.treatment])
+    data = case.verdict()
+    assert [event["event"] for event in case.state.trials].count(events.TRIAL_KILLED) == 1
+    assert data["figures"]["treatment"]["seeds"] == {"0": 200.0, "1": 0.0, "2": 210.0}
+    assert read_status(case.treatment.trial(1)).state == "stopped"
+
+
+def test_a_rule_ends_no_trial_of_what_is_judged(workspace: Workspace) -> None:
+    case = a_case(workspace, flat(*HIGH), flat(*LOW))
+    case.settle()
+    before = case.record
+    firing = Firing(KillRule("eval/return_mode", "<", 300.0, 500), 500, 200.0)
+    record_kill(workspace, case.id, case.treatment.trial(0), firing)
+    assert case.record == before
 
 
 def test_a_kill_in_the_baseline_stands_in_the_record_of_the_baseline(workspace: Workspace) -> None:
