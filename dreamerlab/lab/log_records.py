@@ -17,11 +17,11 @@ from dreamerlab.atomic import number
 from dreamerlab.errors import LabError
 from dreamerlab.ids import RecordId, matching
 from dreamerlab.lab.ledger import registry_of
+from dreamerlab.protocol.figures import figure, signed
 from dreamerlab.protocol.state import Hypothesis, fold
 from dreamerlab.report.citations import CitationFault, Cited
 from dreamerlab.report.log_data import RunRecord, SeedRecord
-from dreamerlab.report.verdict_words import figures_of, signed, state_words
-from dreamerlab.report.wording import figure
+from dreamerlab.report.verdict_words import figures_of, state_words
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.reducers import curve_of, parse_reducer, recorded_reference, score

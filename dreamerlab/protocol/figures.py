@@ -109,8 +109,25 @@ def kept(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.10g}")
 
 
+def figure(value: float | None) -> str:
+    """Return a metric value in about four digits; `-` when there is none."""
+    if value is None:
+        return "-"
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    size = abs(value)
+    if size >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 1 or value == 0 else f"{value:.3g}"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign, also when it is positive."""
+    return f"+{figure(value)}" if value > 0 else figure(value)
+
+
 def shown(value: float) -> str:
-    """Return a figure as sentences of the verdict write it: four digits, no exponent where one can do without."""
+    """Return an amount that somebody named: as it was typed, in four digits, no exponent where one can do without."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
     if abs(value) >= 1000:

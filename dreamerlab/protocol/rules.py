@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dreamerlab.protocol.figures import Arm, shown
+from dreamerlab.protocol.figures import Arm, figure, shown, signed
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Expectation
 from dreamerlab.stats.one_sample import mean_interval, sign_test_seeds
 from dreamerlab.stats.permutation import exact_permutation, least_p, rank_permutation
@@ -63,6 +63,14 @@ class Ruling:
 
 def decide(expected: Expectation, treatment: Arm, baseline: Arm | None, alpha: float) -> Ruling:
     """Return the ruling on complete arms; the baseline may be None only for a form that needs none."""
+    ruling = _decided(expected, treatment, baseline, alpha)
+    arms = [arm for arm in (treatment, baseline) if arm is not None]
+    if all(len(arm.failed) == len(arm.scores) for arm in arms):  # all alike, and on the floor
+        return replace(ruling, qualifiers=tuple(mark for mark in ruling.qualifiers if mark != CEILING))
+    return ruling
+
+
+def _decided(expected: Expectation, treatment: Arm, baseline: Arm | None, alpha: float) -> Ruling:
     if expected.form == "reaches":
         return _reaches(expected, treatment)
     if expected.form in ("at_least", "at_most"):
@@ -104,7 +112,8 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
         centre, low, high = _signed(found, sign)
         beyond, strong, short = centre - delta, low - delta, high - delta
     centre, low, high = _signed(found, sign)
-    words = f"the difference of {shown(found.difference)} has the interval {_span(found)}"
+    words = f"the difference of {signed(found.difference)} has the interval {_span(found)}"
+    change, amount = expected.form, _amount(expected, delta)
     marks = _underpowered(found, delta, alpha)
     if low > 0 and beyond >= 0:
         exact = exact_permutation(a, b)
@@ -114,17 +123,18 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
             return Ruling(
                 INCONCLUSIVE, _sentence(reason), "Welch interval", None, (FRAGILE, *marks), delta, found.p, effect
             )
+        side = "above" if sign > 0 else "below"
         if strong >= 0:
             marks = (STRONG, *marks)
-        reason = f"{words}: above 0 in the expected direction, and at least {shown(delta)}"
+        reason = f"{words}: it lies {side} 0, as expected, and the {change} is at least {amount}"
         return Ruling(SUPPORTED, _sentence(reason), "Welch interval", None, marks, delta, found.p)
     if short < 0:
         label, reason = _label(expected, a, b, high, delta, alpha)
         return Ruling(REFUTED, _sentence(f"{words}: {reason}"), "Welch interval", label, marks, delta, found.p)
     reason = (
-        f"{words}: it holds no effect as well as the expected {shown(delta)}"
+        f"{words}: no effect and the expected {change} of {amount} are both possible"
         if low <= 0
-        else f"{words}: there is an effect, but whether it is {shown(delta)} stays open"
+        else f"{words}: there is a {change}, but whether it is as large as {amount} stays open"
     )
     effect = _effect(centre, delta, found)
     return Ruling(INCONCLUSIVE, _sentence(reason), "Welch interval", None, marks, delta, found.p, effect)
@@ -144,8 +154,15 @@ def _label(
         below = welch([(1 + share) * value for value in a], b, 1 - 2 * alpha).high
         inside = above is not None and below is not None and above > 0 > below
     if inside:
-        return EQUIVALENT, f"whatever effect there is, it is smaller than {shown(delta)} in both directions"
-    return TOO_SMALL, f"an effect of {shown(delta)} is ruled out"
+        return EQUIVALENT, f"whatever effect there is, it is smaller than {_amount(expected, delta)} in both directions"
+    return TOO_SMALL, f"a {expected.form} of {_amount(expected, delta)} is ruled out"
+
+
+def _amount(expected: Expectation, delta: float) -> str:
+    """Return the least difference that counts, in words."""
+    if expected.amount is not None:
+        return shown(delta)
+    return f"{figure(delta)} ({shown(expected.percent or 0.0)} % of the baseline's mean)"
 
 
 def _times(expected: Expectation, baseline: Arm, treatment: Arm, alpha: float) -> Ruling:
@@ -176,7 +193,7 @@ def _level(expected: Expectation, treatment: Arm, alpha: float) -> Ruling:
     found = mean_interval(values, 1 - alpha)
     if found.low is None or found.high is None:
         return _all_alike(values[0], level, len(values), alpha, up=up, wanted=wanted)
-    words = f"the mean of {shown(found.mean)} has the interval [{shown(found.low)}, {shown(found.high)}]"
+    words = f"the mean of {figure(found.mean)} has the interval [{figure(found.low)}, {figure(found.high)}]"
     good, bad = (found.low >= level, found.high < level) if up else (found.high <= level, found.low > level)
     p = found.p_at(level)
     if good and not up and treatment.censored:
@@ -198,7 +215,7 @@ def _level(expected: Expectation, treatment: Arm, alpha: float) -> Ruling:
 def _all_alike(value: float, level: float, num: int, alpha: float, *, up: bool, wanted: str) -> Ruling:
     """Judge seeds that all score alike: without spread there is no interval, so they are counted (exact sign test)."""
     test, enough = "sign test", sign_test_seeds(alpha)
-    words = f"all {num} seeds score {shown(value)}, so there is no spread to compute an interval from"
+    words = f"all {num} seeds score {figure(value)}, so there is no spread to compute an interval from"
     p = 1.0 if value == level else min(1.0, 2.0 ** (1 - num))
     if num < enough:
         reason = f"{words}; {enough} seeds alike would decide"
@@ -217,9 +234,9 @@ def _within(expected: Expectation, a: Sequence[float], b: Sequence[float], alpha
     error, dof = wide.standard_error or math.inf, wide.dof or 1.0
     p = min(1.0, upper_tail((width - abs(wide.difference)) / error, dof))
     marks = _underpowered(wide, width, alpha)
-    words = f"the difference of {shown(wide.difference)}"
+    words = f"the difference of {signed(wide.difference)}"
     if -width <= narrow.low and narrow.high <= width:
-        reason = f"{words} has the {100 - 200 * alpha:.3g}% interval {_span(narrow)}, inside +-{shown(width)}"
+        reason = f"{words} has the {100 - 200 * alpha:.3g} % interval {_span(narrow)}, inside +-{shown(width)}"
         return Ruling(SUPPORTED, _sentence(reason), test, None, marks, width, p)
     if wide.low > width or wide.high < -width:
         reason = f"{words} has the interval {_span(wide)}, wholly outside +-{shown(width)}"
@@ -241,7 +258,7 @@ def _reaches(expected: Expectation, treatment: Arm) -> Ruling:
 
 def _flat(found: Welch, test: str) -> Ruling:
     """Rule on two arms without spread: whatever they differ by, chance cannot be told from effect (ceiling)."""
-    reason = f"no arm has any spread (the difference is {shown(found.difference)}), so no interval can be computed"
+    reason = f"no arm has any spread (the difference is {signed(found.difference)}), so no interval can be computed"
     return Ruling(INCONCLUSIVE, _sentence(reason), test, None, (CEILING,))
 
 
@@ -275,7 +292,7 @@ def _seeds_of_mean(distance: float, sd: float | None) -> int | None:
 def _span(found: Welch) -> str:
     assert found.low is not None, found
     assert found.high is not None, found
-    return f"[{shown(found.low)}, {shown(found.high)}]"
+    return f"[{signed(found.low)}, {signed(found.high)}]"
 
 
 def _sentence(text: str) -> str:

@@ -52,7 +52,7 @@ from dreamerlab.protocol.rules import (
 __all__ = ["OUTCOMES", "QUALIFIERS", "Arm", "Levels", "Verdict", "headline", "judge", "measure", "verdict_from_dict"]
 
 RULE = 1
-"""Raised whenever the same scores could be judged otherwise."""
+"""Raised whenever the same scores could be judged otherwise, or their verdict be worded otherwise."""
 UNREPLICATED, INCOMPLETE, INVALID = "UNREPLICATED", "INCOMPLETE", "INVALID"
 OUTCOMES = (SUPPORTED, REFUTED, INCONCLUSIVE, UNREPLICATED, INCOMPLETE, INVALID)
 BUNDLE, CROSS_FAMILY, DIRTY, ORDER_UNPROVEN = "bundle", "cross-family", "dirty", "order-unproven"

@@ -5,9 +5,9 @@ Puts figures into cells and says where one does not exist; computes nothing and 
 
 from __future__ import annotations
 
+from dreamerlab.protocol.figures import signed
 from dreamerlab.report.comparison_section import Section
 from dreamerlab.report.evidence import Evidence, Pair
-from dreamerlab.report.verdict_words import signed
 from dreamerlab.report.wording import figure
 from dreamerlab.tables import Table
 

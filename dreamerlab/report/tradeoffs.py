@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dreamerlab.metrics import CATALOGUE
+from dreamerlab.protocol.figures import signed
 from dreamerlab.report.comparison_section import Section
 from dreamerlab.report.course_tables import NOT_REACHED, level_name, median
 from dreamerlab.report.evidence import PACE_FACTS, Evidence, Pair, RunEvidence, SeedEvidence, Threshold
-from dreamerlab.report.verdict_words import signed
 from dreamerlab.report.wording import duration, figure
 from dreamerlab.tables import Table
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from dreamerlab.protocol.figures import shown
+from dreamerlab.protocol.figures import figure, shown, signed
 from dreamerlab.protocol.hypothesis import Expectation
 from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, DONE_WITHDRAWN, OPEN, QUEUED, RUNNING, Hypothesis
 from dreamerlab.report.prose import plain
-from dreamerlab.report.wording import figure
 
 Figures = Mapping[str, Any]
 
@@ -177,11 +176,6 @@ def mean_interval(figures: Figures) -> str | None:
     if arm.get("low") is None or arm.get("high") is None:
         return None
     return f"{figure(arm['low'])} to {figure(arm['high'])}"
-
-
-def signed(number: float) -> str:
-    """Return a figure with its sign, also when it is positive."""
-    return f"+{figure(number)}" if number > 0 else figure(number)
 
 
 def _reached(figures: Figures) -> str:

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from dreamerlab.protocol.figures import figure
 
-def figure(value: float | None) -> str:
-    """Return a metric value in about four digits; `-` when there is none."""
-    if value is None:
-        return "-"
-    if value != value or value in (float("inf"), float("-inf")):
-        return str(value)
-    size = abs(value)
-    if size >= 10_000:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 1 or value == 0 else f"{value:.3g}"
+__all__ = ["amount", "duration", "figure", "seeds_text", "size", "sparkline", "state_counts"]
 
 
 def duration(seconds: float | None) -> str:

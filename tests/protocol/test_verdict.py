@@ -67,7 +67,10 @@ def test_faults_come_before_gaps_and_gaps_before_few_seeds() -> None:
 def test_supported_and_strong() -> None:
     found = judged(RISE, HIGH)
     assert (found.outcome, found.qualifiers) == ("SUPPORTED", ("strong",))
-    assert found.reasons[0].startswith("The difference of 100 has the interval [88.67, 111.3]")
+    assert found.reasons[0] == (
+        "The difference of +100.0 has the interval [+88.7, +111.3]: it lies above 0, as expected, and the rise is at "
+        "least 50."
+    )
 
 
 def test_supported_without_being_strong() -> None:
@@ -82,6 +85,61 @@ def test_a_fall_is_judged_in_its_own_direction() -> None:
     assert (found.outcome, found.label) == ("REFUTED", "reversed")
     assert found.figures["difference"] == 100.0, "always treatment minus baseline"
     assert found.figures["improvement"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("expected", "scores", "said"),
+    [
+        (
+            expect("fall", 50.0),
+            (10.0, 40.5, 70.0),
+            "The difference of -64.8 has the interval [-136.7, +7.04]: no effect and the expected fall of 50 are both "
+            "possible.",
+        ),
+        (
+            expect("fall", 5.0),
+            (30.0, 40.0, 50.0),
+            "The difference of -65.0 has the interval [-85.8, -44.2]: it lies below 0, as expected, and the fall is at "
+            "least 5.",
+        ),
+        (
+            expect("fall", percent=10.0),
+            (30.0, 40.0, 50.0),
+            "The difference of -65.0 has the interval [-85.8, -44.2]: it lies below 0, as expected, and the fall is at "
+            "least 10.5 (10 % of the baseline's mean).",
+        ),
+        (
+            expect("fall", 20.0),
+            (105.0, 118.0, 131.0),
+            "The difference of +13.0 has the interval [-15.1, +41.1]: a fall of 20 is ruled out.",
+        ),
+        (
+            expect("fall", 20.0),
+            (70.0, 86.0, 102.0),
+            "The difference of -19.0 has the interval [-54.8, +16.8]: no effect and the expected fall of 20 are both "
+            "possible.",
+        ),
+        (
+            expect("fall", 20.0),
+            (82.0, 86.0, 90.0),
+            "The difference of -19.0 has the interval [-29.5, -8.54]: there is a fall, but whether it is as large as "
+            "20 stays open.",
+        ),
+    ],
+)
+def test_the_reason_reads_as_a_fall_where_a_fall_is_expected(
+    expected: Expectation, scores: tuple[float, ...], said: str
+) -> None:
+    assert judged(expected, arm("R2", *scores)).reasons[0] == said
+
+
+def test_arms_whose_every_seed_failed_are_at_no_ceiling() -> None:
+    """They lie on the floor: that no interval can be computed has another cause."""
+    failed = dict.fromkeys(range(3), "it diverged at env step 10")
+    found = judged(RISE, arm("R2", 0.0, 0.0, 0.0, failed=failed), arm("R1", 0.0, 0.0, 0.0, failed=failed))
+    assert (found.outcome, found.qualifiers) == ("INCONCLUSIVE", ())
+    mixed = judged(RISE, arm("R2", 0.0, 0.0, 0.0, failed=failed), arm("R1", 0.0, 0.0, 0.0))
+    assert mixed.qualifiers == ("ceiling",)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +160,7 @@ def test_inconclusive_says_how_many_seeds_it_would_take() -> None:
     found = judged(RISE, arm("R2", 60.0, 160.0, 260.0))
     assert found.outcome == "INCONCLUSIVE"
     assert found.needs_seeds == 28
-    assert "no effect as well as the expected 50" in found.reasons[0]
+    assert "no effect and the expected rise of 50 are both possible" in found.reasons[0]
     assert "underpowered" in found.qualifiers
 
 
