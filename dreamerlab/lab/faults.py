@@ -114,14 +114,19 @@ def _between(workspace: Workspace, hypothesis: Hypothesis, treatment: _Run, base
     if proposal.code is None and after != before and not read_proofs(workspace).same(before, after):
         yield _sentence(f"the code differs, and was not declared to: {before[:16]} in {baseline.id}, now {after[:16]}")
     # That nothing changes may be what was predicted.
-    if proposal.changes and proposal.expectation is not None and proposal.expectation.form != "within":
-        yield from _same_to_the_bit(treatment, baseline)
+    if (proposal.changes or proposal.code) and proposal.expectation and proposal.expectation.form != "within":
+        yield from _same_to_the_bit(treatment, baseline, evaluations=proposal.code is not None)
 
 
-def _same_to_the_bit(treatment: _Run, baseline: _Run) -> Iterator[str]:
-    """Yield a fault when every seed that both arms share was trained alike to the last bit: the change did nothing."""
+def _same_to_the_bit(treatment: _Run, baseline: _Run, *, evaluations: bool) -> Iterator[str]:
+    """Yield a fault when every seed that both arms share was trained alike to the last bit: the change did nothing.
+
+    `evaluations` asks for equal ones as well: code may act on them alone.
+    """
     shared = sorted(set(treatment.made.seeds) & set(baseline.made.seeds))
     pairs = [(treatment.directory.trial(seed), baseline.directory.trial(seed)) for seed in shared]
+    if evaluations and any(_evaluated(one) != _evaluated(other) for one, other in pairs):
+        return
     if pairs and all(_trained_alike(one, other) for one, other in pairs):
         which = f"seed {shared[0]}" if len(shared) == 1 else f"seeds {_list(shared)}"
         yield _sentence(f"the change did nothing: {which} trained alike to the last bit with it and without it")
@@ -134,6 +139,10 @@ def _trained_alike(one: TrialDirectory, other: TrialDirectory) -> bool:
     if name is None or name != next(second, None):  # most differ here, and the rest need not be read
         return False
     return list(first) == list(second)
+
+
+def _evaluated(trial: TrialDirectory) -> list[tuple[object, Mapping[str, float]]]:
+    return [(line.get("env_steps"), line_values(line)) for line in read_evals(trial)[0]]
 
 
 def _training(trial: TrialDirectory) -> Iterator[tuple[object, ...]]:

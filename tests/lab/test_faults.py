@@ -153,6 +153,32 @@ def test_training_that_is_the_same_to_the_last_bit_with_and_without_the_change(c
     assert reasons(case) == []
 
 
+def test_changed_code_that_no_trial_took_notice_of(tmp_path: Path) -> None:
+    """Another hash of the code is no change of the run: a file may have been edited that nothing imports."""
+    told = {"kind": "code", "code": "rewards are clipped", "changes": ()}
+    case = a_case(light_workspace(tmp_path / "lab"), flat(*LOW), flat(*LOW), **told)
+    assert case.baseline is not None
+    edit(case.treatment.manifest_path, lambda made: {**made, "code": {**made["code"], "identity": "ef" * 32}})
+    assert reasons(case) == []
+    for run in (case.treatment, case.baseline):
+        for trial in run.trials():
+            train(trial, 0.5)
+    assert reasons(case) == [
+        "The change did nothing: seeds 0, 1, 2 trained alike to the last bit with it and without it."
+    ]
+
+
+def test_code_that_changes_the_evaluation_alone_did_something(tmp_path: Path) -> None:
+    told = {"kind": "code", "code": "episodes are longer", "changes": ()}
+    case = a_case(light_workspace(tmp_path / "lab"), flat(*HIGH), flat(*LOW), **told)
+    assert case.baseline is not None
+    edit(case.treatment.manifest_path, lambda made: {**made, "code": {**made["code"], "identity": "ef" * 32}})
+    for run in (case.treatment, case.baseline):
+        for trial in run.trials():
+            train(trial, 0.5)
+    assert reasons(case) == []
+
+
 def test_equal_evaluations_alone_prove_nothing(tmp_path: Path) -> None:
     same = a_case(light_workspace(tmp_path / "lab"), flat(500.0, 500.0, 500.0), flat(500.0, 500.0, 500.0))
     assert reasons(same) == []
