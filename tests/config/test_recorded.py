@@ -17,35 +17,36 @@ from dreamerlab.config.strict_yaml import YamlFault, parse_entries
 from tests.config.strategies import any_flats
 
 LINES = st.sampled_from(
-    """\
-schema: 1
-env:
-train:
-  id: CartPole-v1
-  a: 1e-3
-  a: [1, -2.5]
-  b: []
-b: yes
-  c: no
-  d: ~
-  e: -
-  f: ---
-  g: [a, [b]]
-  h: [a,b]
-  i: 'x'
-  j: 0x10
-  k: .inf
-  l: 1 # one
-  m: &x 1
-  n: *x
-  o: !!str 1
-  p:
-  r: 1_000
-  s: a:b
-    deep: 1
-- q
-
-# x""".split("\n")
+    [
+        "schema: 1",
+        "env:",
+        "train:",
+        "  id: CartPole-v1",
+        "  a: 1e-3",
+        "  a: [1, -2.5]",
+        "  b: []",
+        "b: yes",
+        "  c: no",
+        "  d: ~",
+        "  e: -",
+        "  f: ---",
+        "  g: [a, [b]]",
+        "  h: [a,b]",
+        "  i: 'x'",
+        "  j: 0x10",
+        "  k: .inf",
+        "  l: 1 # one",
+        "  m: &x 1",
+        "  n: *x",
+        "  o: !!str 1",
+        "  p:",
+        "  r: 1_000",
+        "  s: a:b",
+        "    deep: 1",
+        "- q",
+        "",
+        "# x",
+    ]
 )
 
 
