@@ -21,12 +21,15 @@ from dreamerlab.lab.publish import publish
 from dreamerlab.protocol.entries import FIELDS, KINDS, STATUSES, Entry, entry_of
 from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS
 from dreamerlab.protocol.state import CORRECTED, NOTED
+from dreamerlab.report.citations import CitationFault, Cited, citations, look_up
+from dreamerlab.runs.reducers import parse_reducer
 from dreamerlab.runs.store import Workspace
 
 LONGEST = 20_000
 """Characters of a text; more belongs into a file that the note names."""
 DEFAULT_KIND = "observation"
 _CITATION = re.compile(r"\{([A-Za-z]\d+(?:-[a-z0-9]{0,3})?)(?=[\s}])([^{}]*)\}")
+_CITED_LIKE = "cite it as {R12 eval/return final_mean(5)}, {R12 eval/return at 10k}, {R12 score} or {H7 verdict}"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _VERDICT_WORDS = ("supported", "refuted", "inconclusive", "unreplicated", "invalid", "partly-supported")
 
@@ -111,8 +114,8 @@ def _checked(workspace: Workspace, note: Note) -> dict[str, Any]:
         _known(name, FIELDS, "field")
     if "status" in fields:
         _check_status(fields["status"])
-    if "dated" in fields and not _DATE.match(fields["dated"]):
-        raise UsageError(f"--dated '{fields['dated']}' is no date", hint="write it as 2026-01-31")
+    if "dated" in fields:
+        _check_date(fields["dated"])
     text = _plain(note.text, "the text")
     if not text and not fields:
         raise UsageError("a note needs words", hint='dreamerlab note H7 "what you saw"')
@@ -171,6 +174,20 @@ def _check_status(status: str) -> None:
     _known(status, STATUSES, "status")
 
 
+def _check_date(text: str) -> None:
+    from datetime import UTC, date, datetime, timedelta
+
+    first_midnight = timedelta(hours=14)  # ahead of UTC, where a day begins first
+    try:
+        day = date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise UsageError(f"--dated '{text}' is no date", hint="write it as 2026-01-31")
+    if day > (datetime.now(UTC) + first_midnight).date():
+        raise UsageError(f"--dated '{text}' is still to come", hint="what is to be done is said with --next")
+
+
 def _with_full_ids(workspace: Workspace, text: str) -> str:
     """Return the text with the ids in its citations written out; refused where one cites what is not there."""
 
@@ -185,7 +202,26 @@ def _with_full_ids(workspace: Workspace, text: str) -> str:
             raise type(error)(f"the citation {match[0]}: {error.message}", hint=error.hint) from error
         return "{" + record_id + match[2] + "}"
 
-    return _CITATION.sub(filled, text)
+    cited = _CITATION.sub(filled, text)
+    for citation in citations(cited):
+        try:
+            look_up(citation, _Form())
+        except (CitationFault, UsageError) as error:
+            why = error.message if isinstance(error, LabError) else str(error)
+            raise UsageError(f"the citation {citation.text}: {why}", hint=_CITED_LIKE) from error
+    return cited
+
+
+class _Form:
+    """Stands for the records where only the form of a citation is asked: what it cites may still be on its way."""
+
+    def of_run(self, run: str, seed: int | None, metric: str | None, reducer: str | None, at: int | None) -> Cited:
+        if reducer is not None:
+            parse_reducer(f"{reducer} of {metric}")
+        return Cited("", run, "")
+
+    def of_hypothesis(self, hypothesis: str, what: str) -> Cited:
+        return Cited("", hypothesis, what)
 
 
 def _check_metric(word: str) -> None:

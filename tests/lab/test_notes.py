@@ -95,6 +95,9 @@ REFUSED: dict[str, tuple[list[str], int, str, str]] = {
     "too long": (["x" * 20_001], 2, "20001 characters", "--files PATH"),
     "cites nothing": (["see {R7 eval/return}"], 4, "the citation {R7 eval/return}: no run is called 'R7'", "list"),
     "cites no metric": (["see {H1 eval/retrun}"], 4, "did you mean 'eval/return'", "metrics.md"),
+    "cites no figure": (["see {H1 luck}"], 2, "of a hypothesis one can cite verdict, difference", "or {H7 verdict}"),
+    "no such day": (["x", "--dated", "2026-02-30"], 2, "'2026-02-30' is no date", "2026-01-31"),
+    "a day to come": (["x", "--dated", "2999-01-01"], 2, "'2999-01-01' is still to come", "--next"),
     "corrects nothing": (["x", "--corrects", "E9"], 4, "no entry is called 'E9'", "dreamerlab log"),
 }
 
@@ -109,6 +112,26 @@ def test_what_cannot_be_noted_is_answered_and_leaves_nothing(workspace: Workspac
     assert message in said
     assert hint in hinted
     assert list(entries(registry_of(workspace))) == []
+
+
+@pytest.mark.parametrize(
+    ("cited", "said"),
+    [
+        ("{R1 eval/return}", "it does not say how eval/return becomes one figure, for example final_mean(3)"),
+        ("{R1 seed 1 eval/return final_men(3)}", "'final_men(3) of eval/return' is no reducer (did you mean"),
+        ("{R1 eval/return at noon}", "'noon' is no env step"),
+    ],
+)
+def test_a_citation_that_no_record_could_ever_fill_is_refused_with_the_form_it_takes(
+    workspace: Workspace, cited: str, said: str
+) -> None:
+    """What the records do not hold yet may be cited: a run that goes on will have its score."""
+    make_run(workspace)
+    done = inside(workspace.path, "note", f"it was {cited}")
+    assert (done.returncode, list(entries(registry_of(workspace)))) == (2, [])
+    assert said in done.stderr
+    assert "{R12 eval/return final_mean(5)}" in done.stderr
+    assert note(workspace, "{R1 score}, {R1 eval/return at 10k}, {R1 seed 1 eval/return auc}, `{R1 eval/return}`")
 
 
 def test_ids_in_citations_are_written_out_so_that_a_merge_cannot_change_what_is_meant(workspace: Workspace) -> None:
