@@ -168,6 +168,21 @@ def test_changed_code_that_no_trial_took_notice_of(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_expected_to_be_faster_may_train_the_same(tmp_path: Path) -> None:
+    told = {"kind": "code", "code": "weights are kept", "changes": ()}
+    said = "The change did nothing: seeds 0, 1, 2 trained alike to the last bit with it and without it."
+    for metric, faults in (("pace/acting_share", []), ("wm/loss", [said])):
+        expected = Expectation(metric, "fall", 0.01)
+        workspace = light_workspace(tmp_path / metric.partition("/")[0])
+        case = a_case(workspace, flat(*LOW), flat(*LOW), **told, expectation=expected)
+        assert case.baseline is not None
+        edit(case.treatment.manifest_path, lambda made: {**made, "code": {**made["code"], "identity": "ef" * 32}})
+        for run in (case.treatment, case.baseline):
+            for trial in run.trials():
+                train(trial, 0.5)
+        assert [one for one in reasons(case) if "did nothing" in one] == faults
+
+
 def test_code_that_changes_the_evaluation_alone_did_something(tmp_path: Path) -> None:
     told = {"kind": "code", "code": "episodes are longer", "changes": ()}
     case = a_case(light_workspace(tmp_path / "lab"), flat(*HIGH), flat(*LOW), **told)
