@@ -49,6 +49,11 @@ def test_a_figure_of_a_verdict_that_was_improved_is_named(told: Told) -> None:
     assert found["message"] == "figures low is stored as 45.5; the records give 27.3"
 
 
+def test_a_verdict_explained_in_other_words_is_the_same_verdict(told: Told) -> None:
+    forge(told.record, 6, reasons=["As an earlier release put it."])
+    assert findings(told, "verdict") == []
+
+
 def test_evaluations_edited_after_the_verdict_give_themselves_away(told: Told) -> None:
     path = told.treatment.trial(0).evals_path
     path.write_text(path.read_text().replace('return_mode": 150', 'return_mode": 90'))
