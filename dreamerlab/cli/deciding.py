@@ -11,7 +11,9 @@ from dreamerlab.cli.noting import JsonOption, NoCommitOption
 
 _HypothesisArgument = Annotated[
     str,
-    typer.Argument(metavar="H7", help="Hypothesis: id, prefix or name.", autocompletion=completion.hypothesis_ids),
+    typer.Argument(
+        metavar="HYPOTHESIS", help="Hypothesis: id, prefix or name.", autocompletion=completion.hypothesis_ids
+    ),
 ]
 
 
@@ -23,7 +25,9 @@ def adopt(
     hypothesis: Annotated[
         str,
         typer.Argument(
-            metavar="H7", help="Hypothesis or its run: id, prefix or name.", autocompletion=completion.record_ids
+            metavar="HYPOTHESIS",
+            help="Hypothesis or its run: id, prefix or name.",
+            autocompletion=completion.record_ids,
         ),
     ],
     why: Annotated[

@@ -40,7 +40,9 @@ def lint(
     looked_at = f"{records}, {report.runs} run{'' if report.runs == 1 else 's'} checked"
     if report.findings:
         errors = sum(finding.severity == "error" for finding in report.findings)
-        raise FindingsReported(f"{errors} errors, {len(report.findings) - errors} warnings: {looked_at}")
+        warnings = len(report.findings) - errors
+        counted = f"{errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
+        raise FindingsReported(f"{counted}: {looked_at}")
     output.say(f"nothing found: {looked_at}")
 
 

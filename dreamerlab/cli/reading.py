@@ -61,12 +61,13 @@ def list_records(
     as_json: JsonOption = False,
 ) -> None:
     """List hypotheses and runs, newest first."""
-    from dreamerlab.lab.listing import hypothesis_table, run_table, select, to_data
+    from dreamerlab.lab.listing import first_run, hypothesis_table, run_table, select, to_data
     from dreamerlab.runs.store import Workspace
 
     both = hypotheses == runs
     wanted = {"hypotheses": hypotheses or both, "runs": runs or both}
-    listing = select(Workspace.find(), **wanted, everything=everything, env=env)
+    workspace = Workspace.find()
+    listing = select(workspace, **wanted, everything=everything, env=env)
     of_env = f" of {env}" if env else ""
     if as_json:
         output.emit_json(to_data(listing))
@@ -78,7 +79,7 @@ def list_records(
         if not listing.hypotheses and listing.hypotheses is not None:
             output.say(f"no hypothesis{of_env} yet: dreamerlab propose --help")
         if not listing.runs and listing.runs is not None:
-            output.say(f"no run{of_env} yet: dreamerlab run --baseline --env {env or 'cartpole'} --seeds 3")
+            output.say(f"no run{of_env} yet: {first_run(workspace, env)}")
     older = [f"{listing.older_hypotheses} older hypotheses"] if listing.older_hypotheses else []
     older += [f"{listing.older_runs} older runs"] if listing.older_runs else []
     if older:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from dreamerlab.report.evidence import PACE_FACTS, FactDifference, LeafDifference, RunEvidence
-from dreamerlab.report.wording import amount, figure, seeds_text, state_counts
+from dreamerlab.report.wording import amount, figure, seeds_named, seeds_text, state_counts
 from dreamerlab.runs.directory import RunDirectory
 
 _CHANGES = ("ARCHITECTURE", "ENVIRONMENT", "DYNAMICS", "unknown here")
@@ -167,7 +167,7 @@ def _of_scores(run: RunEvidence) -> list[str]:
         fail = run.reference.get("fail")
         worst = f" (the task's fail score is {figure(fail)})" if fail is not None else ""
         found.append(
-            f"{run.id}: computed without seeds {seeds_text(missing)}, which have no score{worst}: "
+            f"{run.id}: computed without {seeds_named(missing)}, which have no score{worst}: "
             "leaving seeds out flatters a run whose bad seeds are the missing ones"
         )
     random, solved = run.reference.get("random"), run.reference.get("solved")
@@ -177,7 +177,7 @@ def _of_scores(run: RunEvidence) -> list[str]:
             s.seed for s in run.seeds if s.score is not None and (s.score > random if falling else s.score < random)
         ]
         if below:
-            found.append(f"{run.id}: BELOW RANDOM play ({figure(random)}) in seeds {seeds_text(below)}")
+            found.append(f"{run.id}: BELOW RANDOM play ({figure(random)}) in {seeds_named(below)}")
     return found
 
 

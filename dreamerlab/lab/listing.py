@@ -12,10 +12,12 @@ from itertools import islice
 from typing import Any
 
 from dreamerlab.errors import LabError
+from dreamerlab.ids import parse_id
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.protocol.hypothesis import Proposal
 from dreamerlab.protocol.registry import HYPOTHESIS
-from dreamerlab.protocol.state import Hypothesis, fold
+from dreamerlab.protocol.state import OPEN, Hypothesis, fold
+from dreamerlab.protocol.tally import champions
 from dreamerlab.report.hypothesis_words import short_expectation, value
 from dreamerlab.report.verdict_words import effect, figures_of, is_no_result, state_words
 from dreamerlab.report.wording import amount, figure, seeds_text, state_counts
@@ -67,6 +69,7 @@ def select(
 def hypothesis_table(rows: Sequence[HypothesisRow]) -> Table:
     """Return hypotheses as a table: what each asked, where it stands, the figure that answers it."""
     table = Table(("hypothesis", "name", "kind", "env", "seeds", "state", "effect", "proposed", "change", "expects"))
+    leading = {one.hypothesis for one in champions(row.state for row in rows if row.state is not None).values()}
     for row in rows:
         state = row.state
         if state is None:
@@ -74,7 +77,14 @@ def hypothesis_table(rows: Sequence[HypothesisRow]) -> Table:
             continue
         made = state.proposal
         proposed = state.proposed_at[:10]
-        cells = (made.name, made.kind, made.base.env, seeds_text(made.plan.seeds), _stands(state), _effect(state))
+        cells = (
+            made.name,
+            made.kind,
+            made.base.env,
+            seeds_text(made.plan.seeds),
+            _stands(state, leads=row.id in leading),
+            _effect(state),
+        )
         table.add(row.id, *cells, proposed, shortened(changed(made)), shortened(short_expectation(made)))
     return table
 
@@ -104,6 +114,15 @@ def to_data(listing: Listing) -> dict[str, Any]:
     if listing.runs is not None:
         data["runs"] = [_run_data(row) for row in listing.runs]
     return data
+
+
+def first_run(workspace: Workspace, env: str | None = None) -> str:
+    """Return the command that makes the first run of a workspace: of what is proposed, else of a baseline."""
+    waiting = (row for row in _newest_hypotheses(workspace) if row.state is not None and row.state.phase == OPEN)
+    found = [parse_id(row.id, HYPOTHESIS) for row in waiting if env is None or _is_about(row, env)]
+    if found and found[-1] is not None:
+        return f"dreamerlab run H{found[-1].number}"
+    return f"dreamerlab run --baseline --env {env or 'cartpole'} --experiment nano --seeds 3"
 
 
 def mean_score(row: RunRow) -> float | None:
@@ -144,9 +163,9 @@ def _is_about(row: HypothesisRow, env: str) -> bool:
     return row.state is not None and row.state.proposal.base.env == env
 
 
-def _stands(state: Hypothesis) -> str:
+def _stands(state: Hypothesis, *, leads: bool) -> str:
     words = [state_words(state)]
-    words += ["adopted"] if state.adopted_at else []
+    words += ["adopted" if leads else "adopted once"] if state.adopted_at else []
     words += ["RECORD DAMAGED"] if state.faults else []
     return ", ".join(words)
 

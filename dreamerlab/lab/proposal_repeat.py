@@ -14,7 +14,7 @@ from dreamerlab.lab.proposal_base import spelled
 from dreamerlab.lab.proposal_words import ProposeRequest
 from dreamerlab.protocol.hypothesis import Proposal
 from dreamerlab.protocol.sentence import SaidChange, Sentence, parse_sentence
-from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, fold, hypotheses
+from dreamerlab.protocol.state import DONE_JUDGED, DONE_MEASURED, DONE_WITHDRAWN, fold, hypotheses
 from dreamerlab.runs.store import Workspace
 
 
@@ -34,6 +34,11 @@ def open_repetition(workspace: Workspace, request: ProposeRequest) -> Repeated:
     assert request.replicates is not None
     registry = registry_of(workspace)
     state = fold(registry.read(registry.find(request.replicates)))
+    if state.phase == DONE_WITHDRAWN:
+        raise GateRefused(
+            f"{state.id} was withdrawn; only what has its verdict can be repeated",
+            hint=f'propose it anew: dreamerlab propose "{state.proposal.sentence}" --follows {state.id}',
+        )
     if state.phase not in (DONE_JUDGED, DONE_MEASURED):
         raise GateRefused(
             f"{state.id} is {state.phase}; only what has its verdict can be repeated",

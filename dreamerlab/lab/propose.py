@@ -167,7 +167,9 @@ def _base(workspace: Workspace, request: ProposeRequest, kind: str, say: Callabl
             reason = f"the experiment {request.experiment} does not say on which"
         elif not any(True for _ in workspace.runs.glob("R*")):
             reason = "there is no baseline here to take it from"
-        raise UsageError(f"no environment is named, and {reason}", hint=f"{EXAMPLE} --env cartpole --experiment nano")
+        said = EXAMPLE if request.sentence is None else f'dreamerlab propose "{request.sentence.strip()}"'
+        hint = f"{said} --env cartpole --experiment {request.experiment or 'nano'}"
+        raise UsageError(f"no environment is named, and {reason}", hint=hint)
     layers = " + ".join(filter(None, (base.env, base.experiment, *base.overrides)))
     say(f"no --env: on {layers}, as in the baselines here")
     return replace(base, overrides=merged(base.overrides, own))

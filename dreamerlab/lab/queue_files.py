@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from dreamerlab.errors import Conflict, LabError, UsageError, did_you_mean
+from dreamerlab.errors import Conflict, LabError, NotFound, UsageError, did_you_mean
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.ledger import open_record, registry_of
 from dreamerlab.lab.publish import publish
@@ -121,11 +121,15 @@ def read_items(source: str) -> tuple[str, list[FileItem]]:
     origin = path.name
     if source == EXAMPLES and not path.exists():
         path, origin = Path(__file__).parent.parent / "protocol" / "queue_examples.yaml", "the examples"
+    written = 'an item is   NAME: {sentence: "..."}   or   NAME: {idea: "..."}'
+    if not path.exists():
+        raise NotFound(
+            f"there is no file {path}{did_you_mean(source, [EXAMPLES])}", hint=f"name a yaml file; {written}"
+        )
     try:
         read = read_entries(path)
     except YamlFault as fault:
-        hint = "each item is a name with a sentence or an idea under it: dreamerlab queue load examples shows how"
-        raise UsageError(f"{path}: {fault}", hint=hint) from fault
+        raise UsageError(f"{path}: {fault}", hint=written) from fault
     values: dict[str, dict[str, Any]] = {}
     lines: dict[str, int] = {}
     for entry in read:
@@ -140,9 +144,7 @@ def read_items(source: str) -> tuple[str, list[FileItem]]:
     for item in items:
         _check_keys(path, item)
     if not items:
-        raise UsageError(
-            f"{path} holds no items", hint='an item is   NAME: {sentence: "..."}   or   NAME: {idea: "..."}'
-        )
+        raise UsageError(f"{path} holds no items", hint=written)
     return origin, items
 
 

@@ -84,7 +84,9 @@ def choose_run(workspace: Workspace, text: str | None) -> RunDirectory:
         return find_run(workspace, text)
     ids = run_ids(workspace)
     if not ids:
-        raise NotFound(f"no run in {workspace.path} yet", hint="dreamerlab run --baseline --env cartpole --seeds 3")
+        from dreamerlab.lab.listing import first_run
+
+        raise NotFound(f"no run in {workspace.path} yet", hint=first_run(workspace))
     return workspace.run(str(ids[-1]))
 
 

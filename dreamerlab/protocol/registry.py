@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dreamerlab.atomic import atomic_write_bytes, disk_failure, read_small, sync_directory, write_all
 from dreamerlab.errors import Conflict, NotFound, ToolFailed, did_you_mean
-from dreamerlab.ids import RecordId, matching, new_id, parse_id, refuse_path
+from dreamerlab.ids import RecordId, letter_of, matching, new_id, parse_id, refuse_path
 from dreamerlab.protocol.chain import Event, Record, encode, first_link, link, parse_record
 
 __all__ = ["ENTRY", "HYPOTHESIS", "SUFFIX", "TORN", "Event", "Record", "Registry", "first_link", "link", "parse_record"]
@@ -131,8 +131,16 @@ class Registry:
         if found:
             return found[0]
         near = did_you_mean(text, [*map(str, ids), *(self.names() if letter == HYPOTHESIS else ())])
-        what, listing = ("hypothesis", "list") if letter == HYPOTHESIS else ("entry", "log")
-        raise NotFound(f"no {what} is called '{text}'{near}", hint=f"see what there is: dreamerlab {listing}")
+        if letter == ENTRY:
+            hint = "protocol/LOG.md tells of every entry; dreamerlab log renders it"
+            raise NotFound(f"no entry is called '{text}'{near}", hint=hint)
+        if (other := letter_of(text)) in ("R", ENTRY):
+            what = "a run" if other == "R" else "an entry"
+            raise NotFound(
+                f"'{text}' is {what}, and a hypothesis is meant here",
+                hint=f"see which one it is about: dreamerlab show {text}",
+            )
+        raise NotFound(f"no hypothesis is called '{text}'{near}", hint="see what there is: dreamerlab list")
 
     def called(self, name: str) -> list[str]:
         """Return the ids of the hypotheses of a name, ascending; of a thousand only those that spell it are parsed."""

@@ -120,7 +120,7 @@ def _without_arrow(said: str, read: _Read) -> Sentence:
             "there is no arrow before 'expect'; without quotes the shell takes '>' for itself and writes to a file",
             [],
             said,
-            f"{before.rstrip(' -,;')} -> expect {after}",
+            f"{before.rstrip(' -=>,;')} -> expect {after}",
         )
     pieces = re.split(rf"\s*{ARROW}\s*", said)
     if len(pieces) > 1:

@@ -44,7 +44,7 @@ NO_RESULT = frozenset({"UNREPLICATED", "INCOMPLETE", "INVALID"})
 PHASE_MEANS = {
     QUEUED: "waits in the queue",
     OPEN: "proposed, not launched",
-    RUNNING: "running",
+    RUNNING: "launched, not complete",
     DONE_JUDGED: "judged",
     DONE_MEASURED: "measured",
     DONE_WITHDRAWN: "withdrawn",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dreamerlab.protocol.figures import figure
 
-__all__ = ["amount", "duration", "figure", "seeds_text", "size", "sparkline", "state_counts"]
+__all__ = ["amount", "duration", "figure", "seeds_named", "seeds_text", "size", "sparkline", "state_counts"]
 
 
 def duration(seconds: float | None) -> str:
@@ -57,6 +57,12 @@ def seeds_text(seeds: Iterable[int]) -> str:
             parts.append(str(first) if first == last else f"{first}-{last}")
             start = index
     return ",".join(parts)
+
+
+def seeds_named(seeds: Iterable[int]) -> str:
+    """Return seeds with the word before them: `seed 2`, `seeds 0-2`."""
+    ordered = list(seeds)
+    return f"seed{'' if len(ordered) == 1 else 's'} {seeds_text(ordered)}"
 
 
 def sparkline(values: list[float], width: int, low: float, high: float, *, unicode: bool) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dreamerlab.atomic import number, read_object, read_small
 from dreamerlab.errors import Conflict, NotFound, did_you_mean
-from dreamerlab.ids import RecordId, matching, refuse_path
+from dreamerlab.ids import RecordId, letter_of, matching, refuse_path
 from dreamerlab.runs.directory import (
     HALF_MADE,
     MANIFEST,
@@ -149,6 +149,9 @@ def find_run(workspace: Workspace, text: str) -> RunDirectory:
         return workspace.run(str(found[0]))
     if (named := run_called(workspace, text)) is not None:
         return workspace.run(named)
+    if letter_of(text) == "H":
+        hint = f"see which runs are its own: dreamerlab show {text}"
+        raise NotFound(f"'{text}' is a hypothesis, and a run is meant here", hint=hint)
     near = did_you_mean(text, [*map(str, ids), *aliases(workspace)])
     raise NotFound(f"no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
 

@@ -36,6 +36,12 @@ SENTENCES: dict[str, tuple[str, int, tuple[str, ...], str]] = {
         ("no arrow before 'expect'", "without quotes"),
         "3e-4 -> expect",
     ),
+    "half an arrow before expect": (
+        "change lr_actor=3e-4 > expect eval/return to rise by 20%",
+        2,
+        ("no arrow before 'expect'",),
+        'dreamerlab propose "change lr_actor=3e-4 -> expect eval/return to rise by 20%"',
+    ),
     "no expect": ("change lr_actor=3e-4 -> eval/return to rise by 20%", 2, ("'expect' is missing",), "-> expect eval"),
     "two expectations": (
         f"change lr_actor=3e-4 {TO_RISE} -> expect wm/loss <= 1",
@@ -134,7 +140,12 @@ SENTENCES: dict[str, tuple[str, int, tuple[str, ...], str]] = {
 # name: words after `propose`, exit code, pieces of the message, pieces of the hint
 WORDS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...], str]] = {
     "nothing said": ((), 2, ("nothing to propose",), "change optimizer.lr_actor=3e-4"),
-    "no environment": ((f"change lr_actor=3e-4 {TO_RISE}",), 2, ("no environment is named",), "--env cartpole"),
+    "no environment": (
+        (f"change lr_actor=3e-4 {TO_RISE}",),
+        2,
+        ("no environment is named",),
+        f'"change lr_actor=3e-4 {TO_RISE}" --env cartpole',
+    ),
     "unknown environment": (
         (f"change lr_actor=3e-4 {TO_RISE}", "--env", "cartpol"),
         4,

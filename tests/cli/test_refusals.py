@@ -49,6 +49,7 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...], str]] = {
     "id is a path": (("show", "../../etc/passwd"), 2, ("is not an id",), "H7"),
     "id is empty": (("status", ""), 2, ("'' is not a run id",), "R12"),
     "id drives the terminal": (("show", "\x1b[31mR1"), 4, (r"\x1b[31mR1",), "dreamerlab list"),
+    "a hypothesis is no run": (("resume", "H7"), 4, ("'H7' is a hypothesis, and a run",), "dreamerlab show H7"),
     "unknown run": (("show", "R77"), 4, ("no run is called 'R77'",), "dreamerlab list"),
     "resume of nothing": (("resume",), 4, ("nothing to resume",), "dreamerlab list"),
     "resume with a change": (("resume", "R1", "a=1"), 3, ("'a=1' cannot be changed by resuming",), "a=1"),

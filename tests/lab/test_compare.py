@@ -138,7 +138,7 @@ CAVEATS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no change": ({}, ("the same configuration and code", "seeds 0-2 repeat those")),
     "missing seed": (
         {"curves": [*HIGHER[:2], [300.0]]},
-        ("computed without seeds 2", "fail score is 0.00", "seed 2 has no score: 1 of the 3 evaluations"),
+        ("computed without seed 2", "fail score is 0.00", "seed 2 has no score: 1 of the 3 evaluations"),
     ),
     "single seed": ({"curves": HIGHER[:1]}, ("n=1: fewer than 3 seeds",)),
     "two seeds": ({"curves": HIGHER[:2]}, ("n=2: fewer than 3 seeds",)),
@@ -150,6 +150,7 @@ CAVEATS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "machine": ({"environment": other_torch()}, ("different torch, cpu", "different cpu: not comparable")),
     "threads": ({"threads": 4}, ("different threads: the same seed", "taken under different threads")),
     "below random": ({"curves": flat(9.0, 10.0, 40.0)}, ("BELOW RANDOM play (22.5) in seeds 0-1",)),
+    "one below random": ({"curves": flat(9.0, 100.0, 40.0)}, ("BELOW RANDOM play (22.5) in seed 0",)),
     "ceiling": ({"curves": flat(500.0, 500.0, 499.0)}, ("3 of 6 seeds solve the task (475.0), 2 of them at exactly",)),
     "other trainers": ({"environment": {**MACHINE, "other_trainers": 3}}, ("different other trainers at the start",)),
 }

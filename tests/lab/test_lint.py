@@ -59,7 +59,7 @@ def test_a_finding_is_a_line_of_a_table_with_its_remedy_below(told: Told) -> Non
     at = next(i for i, line in enumerate(others) if line.startswith(f"protocol/registry/{told.record.name}:7  chain  "))
     assert others[at + 1].strip().startswith("mend: see what changed: git log -p -- protocol/registry/H0001")
     assert any(" figure " in line for line in others)
-    assert done.stderr.splitlines()[-1].endswith(" warnings: 3 records, 2 runs checked")
+    assert done.stderr.splitlines()[-1] == "1 error, 3 warnings: 3 records, 2 runs checked"
 
 
 def edited(lines: list[str]) -> str:

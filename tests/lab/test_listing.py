@@ -14,7 +14,7 @@ from dreamerlab.lab.lookup import find_record
 from dreamerlab.protocol import state
 from dreamerlab.protocol.hypothesis import Base
 from dreamerlab.runs.store import Workspace
-from tests.lab.hypotheses import happened, launched, noted, propose
+from tests.lab.hypotheses import an_event, happened, launched, noted, propose
 from tests.lab.workspaces import data, inside, light_workspace
 from tests.runs.records import make_run
 
@@ -80,8 +80,29 @@ def test_an_empty_workspace_says_what_comes_first(workspace: Workspace) -> None:
     done = inside(workspace.path, "list")
     assert (done.returncode, done.stdout) == (0, "")
     assert "no hypothesis yet: dreamerlab propose --help" in done.stderr
-    assert "no run yet: dreamerlab run --baseline --env cartpole --seeds 3" in done.stderr
+    assert "no run yet: dreamerlab run --baseline --env cartpole --experiment nano --seeds 3" in done.stderr
     assert data(inside(workspace.path, "list", "--json")) == {"hypotheses": [], "runs": []}
+
+
+def test_where_something_is_proposed_and_nothing_has_run_the_next_step_is_its_run(workspace: Workspace) -> None:
+    propose(workspace)
+    for words in (("list",), ("show",)):
+        assert "dreamerlab run H1\n" in inside(workspace.path, *words).stderr
+
+
+def test_a_hypothesis_that_was_replaced_as_champion_no_longer_reads_as_one(workspace: Workspace) -> None:
+    for day in ("03", "04"):
+        made = launched(workspace, make_run(workspace).id, None)
+        happened(workspace, made, state.JUDGED, outcome="SUPPORTED", qualifiers=[], reasons=[], figures={})
+        registry_of(workspace).append(made, an_event(state.ADOPTED, {"run": "R1"}, f"2026-01-{day}T03:04:05+00:00"))
+    listed = inside(workspace.path, "list", "--hypotheses").stdout.splitlines()
+    assert [("adopted" in line, "adopted once" in line) for line in listed[1:]] == [(True, False), (True, True)]
+
+
+def test_what_was_launched_and_has_no_verdict_is_not_said_to_run(workspace: Workspace) -> None:
+    """Whether its trials are at work is theirs to say."""
+    launched(workspace, make_run(workspace).id, None)
+    assert "launched, not complete" in inside(workspace.path, "list", "--hypotheses").stdout
 
 
 def test_a_damaged_record_is_a_row_that_says_so(workspace: Workspace) -> None:

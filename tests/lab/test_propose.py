@@ -368,6 +368,15 @@ def test_what_has_no_verdict_yet_cannot_be_repeated(workspace: Workspace) -> Non
     assert "is open; only what has its verdict can be repeated" in refused.stderr
 
 
+def test_what_was_withdrawn_is_proposed_anew_not_repeated(workspace: Workspace) -> None:
+    propose(workspace, SENTENCE, *NANO, "--name", "first")
+    assert inside(workspace.path, "withdraw", "first", "--why", "too dear").returncode == 0
+    refused = inside(workspace.path, "propose", "--replicates", "first")
+    assert refused.returncode == 3
+    assert "was withdrawn; only what has its verdict can be repeated" in refused.stderr
+    assert f'dreamerlab propose "{SENTENCE}" --follows H0001-' in refused.stderr
+
+
 def test_lineage_is_kept_by_full_id_and_a_name_is_unique(workspace: Workspace) -> None:
     propose(workspace, SENTENCE, *NANO, "--name", "first")
     (first,) = registry_of(workspace).ids(HYPOTHESIS)

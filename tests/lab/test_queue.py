@@ -222,7 +222,11 @@ def test_a_file_with_one_fault_is_refused_whole_with_its_line(workspace: Workspa
 
 def test_a_file_that_is_not_there_is_named(workspace: Workspace) -> None:
     done = inside(workspace.path, "queue", "load", "nowhere.yaml")
-    assert done.returncode == 2
-    assert "nowhere.yaml" in done.stderr
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: there is no file nowhere.yaml\n")
+    assert "NAME: {sentence:" in done.stderr
+    assert "queue load examples" not in done.stderr, "that would queue them"
+    near = inside(workspace.path, "queue", "load", "exampels")
+    assert "did you mean 'examples'?" in near.stderr
     (workspace.path / "empty.yaml").write_text("# nothing\n")
     assert "empty.yaml holds no items" in inside(workspace.path, "queue", "load", "empty.yaml").stderr

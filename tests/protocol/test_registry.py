@@ -176,6 +176,10 @@ def test_a_record_is_found_by_id_prefix_and_name(registry: Registry, record: str
     assert registry.find("E1", ENTRY) == entry
     with pytest.raises(NotFound, match="no hypothesis is called 'secnd' \\(did you mean 'second'"):
         registry.find("secnd")
+    with pytest.raises(NotFound, match="'R2' is a run, and a hypothesis is meant here"):
+        registry.find("R2")
+    with pytest.raises(NotFound, match="'E1' is an entry, and a hypothesis is meant here"):
+        registry.find("E1")
     for path in ("../x", "a/b", ".", ""):
         with pytest.raises(UsageError):
             registry.find(path)

@@ -31,7 +31,7 @@ OUTCOMES = {
     "measured": "measured",
     "late": "withdrawn after launch",
     "early": "withdrawn",
-    "running": "running",
+    "running": "launched, not complete",
     "open": "proposed, not launched",
     "queued": "waits in the queue",
 }
