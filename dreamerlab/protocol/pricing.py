@@ -124,7 +124,7 @@ def _percent(
         said_low = "" if measured.mean <= 0 else f", and its 95% interval reaches down to {_short(low)}"
         raise GateRefused(
             f"{amount} of {metric} is refused: the mean of {measured.run} is {_short(measured.mean)}{said_low}; "
-            "a percentage of something near zero means nothing",
+            f"a percentage of {'what is not above zero' if measured.mean <= 0 else 'what may be zero'} means nothing",
             hint=f"say a share of the span: {instead}" if metric in RETURNS else "say a plain amount",
         )
     value = amount.value / 100 * measured.mean

@@ -44,10 +44,10 @@ def test_a_percentage_of_what_is_not_measured_yet_stays_one() -> None:
 @pytest.mark.parametrize(
     ("scores", "piece"),
     [
-        ((-3.0, -2.0, -4.0), "is -3"),
+        ((-3.0, -2.0, -4.0), "is -3; a percentage of what is not above zero means nothing"),
         ((0.0, 0.0, 0.0), "is 0"),
         ((1.0, 20.0, 60.0), "95% interval reaches down to -"),
-        ((-50.0, 60.0, 20.0), "95% interval reaches down to -"),
+        ((-50.0, 60.0, 20.0), "; a percentage of what may be zero means nothing"),
     ],
 )
 def test_a_percentage_of_something_near_zero_is_refused(scores: tuple[float, ...], piece: str) -> None:
