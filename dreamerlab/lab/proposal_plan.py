@@ -20,6 +20,7 @@ from dreamerlab.protocol.hypothesis import DEFAULT_REDUCER, FEWEST_SEEDS, KillRu
 from dreamerlab.protocol.pricing import RETURNS
 from dreamerlab.protocol.quantities import number_text, parse_count, parse_number
 from dreamerlab.runs.reducers import parse_reducer
+from dreamerlab.runs.series import THIN_LIMIT
 
 if TYPE_CHECKING:
     from dreamerlab.config.schema import Config
@@ -54,7 +55,7 @@ def make_plan(
     seeds = _seeds(request, used)
     budget = config.budget
     reducer = read_reducer(request.reducer, expected, metric)
-    _check_evaluations(reducer, config)
+    _check_points(reducer, metric, config)
     if expected is not None and expected.by_env_steps is not None and budget.unit == "env_steps":
         _check_horizon(expected.by_env_steps, budget.amount)
     kill = tuple(read_kill_rule(text) for text in request.kill)
@@ -187,7 +188,7 @@ def _check_failing(score: float, reducer: str, metric: str | None, config: Confi
             )
 
 
-def _check_evaluations(reducer: str, config: Config) -> None:
+def _check_points(reducer: str, metric: str | None, config: Config) -> None:
     if reducer == "min_after_first_solve" and config.reference.solved is None:
         raise UsageError(
             "min_after_first_solve: this task does not say when it is solved (reference.solved)",
@@ -196,12 +197,16 @@ def _check_evaluations(reducer: str, config: Config) -> None:
     match = re.fullmatch(r"final_mean\((\d+)\)", reducer)
     if match is None or config.budget.unit != "env_steps":
         return
-    made = math.ceil(config.budget.amount / config.eval.every)
+    evaluated = metric is None or metric.startswith("eval/")
+    key, every = ("eval.every", config.eval.every) if evaluated else ("log.every", config.log.every)
+    # A curve of training is kept in a limited number of points.
+    made = math.ceil(config.budget.amount / every) if evaluated else min(THIN_LIMIT, config.budget.amount // every)
     if made < int(match[1]):
+        what = "evaluations" if evaluated else "points of the curve"
         raise UsageError(
-            f"{reducer} needs {match[1]} evaluations, and {config.budget.amount} env steps with one every "
-            f"{config.eval.every} make {made}",
-            hint=f"--reducer 'final_mean({made})', or evaluate more often: --set eval.every="
+            f"{reducer} needs {match[1]} {what}, and {config.budget.amount} env steps with one every "
+            f"{every} make {made}",
+            hint=f"--reducer 'final_mean({made})', or write more often: --set {key}="
             f"{max(1, config.budget.amount // int(match[1]))}",
         )
 

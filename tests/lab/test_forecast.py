@@ -100,3 +100,12 @@ def test_the_gates_answer_beforehand_with_what_resolves_it(workspace: Workspace)
     page = inside(workspace.path, "propose", *words, "--dry-run").stdout
     assert "gates        WOULD REFUSE it now" in page
     assert "--new-family" in page
+
+
+def test_a_curve_of_training_has_more_points_than_evaluations(workspace: Workspace) -> None:
+    pace = ("nothing -> expect pace/acting_share <= 0.2", *NANO, "--reducer", "final_mean(20)")
+    assert forecast(workspace, *pace)["gates"]["allowed"]
+    done = inside(workspace.path, "propose", *pace[:-1], "final_mean(400)", "--dry-run")
+    assert done.returncode == 2
+    assert "needs 400 points of the curve" in done.stderr
+    assert "--set log.every=10" in done.stderr
