@@ -7,6 +7,7 @@ from typing import Any
 
 from dreamerlab.cli.output import has_unicode
 from dreamerlab.lab.show import RunDetails
+from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
 from dreamerlab.runs.summary import parse_reducer
 from dreamerlab.tables import Table
@@ -26,7 +27,7 @@ def page(details: RunDetails, hypothesis: str | None = None) -> str:
     head.add("family", made.family)
     head.add("budget", f"{amount(made.budget.amount, made.budget.unit)} per seed")
     head.add("seeds", f"{seeds_text(made.seeds)} (n={len(made.seeds)})")
-    head.add("created", made.created_at)
+    head.add("created", moment(made.created_at))
     head.add("code", _code(details))
     head.add("data", details.data_state)
     head.add("path", details.run.path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from dreamerlab.runs.manifest import read_manifest
 from tests.lab.conftest import Ran
 from tests.lab.workspaces import data, dreamerlab, git, inside
 
@@ -72,6 +74,8 @@ def test_list_and_status_show_it(ran: Ran) -> None:
 
 def test_show_says_what_can_and_cannot_be_concluded(ran: Ran) -> None:
     page = inside(ran.workspace.path, "show").stdout
+    made = read_manifest(ran.run.manifest_path).created_at
+    assert f"created  {made[:10]} {made[11:16]} UTC\n" in re.sub(" {2,}", "  ", page)
     assert page.startswith(f"{ran.run.id}  first\n")
     assert "score = final_mean(3) of eval/return_mode" in page
     assert "n=2: fewer than 3 seeds" in page
