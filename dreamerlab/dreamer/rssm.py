@@ -77,6 +77,7 @@ class RSSM(nn.Module):
         self.register_buffer("action_rows", _one_hot_rows(num_actions), persistent=False)
         shift = torch.tensor([0.0, 0.0, -1.0]).repeat(self.groups).repeat_interleave(width)
         self.register_buffer("update_shift", shift, persistent=False)
+        self._kept: tuple[list[tuple[int, int]], Hoisted] | None = None
 
     def observe(
         self,
@@ -89,7 +90,7 @@ class RSSM(nn.Module):
     ) -> Observed:
         """Return posterior states of a window; see `dynamics.Dynamics.observe`."""
         batch, length = is_first.shape
-        hoisted = self._hoist()
+        hoisted = self._hoist() if torch.is_grad_enabled() else self._kept_hoist()
         # Time first: a window observed step by step, as in acting, draws the same numbers.
         uniform = torch.rand((length, batch, self.stoch), generator=generator, device=tokens.device)
         threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
@@ -172,6 +173,20 @@ class RSSM(nn.Module):
         # h' = u * c + (1 - u) * h
         mixed = torch.lerp(deter.view(rows, self.groups, width), candidate, torch.sigmoid(update))
         return mixed.view(rows, self.deter)
+
+    def _kept_hoist(self) -> Hoisted:
+        """Return `_hoist()` without gradient, computed anew only when a weight has changed: acting asks each step."""
+        # Every change in place counts a tensor's version up, an optimiser's as well as a loaded checkpoint's.
+        weights = [(weight.data_ptr(), weight._version) for weight in self._hoisted_weights()]
+        if self._kept is None or self._kept[0] != weights:
+            self._kept = (weights, self._hoist())
+        return self._kept[1]
+
+    def _hoisted_weights(self) -> tuple[Tensor, ...]:
+        """Return the parameters that `_hoist` reads."""
+        scales = self.deter_norm.scale, self.stoch_norm.scale, self.action_norm.scale
+        branch = self.action_input.weight, self.action_input.bias
+        return (*scales, *branch, self.core.weight, self.core.bias, self.gates.weight, self.gates.bias)
 
     def _hoist(self) -> Hoisted:
         """Return the core's weights rearranged for the loops; cheap, once per pass, differentiable."""

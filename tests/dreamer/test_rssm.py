@@ -304,6 +304,23 @@ def observed_with(rssm: RSSM, logits: Tensor, deter: Tensor) -> Observed:
     return Observed(torch.zeros(*deter.shape[:2], rssm.feature_size), deter, logits.argmax(-1), logits)
 
 
+@torch.no_grad()
+def test_what_acting_keeps_of_the_weights_follows_every_change_of_them() -> None:
+    rssm = build()
+    data = window(rssm, length=1)
+    for name, parameter in rssm.named_parameters():
+        observe(rssm, data)
+        parameter.mul_(1.5)
+        fresh = build()
+        fresh.load_state_dict(rssm.state_dict())
+        expected = observe(fresh, data)
+        for _ in range(2):
+            assert torch.equal(observe(rssm, data).features, expected.features), name
+    before = observe(rssm, data).features
+    rssm.load_state_dict(build(noise=0.5).state_dict())
+    assert not torch.equal(observe(rssm, data).features, before)
+
+
 def test_dyn_and_rep_are_the_same_kl_clipped_per_element_after_the_sum_A4_F11() -> None:
     rssm = build(free_nats=1.0)
     observed = observe(rssm, window(rssm, batch=16))
