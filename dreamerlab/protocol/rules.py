@@ -6,9 +6,10 @@
                                             lies inside +-delta; else too small
                      otherwise              INCONCLUSIVE
                      An exact permutation test that could reach alpha and does not turns SUPPORTED into INCONCLUSIVE,
-                     fragile. By N% of a baseline not yet measured: delta = N% of its mean, and D - delta is the
-                     contrast T - (1 +- p) B, with its own variance. Times that the budget cut off: exact rank
-                     permutation, from four seeds an arm on.
+                     fragile; it takes away `reversed` likewise, and REFUTED where, with the baseline better by delta,
+                     it does not tell the arms apart. By N% of a baseline not yet measured: delta = N% of its mean,
+                     and D - delta is the contrast T - (1 +- p) B, with its own variance. Times that the budget cut
+                     off: exact rank permutation, from four seeds an arm on.
     at least, most   t interval of the treatment's mean: L >= N SUPPORTED, H < N REFUTED, mirrored for at most. Fewer
                      than six seeds cannot show that by count (sign test), and it is said that they do not
     stays within     interval at 1 - 2 alpha inside +-N SUPPORTED, at 1 - alpha wholly outside REFUTED
@@ -27,7 +28,7 @@ from dataclasses import dataclass, replace
 from dreamerlab.protocol.figures import Arm, figure, shown, signed
 from dreamerlab.protocol.hypothesis import FEWEST_SEEDS, Expectation
 from dreamerlab.stats.one_sample import mean_interval, sign_test_seeds
-from dreamerlab.stats.permutation import exact_permutation, least_p, rank_permutation
+from dreamerlab.stats.permutation import Permutation, exact_permutation, least_p, rank_permutation
 from dreamerlab.stats.power import minimum_detectable_effect, seeds_needed
 from dreamerlab.stats.student import upper_tail
 from dreamerlab.stats.welch import Welch, welch
@@ -106,9 +107,11 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
             reason = "a percentage means nothing of a baseline whose mean may be zero or less"
             return Ruling(INCONCLUSIVE, _sentence(reason), "Welch interval", p=found.p)
         delta = share * base.mean
-        margin = welch([(1 + sign * share) * value for value in a], b, 1 - alpha)
+        moved = [(1 + sign * share) * value for value in a]
+        margin = welch(moved, b, 1 - alpha)
         beyond, strong, short = _signed(margin, sign)
     else:
+        moved = [value + sign * delta for value in a]
         centre, low, high = _signed(found, sign)
         beyond, strong, short = centre - delta, low - delta, high - delta
     centre, low, high = _signed(found, sign)
@@ -116,8 +119,7 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
     change, amount = expected.form, _amount(expected, delta)
     marks = _underpowered(found, delta, alpha)
     if low > 0 and beyond >= 0:
-        exact = exact_permutation(a, b)
-        if exact is not None and exact.least <= alpha < exact.p:
+        if (exact := _disagreeing(a, b, alpha)) is not None:
             reason = f"{words}, but the permutation test does not agree (p = {exact.p:.3g})"
             effect = _effect(centre, delta, found)
             return Ruling(
@@ -129,7 +131,17 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
         reason = f"{words}: it lies {side} 0, as expected, and the {change} is at least {amount}"
         return Ruling(SUPPORTED, _sentence(reason), "Welch interval", None, marks, delta, found.p)
     if short < 0:
-        label, reason = _label(expected, a, b, high, delta, alpha)
+        if high < 0 and _disagreeing(a, b, alpha) is None:
+            reason = f"{words}: the effect is there and goes the other way"
+            return Ruling(REFUTED, _sentence(reason), "Welch interval", REVERSED, marks, delta, found.p)
+        if (exact := _disagreeing(moved, b, alpha)) is not None:
+            said = f"the permutation test of that {change} does not agree (p = {exact.p:.3g})"
+            reason = f"{words}, which rules out a {change} of {amount}, but {said}"
+            effect = _effect(delta - centre, delta, found)  # what is to be shown is how far it stays below delta
+            return Ruling(
+                INCONCLUSIVE, _sentence(reason), "Welch interval", None, (FRAGILE, *marks), delta, found.p, effect
+            )
+        label, reason = _label(expected, a, b, delta, alpha)
         return Ruling(REFUTED, _sentence(f"{words}: {reason}"), "Welch interval", label, marks, delta, found.p)
     reason = (
         f"{words}: no effect and the expected {change} of {amount} are both possible"
@@ -140,11 +152,15 @@ def _difference(expected: Expectation, a: Sequence[float], b: Sequence[float], a
     return Ruling(INCONCLUSIVE, _sentence(reason), "Welch interval", None, marks, delta, found.p, effect)
 
 
+def _disagreeing(a: Sequence[float], b: Sequence[float], alpha: float) -> Permutation | None:
+    """Return the exact test where it could tell two arms apart and does not; None where it does, or cannot be had."""
+    exact = exact_permutation(a, b)
+    return exact if exact is not None and exact.least <= alpha < exact.p else None
+
+
 def _label(
-    expected: Expectation, a: Sequence[float], b: Sequence[float], high: float, delta: float, alpha: float
+    expected: Expectation, a: Sequence[float], b: Sequence[float], delta: float, alpha: float
 ) -> tuple[str, str]:
-    if high < 0:
-        return REVERSED, "the effect is there and goes the other way"
     share = None if expected.amount is not None else (expected.percent or 0.0) / 100
     if share is None:
         narrow = welch(a, b, 1 - 2 * alpha)

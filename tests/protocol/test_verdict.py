@@ -156,6 +156,43 @@ def test_refuted_and_how(scores: tuple[float, ...], amount: float, label: str) -
     assert headline(found.to_dict()).startswith(f"REFUTED ({label})")
 
 
+# One arm of ten with a few seeds at the fail score, against three that happen to have none.
+SPARED = arm("R1", 340.0, 345.0, 350.0)
+SOME_FAILED = arm("R2", 0.0, 330.0, 300.0, 320.0, 0.0, 310.0, 325.0, 0.0, 315.0, 305.0)
+
+
+def test_a_few_failed_seeds_in_the_larger_arm_refute_nothing_by_themselves() -> None:
+    for expected in (RISE, expect("rise", None, percent=5.0)):
+        found = judged(expected, SOME_FAILED, SPARED)
+        assert found.figures["high"] < 0, "the interval alone would call it reversed"
+        assert found.figures["least_p"] < 0.05 < found.figures["p_permutation"]
+        assert (found.outcome, found.label, found.qualifiers[0]) == ("INCONCLUSIVE", None, "fragile")
+        assert "the permutation test of that rise does not agree (p = 0." in found.reasons[0]
+        assert found.needs_seeds is not None
+    failed, spared = (arm(one.run, *(-score for score in one.values)) for one in (SOME_FAILED, SPARED))
+    fallen = judged(expect("fall", 50.0), failed, spared)
+    assert (fallen.outcome, fallen.qualifiers[0]) == ("INCONCLUSIVE", "fragile")
+    assert "rules out a fall of 50, but the permutation test of that fall does not agree" in fallen.reasons[0]
+
+
+def test_reversed_is_what_both_tests_find_and_else_the_plain_refutation_stands() -> None:
+    """Far from the predicted rise both agree; that the effect is below zero, only the interval says."""
+    found = judged(expect("rise", 400.0), SOME_FAILED, SPARED)
+    assert found.figures["high"] < 0
+    assert found.figures["p_permutation"] > 0.05
+    assert (found.outcome, found.label) == ("REFUTED", "equivalent")
+    lower = arm("R2", *(score / 2 for score in SOME_FAILED.values))
+    both = judged(RISE, lower, SPARED)
+    assert both.figures["p_permutation"] <= 0.05
+    assert (both.outcome, both.label) == ("REFUTED", "reversed")
+
+
+def test_three_seeds_an_arm_are_refuted_by_the_interval_alone() -> None:
+    found = judged(RISE, LOW, HIGH)
+    assert found.figures["least_p"] == found.figures["p_permutation"] == 0.1
+    assert (found.outcome, found.label) == ("REFUTED", "reversed")
+
+
 def test_inconclusive_says_how_many_seeds_it_would_take() -> None:
     found = judged(RISE, arm("R2", 60.0, 160.0, 260.0))
     assert found.outcome == "INCONCLUSIVE"
