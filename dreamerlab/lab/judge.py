@@ -164,7 +164,7 @@ def _arm(workspace: Workspace, run: RunDirectory, hypothesis: Hypothesis) -> tup
     declared = hypothesis.proposal.plan.seeds if treatment else (made.seeds if made is not None else ())
     owner = hypothesis if treatment or made is None else owner_of(workspace, made)
     killed = _killed(owner, run.id)
-    spared = frozenset[int]() if treatment else _spared(owner, run.id)
+    spared = frozenset[int]() if treatment else spared_seeds(owner, run.id)
     scores: dict[int, float | None] = {}
     missing: dict[int, str] = {}
     failed: dict[int, str] = {}
@@ -258,7 +258,7 @@ def _killed(owner: Hypothesis | None, run_id: str) -> dict[int, str]:
     }
 
 
-def _spared(owner: Hypothesis | None, run_id: str) -> frozenset[int]:
+def spared_seeds(owner: Hypothesis | None, run_id: str) -> frozenset[int]:
     """Return the seeds that a look of the hypothesis they were trained for made needless: its verdict has none."""
     if owner is None or owner.run != run_id or owner.phase != DONE_JUDGED or not owner.proposal.plan.looks:
         return frozenset()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from dreamerlab.lab.judge import spared_seeds
 from dreamerlab.lab.show import RunDetails, TrialDetails
 from dreamerlab.protocol.hypothesis import Plan
 from dreamerlab.protocol.state import TRIAL_KILLED, Hypothesis
@@ -42,16 +43,22 @@ def reducer_of(hypothesis: Hypothesis) -> str:
 def seed_scores(details: RunDetails, rule: str, owner: Hypothesis | None, plan: Plan | None) -> dict[int, SeedScore]:
     """Return seed -> score by the reducer `rule`.
 
-    `owner` is the hypothesis the run was trained for, which knows of kill rules; `plan` the one whose fail score
-    counts (None: the task's).
+    `owner` is the hypothesis the run was trained for, which knows of kill rules and looks; `plan` the one whose fail
+    score counts (None: the task's).
     """
     reducer = parse_reducer(rule)
-    killed = _killed(details.manifest.id, owner)
-    return {trial.view.seed: _seed_score(details, trial, reducer, killed, plan) for trial in details.trials}
+    run_id = details.manifest.id
+    killed, spared = _killed(run_id, owner), spared_seeds(owner, run_id)
+    return {trial.view.seed: _seed_score(details, trial, reducer, killed, spared, plan) for trial in details.trials}
 
 
 def _seed_score(
-    details: RunDetails, trial: TrialDetails, reducer: Reducer, killed: Mapping[int, str], plan: Plan | None
+    details: RunDetails,
+    trial: TrialDetails,
+    reducer: Reducer,
+    killed: Mapping[int, str],
+    spared: frozenset[int],
+    plan: Plan | None,
 ) -> SeedScore:
     view = trial.view
     directory = details.run.trial(view.seed)
@@ -60,7 +67,7 @@ def _seed_score(
     why = killed.get(view.seed)
     if why is None and view.state == "failed" and status.diverged:
         why = f"diverged at env step {status.env_steps:,}"
-    if why is None and view.state == "stopped":
+    if why is None and view.state == "stopped" and view.seed in spared:
         return SeedScore(None, so_far=False, reason="a declared look ended the run without it", spared=True)
     if why is None and view.state == "finished":
         if reducer == parse_reducer(details.manifest.score) and not reducer.is_time and trial.score is not None:

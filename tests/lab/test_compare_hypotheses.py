@@ -169,7 +169,14 @@ def test_a_seed_that_a_look_spared_belongs_to_no_figure_and_is_not_missing(works
     base = make_arm(workspace, "a", LOW)
     run = make_arm(workspace, "b", [*HIGH, [1.0, 2.0]], "optimizer.lr_actor=2e-3")
     end(run, 3, state="stopped", reason="spared by a look")
-    launched(workspace, run.id, base.id)
+    seeds = (0, 1, 2, 3)
+    made = launched(workspace, run.id, base.id, plan=replace(PLAN, seeds=seeds, looks=(3, 4)))
+    run.manifest_path.write_text(run.manifest_path.read_text().replace('"hypothesis": null', f'"hypothesis": "{made}"'))
+    before = compared(workspace, "H1")
+    assert before["runs"][1]["seeds"][3]["so_far"], "'stopped' can be typed: what a look spares stands in the verdict"
+    assert not any("by a declared look" in line for line in before["caveats"]), before["caveats"]
+    used = {"treatment": {"mean": 320.0, "seeds": {"0": 300.0, "1": 340.0, "2": 320.0}}, "difference": 90.0}
+    happened(workspace, made, state.JUDGED, outcome="SUPPORTED", label=None, qualifiers=[], reasons=[], figures=used)
     found = compared(workspace, "H1")
     assert found["pairs"][0]["welch"]["num_b"] == 3
     said = "\n".join(found["caveats"])
