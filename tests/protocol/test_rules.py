@@ -24,23 +24,30 @@ def interval(a: list[float], b: list[float], level: float, factor: float = 1.0) 
     return float(found.low), float(found.high)
 
 
+def disagrees(a: list[float], b: list[float]) -> bool:
+    """Tell whether an exact permutation test could tell the arms apart and does not."""
+    pool = np.array([*a, *b])
+    test = stats.permutation_test(
+        (pool[len(a) :], pool[: len(a)]), lambda x, y: round(abs(x.mean() - y.mean()), 9), alternative="greater"
+    )
+    least = (2 if len(a) == len(b) else 1) / math.comb(len(pool), len(a))
+    return bool(least <= ALPHA < test.pvalue)
+
+
 def by_the_book(form: str, delta: float, a: list[float], b: list[float]) -> tuple[str, str | None]:
     """Return outcome and label of rise or fall, written down a second time."""
     sign = 1 if form == "rise" else -1
     d = sign * (np.mean(b) - np.mean(a))
     low, high = sorted(sign * x for x in interval(a, b, 0.95))
     if low > 0 and d >= delta:
-        pool = np.array([*a, *b])
-        test = stats.permutation_test(
-            (pool[len(a) :], pool[: len(a)]), lambda x, y: round(abs(x.mean() - y.mean()), 9), alternative="greater"
-        )
-        least = (2 if len(a) == len(b) else 1) / math.comb(len(pool), len(a))
-        return ("INCONCLUSIVE", None) if least <= ALPHA < test.pvalue else ("SUPPORTED", None)
+        return ("INCONCLUSIVE", None) if disagrees(a, b) else ("SUPPORTED", None)
+    if high < 0 and not disagrees(a, b):
+        return "REFUTED", "reversed"
     if high < delta:
+        if len(a) != len(b) and disagrees([x + sign * delta for x in a], b):
+            return "INCONCLUSIVE", None
         narrow = interval(a, b, 0.90)
-        return "REFUTED", (
-            "reversed" if high < 0 else "equivalent" if -delta < narrow[0] and narrow[1] < delta else "too small"
-        )
+        return "REFUTED", "equivalent" if -delta < narrow[0] and narrow[1] < delta else "too small"
     return "INCONCLUSIVE", None
 
 
