@@ -26,12 +26,16 @@ _ON_THE_WAY = 6
 
 
 def arms_of(story: Story) -> list[tuple[str, RunRecord, Mapping[str, Any]]]:
-    """Return (what it is, run, its figures) of the arms that exist, the change first."""
-    figures = figures_of(story.state.verdict)
+    """Return (what it is, run, its figures) of the arms that exist, the change first.
+
+    The task's levels are returns: beside the values of another metric a run is shown without them.
+    """
+    figures, levels = figures_of(story.state.verdict), "return" in metric_of(story)
     words = "baseline" if story.state.proposal.kind == "baseline" else "with the change"
     found: list[tuple[str, RunRecord, Mapping[str, Any]]] = []
     for what, run, key in ((words, story.treatment, "treatment"), ("baseline", story.control, "baseline")):
         if run is not None:
+            run = run if levels else replace(run, random=None, solved=None)
             found.append((what, run, cast("Mapping[str, Any]", figures.get(key) or {})))
     return found
 
@@ -49,7 +53,15 @@ def seed_table(story: Story) -> Table:
             steps = f"{seed.env_steps:,}" if seed.state is not None else None
             time = duration(seed.wall_s) if seed.state is not None else None
             cells = (None if score is None else figure(score), None if last is None else figure(last))
-            row = (*cells, _solved_at(seed, run), steps, time, _course(seed, run), _remark(seed, run, figures) or "")
+            levelled = None if _counts_time(story) else score
+            row = (
+                *cells,
+                _solved_at(seed, run),
+                steps,
+                time,
+                _course(seed, run),
+                _remark(seed, run, figures, levelled),
+            )
             table.add(what, seed.seed, *row)
     return table
 
@@ -80,7 +92,7 @@ def curves_svg(story: Story) -> str | None:
     runs = [run for _, run, _ in arms_of(story)]
     metric = metric_of(story)
     levels: list[Level] = []
-    if runs and "return" in metric:
+    if runs:
         levels += [Level("solved", runs[0].solved, "8 4")] if runs[0].solved is not None else []
         levels += [Level("random play", runs[0].random)] if runs[0].random is not None else []
     if expected is not None and expected.form in ("at_least", "at_most", "reaches") and expected.amount is not None:
@@ -164,7 +176,8 @@ def _course(seed: SeedRecord, run: RunRecord) -> str | None:
     return pattern(values, run.random, run.solved)
 
 
-def _remark(seed: SeedRecord, run: RunRecord, figures: Mapping[str, Any]) -> str:
+def _remark(seed: SeedRecord, run: RunRecord, figures: Mapping[str, Any], score: float | None) -> str:
+    """Return what is special about a seed; `score` only where it can be held against the task's levels."""
     key, said = str(seed.seed), [seed.fault] if seed.fault else []
     if seed.state is None:
         said.append("not ended")
@@ -175,19 +188,14 @@ def _remark(seed: SeedRecord, run: RunRecord, figures: Mapping[str, Any]) -> str
         said += [f"{words}: {why}"] if why else []
     said += ["time cut off by the budget"] if seed.seed in (figures.get("censored") or ()) else []
     said += [f"{seed.attempts} attempts"] if seed.attempts > 1 else []
-    score = dict(figures.get("seeds") or {}).get(key)
-    if _below_random(score, run, figures):
+    if _below_random(score, run):
         said.append("worse than random play")
     return plain("; ".join(said))
 
 
-def _below_random(score: float | None, run: RunRecord, figures: Mapping[str, Any]) -> bool:
-    known = score is not None and run.random is not None and run.solved is not None
-    if not known or "return" not in str(figures.get("metric", "return")):
+def _below_random(score: float | None, run: RunRecord) -> bool:
+    if score is None or run.random is None or run.solved is None:
         return False
-    assert score is not None
-    assert run.random is not None
-    assert run.solved is not None
     return score > run.random if run.solved < run.random else score < run.random
 
 
