@@ -187,6 +187,12 @@ def test_reversed_is_what_both_tests_find_and_else_the_plain_refutation_stands()
     assert (both.outcome, both.label) == ("REFUTED", "reversed")
 
 
+def test_between_arms_of_one_size_the_interval_refutes_alone() -> None:
+    baseline = arm("R1", 206.0, 148.2, 225.6, 195.7, 269.9)
+    found = judged(expect("rise", 100.0), arm("R2", 257.3, 161.7, 171.8, 182.1, 309.5), baseline)
+    assert (found.outcome, found.label, found.qualifiers) == ("REFUTED", "equivalent", ("underpowered",))
+
+
 def test_three_seeds_an_arm_are_refuted_by_the_interval_alone() -> None:
     found = judged(RISE, LOW, HIGH)
     assert found.figures["least_p"] == found.figures["p_permutation"] == 0.1
