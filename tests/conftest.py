@@ -6,6 +6,7 @@ The jaxtyping hook checks array shapes and types of the agent's public functions
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -18,6 +19,10 @@ for leaking in ("MLFLOW_TRACKING_URI", "DREAMERLAB_SUPERVISOR", "PYTHONPATH"):
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "dreamerlab tests"
     os.environ[f"GIT_{role}_EMAIL"] = "tests@example.invalid"
+
+# Whoever starts the tests in the background hands down that Ctrl-C is to be ignored; here it is under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines are shared: how long one example takes says nothing about the code.
 settings.register_profile("dreamerlab", deadline=None)
