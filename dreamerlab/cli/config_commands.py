@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dreamerlab.cli import completion
+from dreamerlab.cli.options import EnvOption, ExperimentOption
 from dreamerlab.cli.output import emit, emit_json, say, warn
 
 if TYPE_CHECKING:
@@ -41,21 +42,6 @@ def _complete_key(incomplete: str) -> list[str]:
     return [key for key in leaves() if key.startswith(incomplete)]
 
 
-Env = Annotated[
-    str | None,
-    typer.Option(
-        "--env", metavar="NAME", help="A file in env_configs/, or a gymnasium id.", autocompletion=completion.envs
-    ),
-]
-Experiment = Annotated[
-    str | None,
-    typer.Option(
-        "--experiment",
-        metavar="NAME",
-        help="A file in env_configs/experiments/.",
-        autocompletion=completion.experiments,
-    ),
-]
 Run = Annotated[
     str | None,
     typer.Option(
@@ -71,8 +57,8 @@ def explain(
         list[str] | None,
         typer.Argument(metavar="KEY|KEY=VALUE", help="A key, its tail or a section.", autocompletion=_complete_key),
     ] = None,
-    env: Env = None,
-    experiment: Experiment = None,
+    env: EnvOption = None,
+    experiment: ExperimentOption = None,
     run: Run = None,
     json: Json = False,
 ) -> None:
@@ -138,8 +124,8 @@ def diff(
 @app.command()
 def audit(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Values to set.")] = None,
-    env: Env = None,
-    experiment: Experiment = None,
+    env: EnvOption = None,
+    experiment: ExperimentOption = None,
     run: Run = None,
     everything: Annotated[bool, typer.Option("--all", help="Show leaves at their reference value as well.")] = False,
     json: Json = False,

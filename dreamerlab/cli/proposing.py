@@ -7,25 +7,11 @@ from typing import Annotated
 import typer
 
 from dreamerlab.cli import completion, output
+from dreamerlab.cli.options import EnvOption, ExperimentOption
 
 _Words = Annotated[
     list[str] | None,
     typer.Argument(metavar="[SENTENCE]", help='In quotes: "change KEY=VALUE -> expect METRIC to rise by N".'),
-]
-_Env = Annotated[
-    str | None,
-    typer.Option(
-        "--env", metavar="NAME", help="A file in env_configs/, or a gymnasium id.", autocompletion=completion.envs
-    ),
-]
-_Experiment = Annotated[
-    str | None,
-    typer.Option(
-        "--experiment",
-        metavar="NAME",
-        help="A file in env_configs/experiments/.",
-        autocompletion=completion.experiments,
-    ),
 ]
 _Baseline = Annotated[
     str | None,
@@ -44,8 +30,8 @@ def _text(flag: str, metavar: str, explained: str) -> typer.models.OptionInfo:
 
 def propose(
     words: _Words = None,
-    env: _Env = None,
-    experiment: _Experiment = None,
+    env: EnvOption = None,
+    experiment: ExperimentOption = None,
     overrides: Annotated[list[str] | None, _text("--set", "KEY=VALUE", "A value of both arms (repeat).")] = None,
     budget: Annotated[str | None, _text("--budget", "N", "How long each trial trains, such as 30k.")] = None,
     baseline: _Baseline = None,

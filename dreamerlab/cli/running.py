@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dreamerlab.cli import completion, output
+from dreamerlab.cli.options import EnvOption, ExperimentOption
 
 if TYPE_CHECKING:
     from dreamerlab.lab.execute import Execution
@@ -34,21 +35,8 @@ def run(
     pilot: Annotated[
         bool, typer.Option("--pilot", help="One seed on a tenth of the budget; can never carry a verdict.")
     ] = False,
-    env: Annotated[
-        str | None,
-        typer.Option(
-            "--env", metavar="NAME", help="A file in env_configs/, or a gymnasium id.", autocompletion=completion.envs
-        ),
-    ] = None,
-    experiment: Annotated[
-        str | None,
-        typer.Option(
-            "--experiment",
-            metavar="NAME",
-            help="A file in env_configs/experiments/.",
-            autocompletion=completion.experiments,
-        ),
-    ] = None,
+    env: EnvOption = None,
+    experiment: ExperimentOption = None,
     seeds: Annotated[
         str | None,
         typer.Option("--seeds", metavar="SPEC", help="How many (3 is 0,1,2), a range 100-102, or a list 5,7,9."),

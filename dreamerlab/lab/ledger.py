@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerlab.protocol.chain import Event, Record
-from dreamerlab.protocol.registry import SUFFIX, TORN, Registry
+from dreamerlab.protocol.registry import Registry
 from dreamerlab.runs.attempts import now
 from dreamerlab.runs.store import Workspace
 
@@ -96,23 +96,6 @@ def _advice(silence: str) -> str:
     if "index.lock" in silence and "File exists" in silence:
         return " If no git command is at work here, one died: remove that file, and the next record brings these along."
     return "; the next record that is committed brings these along"
-
-
-def left_behind(workspace: Workspace) -> list[Path]:
-    """Return the files of records that git lacks or has in an older state: a commit of theirs failed or was not wanted.
-
-    One that is gone is not among them: that is never ours to commit.
-    """
-    from dreamerlab.tracking.git_state import GitSilent, git
-
-    folder = registry_of(workspace).folder
-    try:
-        top = Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel")).rstrip("\n"))
-        told = git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
-    except GitSilent:
-        return []
-    found = [(line[:2], top / os.fsdecode(line[3:])) for line in told.split(b"\0") if line]
-    return [path for state, path in found if b"D" not in state and path.suffix in (SUFFIX, TORN)]
 
 
 def _account() -> str:

@@ -6,15 +6,15 @@ LOG.md. A log that cannot be rendered is one warning: the records are what count
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from dreamerlab.errors import LabError
-from dreamerlab.lab.ledger import commit_paths, left_behind, registry_of
+from dreamerlab.lab.ledger import commit_paths, registry_of
+from dreamerlab.protocol.registry import SUFFIX, TORN
 from dreamerlab.runs.store import Workspace
-from dreamerlab.tracking.git_state import GitSilent, git
+from dreamerlab.tracking.git_state import GitSilent, uncommitted
 
 
 def publish(
@@ -41,26 +41,27 @@ def publish(
         except LabError as error:
             warn(f"the log is not up to date: {error.message}; later: dreamerlab log")
         if wanted:
-            paths += [*left_behind(workspace), *_pages_behind(workspace)]
+            paths += _left_behind(workspace)
         return commit_paths(workspace, list(dict.fromkeys(paths)), message, warn, wanted=wanted)
 
 
 def commit_log(workspace: Workspace, warn: Callable[[str], None]) -> bool:
     """Commit the generated pages, and the records they tell of that git lacks; return whether a commit was made."""
-    paths = [*left_behind(workspace), *_pages_behind(workspace)]
+    paths = _left_behind(workspace)
     return bool(paths) and commit_paths(workspace, paths, "Render the log", warn)
 
 
-def _pages_behind(workspace: Workspace) -> list[Path]:
-    """Return the generated pages that git lacks or has in an older state; never a file of the user's beside them."""
+def _left_behind(workspace: Workspace) -> list[Path]:
+    """Return the records and pages that git lacks or has in an older state: a commit failed or was not wanted.
+
+    One that is gone is not among them: that is never ours to commit. Nor is a file of the user's beside them.
+    """
     from dreamerlab.report.links import is_generated
 
-    protocol = workspace.protocol
+    protocol, registry = workspace.protocol, registry_of(workspace).folder
     try:
-        top = Path(os.fsdecode(git(protocol, "rev-parse", "--show-toplevel")).rstrip("\n"))
-        told = git(protocol, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+        changed = uncommitted(protocol)
     except GitSilent:
         return []
-    found = [(line[:2], top / os.fsdecode(line[3:])) for line in told.split(b"\0") if line]
-    here = [path for state, path in found if b"D" not in state and path.is_relative_to(protocol)]
-    return [path for path in here if is_generated(path.relative_to(protocol).as_posix())]
+    records = [path for path in changed if path.is_relative_to(registry) and path.suffix in (SUFFIX, TORN)]
+    return [*records, *(path for path in changed if is_generated(path.relative_to(protocol).as_posix()))]

@@ -105,6 +105,14 @@ def git(folder: Path, *words: str, accepted: tuple[int, ...] = (0,), timeout_s: 
     return done.stdout
 
 
+def uncommitted(folder: Path) -> list[Path]:
+    """Return the files inside `folder` that git lacks or has in an older state; not those that are gone."""
+    inside = git(folder, "rev-parse", "--show-prefix").rstrip(b"\n")
+    told = git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+    lines = [line for line in told.split(b"\0") if line and b"D" not in line[:2]]
+    return [folder / os.fsdecode(line[3:].removeprefix(inside)) for line in lines]
+
+
 def _optional(folder: Path, *words: str) -> str | None:
     """The one line git prints, or None when it has nothing to say (exit code 1)."""
     return git(folder, *words, accepted=(0, 1)).decode(errors="replace").strip() or None
