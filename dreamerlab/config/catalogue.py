@@ -152,6 +152,8 @@ def _type_text(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_type_text(part) for part in arguments)
     assert origin is tuple, annotation
+    if arguments[1:] == (...,):
+        return f"[{_type_text(arguments[0])}, ...]"
     return "[" + ", ".join(_type_text(part) for part in arguments) + "]"
 
 
@@ -160,12 +162,13 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 def _range_text(metadata: Iterable[Any]) -> str:
-    names = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")
+    names = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern")
     found = ((name, getattr(mark, name, None)) for mark in metadata for name in names)
     bounds: dict[str, Any] = {name: value for name, value in found if value is not None}
     low, high = bounds.get("ge"), bounds.get("le")
     if low is not None and high is not None and "gt" not in bounds and "lt" not in bounds:
-        return f"{_bound(low)}..{_bound(high)}"
+        step = f" in steps of {_bound(bounds['multiple_of'])}" if "multiple_of" in bounds else ""
+        return f"{_bound(low)}..{_bound(high)}{step}"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     parts = [f"{sign} {_bound(bounds[name])}" for name, sign in signs.items() if name in bounds]
     if "max_length" in bounds:

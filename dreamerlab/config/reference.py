@@ -32,6 +32,15 @@ REFERENCE: dict[str, tuple[object, str]] = {
     "model.unimix": (0.01, "FACTS A3"),
     "twohot.bins": (255, "FACTS A5"),
     "twohot.support": ((-20.0, 20.0), "FACTS A5"),
+    "model.absolute_posterior": (False, "FACTS A3"),
+    "model.cnn_depth": (4, "FACTS A11"),
+    "model.cnn_downsample": ("maxpool", "FACTS A2"),
+    "twohot.spacing": ("symexp", "FACTS A5"),
+    "heads.reward_grad": (True, "FACTS A4"),
+    "heads.continue_discounted": (True, "FACTS A4"),
+    "heads.auxiliary": ((), "FACTS A4"),
+    "policy.dist": ("bounded_normal", "FACTS A8"),
+    "policy.std": ((0.1, 1.0), "FACTS A8"),
     "loss_scales.recon": (1.0, "FACTS A4"),
     "loss_scales.reward": (1.0, "FACTS A4"),
     "loss_scales.cont": (1.0, "FACTS A4"),
@@ -41,6 +50,13 @@ REFERENCE: dict[str, tuple[object, str]] = {
     "loss_scales.value": (1.0, "FACTS A6"),
     "loss_scales.replay_value": (0.3, "FACTS A7"),
     "free_bits.nats": (1.0, "FACTS A4"),
+    "free_bits.mode": ("clip", "FACTS A4"),
+    "behavior.actor_gradient": ("reinforce", "FACTS A6"),
+    "behavior.advantage_norm": (False, "FACTS A6"),
+    "behavior.entropy_floor": (None, "FACTS A13.1"),
+    "behavior.entropy_schedule": ("constant", "FACTS A6"),
+    "behavior.replay_value_grad": (True, "FACTS A7"),
+    "return_norm.debias": (False, "FACTS A6"),
     "behavior.horizon": (15, "FACTS A6"),
     "behavior.discount_horizon": (333.0, "FACTS A6"),
     "behavior.lam": (0.95, "FACTS A6"),
@@ -53,6 +69,8 @@ REFERENCE: dict[str, tuple[object, str]] = {
     "return_norm.limit": (1.0, "FACTS A6"),
     "return_norm.low": (5.0, "FACTS A6"),
     "return_norm.high": (95.0, "FACTS A6"),
+    "optimizer.name": ("laprop_agc", "FACTS A9"),
+    "optimizer.lr_schedule": ("constant", "FACTS A9"),
     "optimizer.lr_world": (4e-5, "FACTS A9"),
     "optimizer.lr_actor": (4e-5, "FACTS A9"),
     "optimizer.lr_critic": (4e-5, "FACTS A9"),
@@ -65,6 +83,12 @@ REFERENCE: dict[str, tuple[object, str]] = {
     "replay.capacity": (5_000_000, "FACTS A10"),
     "replay.online": (True, "FACTS A10"),
     "replay.latent_context": (True, "FACTS A10"),
+    "replay.mixture": ((1.0, 0.0, 0.0), "FACTS A10"),
+    "smooth.kernel": ("none", "FACTS B1"),
+    "collect.random_steps": (0, "FACTS A10"),
+    "train.actor_every": (1, "FACTS A13.18"),
+    "train.model_only_updates": (0, "FACTS A13.16"),
+    "train.learn": ("all", "FACTS A13.16"),
     "train.batch_size": (16, "FACTS A10"),
     "train.batch_length": (64, "FACTS A10"),
     "train.train_ratio": (32.0, "FACTS A10"),
@@ -73,7 +97,7 @@ REFERENCE: dict[str, tuple[object, str]] = {
 }
 """What the reference has, and where that was read; sizes are those of its preset for vector observations."""
 
-SIZES = frozenset({"model.deter", "model.hidden", "model.classes", "model.units"})
+SIZES = frozenset({"model.deter", "model.cnn_depth", "model.hidden", "model.classes", "model.units"})
 """The reference comes in many sizes (FACTS A11): another size is not a departure from the algorithm."""
 
 PROTECTED = (

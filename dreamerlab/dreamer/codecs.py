@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dreamerlab.config.schema import Model
+from dreamerlab.config.schema_model import Model
 from dreamerlab.dreamer.maths import symlog
 from dreamerlab.dreamer.networks import MLP, Linear
 from dreamerlab.spaces import EnvSpec

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dreamerlab.config.schema import Optimizer as OptimizerConfig
+from dreamerlab.config.schema_learning import Optimizer as OptimizerConfig
 
 GRADIENT_SCALE = 2.0**16
 """Gradients are held multiplied by this exact power of two.

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dreamerlab.config.schema import Model
+from dreamerlab.config.schema_model import Model
 from dreamerlab.dreamer.distributions import categorical, entropy, kl_divergence, sample, sample_straight_through
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed

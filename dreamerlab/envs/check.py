@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from dreamerlab.config.schema import Env
+from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.make import describe, make_env, time_limit
 from dreamerlab.envs.random_play import random_returns
 from dreamerlab.errors import LabError, UsageError

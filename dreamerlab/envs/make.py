@@ -17,7 +17,7 @@ from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.spaces import Box, Dict, Discrete
 
-from dreamerlab.config.schema import Env
+from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.guard import Guard
 from dreamerlab.envs.vectors import VectorEnv, action_choices, observation_boxes
 from dreamerlab.errors import UsageError, did_you_mean

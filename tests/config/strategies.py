@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from dreamerlab.config.catalogue import leaves
 from dreamerlab.config.schema import Config
 
+SCHEDULES = st.sampled_from(["constant", "linear to 0.1x over 5000 updates", "cosine to 1e-3x over 10 updates"])
+
 # Leaves tied to others by a rule get values that satisfy it whatever the others are; sizes stay below the limits.
 _TIED: dict[str, st.SearchStrategy[Any]] = {
     "env.id": st.from_regex(r"[A-Za-z0-9_.:/-]{1,200}", fullmatch=True),
@@ -23,6 +25,17 @@ _TIED: dict[str, st.SearchStrategy[Any]] = {
     "train.imagination_starts": st.one_of(st.just("all"), st.integers(2, 64)),
     "replay.capacity": st.integers(100, 10_000_000),
     "behavior.horizon": st.integers(1, 100),
+    "env.image_size": st.integers(1, 16).map(lambda n: 16 * n),
+    "heads.auxiliary": st.lists(
+        st.sampled_from(["binary:reward_within_15", "regression:obs/vector/0", "regression:info/speed"]), unique=True
+    ).map(tuple),
+    "policy.std": st.tuples(st.floats(1e-3, 0.5), st.floats(0.6, 1000)),
+    "replay.mixture": st.sampled_from([(1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.0, 0.0, 1.0), (0.25, 0.5, 0.25)]),
+    "smooth.width": st.floats(0.01, 0.99),
+    "behavior.entropy_schedule": SCHEDULES,
+    "optimizer.lr_schedule": SCHEDULES,
+    "init.checkpoint": st.one_of(st.none(), st.sampled_from(["R0012-9qd", "R0001-95y@best", "R0002-wl9@10000"])),
+    "init.parts": st.sampled_from([("world",), ("world", "behavior", "optimizer"), ("replay", "behavior")]),
     **{f"model.{name}": st.integers(2, 256) for name in ("hidden", "units", "stoch", "classes")},
 }
 

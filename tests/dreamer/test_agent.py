@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamerlab.config.schema import Config, LossScales
+from dreamerlab.config.schema import Config
+from dreamerlab.config.schema_learning import LossScales
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.metrics import CATALOGUE

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dreamerlab.config.schema import Optimizer as OptimizerConfig
+from dreamerlab.config.schema_learning import Optimizer as OptimizerConfig
 from dreamerlab.dreamer.optim import LaProp
 
 

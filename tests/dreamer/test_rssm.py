@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dreamerlab.config.schema import Model
+from dreamerlab.config.schema_model import Model
 from dreamerlab.dreamer.distributions import categorical, kl_divergence
 from dreamerlab.dreamer.dynamics import Observed
 from dreamerlab.dreamer.networks import BlockLinear, Hidden

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dreamerlab.config.schema import Env
+from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.faults import EnvironmentFault
 from dreamerlab.envs.make import make_env
 from dreamerlab.errors import TrialFailed

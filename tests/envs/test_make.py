@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamerlab.config.schema import Env
+from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.make import describe, make_env, time_limit
 from dreamerlab.errors import UsageError
 from tests.envs import odd_envs

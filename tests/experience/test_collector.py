@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from dreamerlab.config.schema import Env
+from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.faults import EnvironmentFault, NonDeterministic
 from dreamerlab.envs.guard import Guard
 from dreamerlab.envs.make import describe, make_env

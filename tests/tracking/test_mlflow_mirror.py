@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from dreamerlab.config.record import to_yaml
-from dreamerlab.config.schema import Config, Optimizer
+from dreamerlab.config.schema import Config
+from dreamerlab.config.schema_learning import Optimizer
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.processes import own_identity
 from dreamerlab.runs.series import append_line, read_lines
