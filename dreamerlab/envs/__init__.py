@@ -1,1 +1,1 @@
-"""Environments: gymnasium ids made into float32 vectors in, one of N actions out, with every fault named."""
+"""Environments: gymnasium ids made into arrays by key in, one action array out, with every fault named."""

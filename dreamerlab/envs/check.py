@@ -17,6 +17,7 @@ from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.make import describe, make_env, time_limit
 from dreamerlab.envs.random_play import random_returns
 from dreamerlab.errors import LabError, UsageError
+from dreamerlab.spaces import ActionSpec, ObsSpec
 
 _HINT = "python -m dreamerlab.envs.check ENV_ID [--time-limit N] [--random-episodes N]"
 
@@ -24,16 +25,17 @@ _HINT = "python -m dreamerlab.envs.check ENV_ID [--time-limit N] [--random-episo
 def check(env_id: str, limit: int | None, random_episodes: int = 0) -> dict[str, Any]:
     """Return the facts of an environment as plain data; raise LabError when it cannot be used.
 
-    Keys: env, observations {key: size}, num_actions, time_limit (None when there is none) and, when
-    `random_episodes` > 0, random {episodes, seed, mean, std, min, max} of the return of random play.
+    Keys: env, observations {key: {kind, shape, and classes of choices}}, action {kind, and classes or size},
+    num_actions (of a single choice only), time_limit and, when `random_episodes` > 0, random {episodes, seed, mean,
+    std, min, max} of the return of random play.
     """
     env = make_env(Env(id=env_id, time_limit=limit))
     try:
         spec = describe(env)
         facts: dict[str, Any] = {
             "env": env_id,
-            "observations": {key: obs.size for key, obs in spec.observations.items()},
-            "num_actions": spec.action.num_actions,
+            "observations": {key: _observed(obs) for key, obs in spec.observations.items()},
+            **_acted(spec.action),
             "time_limit": time_limit(env),
         }
         if random_episodes:
@@ -44,6 +46,19 @@ def check(env_id: str, limit: int | None, random_episodes: int = 0) -> dict[str,
         return facts
     finally:
         env.close()
+
+
+def _observed(spec: ObsSpec) -> dict[str, Any]:
+    facts: dict[str, Any] = {"kind": spec.kind, "shape": list(spec.shape)}
+    return facts | {"classes": list(spec.classes)} if spec.classes else facts
+
+
+def _acted(spec: ActionSpec) -> dict[str, Any]:
+    """Return the facts of an action; `num_actions` is there where it is a single choice."""
+    if not spec.is_discrete:
+        return {"action": {"kind": "continuous", "size": spec.size}}
+    facts: dict[str, Any] = {"action": {"kind": "discrete", "classes": list(spec.classes)}}
+    return facts | {"num_actions": spec.classes[0]} if len(spec.classes) == 1 else facts
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,103 +1,104 @@
-"""The wrapper that turns whatever an environment does wrong into one EnvironmentFault with a place and a value.
+"""The wrapper between an environment and an agent: converts both ways and checks every value that comes back.
 
-Sits directly on the environment, under the conversion to vectors, so a message speaks of what the environment's
-author wrote. A dead or lying environment always ends a trial: numbers that are not finite would reach every
-parameter within one update.
+Whatever an environment does wrong becomes one EnvironmentFault with a place and a value, in terms of what its author
+wrote. A dead or lying environment always ends a trial: numbers that are not finite would reach every parameter within
+one update. How values are read is `observing.py`, how actions are given `acting.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces import Box, Dict, MultiDiscrete
 
+from dreamerlab.envs.acting import actor_for
 from dreamerlab.envs.faults import EnvironmentFault
-from dreamerlab.envs.vectors import PLAIN_KEY, observation_boxes
+from dreamerlab.envs.observing import Misfit, Observer, show
+from dreamerlab.spaces import ActionSpec, ObsSpec
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Guard(gym.Wrapper[Any, Any, Any, Any]):
-    """The environment, unchanged, with every return value checked against its own spaces."""
+    """The environment with observations `{key: array}` and array actions, as `describe` says.
 
-    def __init__(self, env: gym.Env[Any, Any], env_id: str) -> None:
+    Observations are fresh arrays, so an environment may reuse its buffers.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], env_id: str, *, image_size: int = 64) -> None:
         super().__init__(env)
         self._env_id = env_id
-        self._plain = not isinstance(env.observation_space, gym.spaces.Dict)
-        self._shapes = {key: box.shape for key, box in observation_boxes(env_id, env.observation_space).items()}
+        self._observer = Observer(env_id, env.observation_space, image_size)
+        self._actor = actor_for(env_id, env.action_space)
+        self.observation_space = Dict({key: _observation_space(spec) for key, spec in self._observer.specs.items()})
+        self.action_space = _action_space(self._actor.spec)
         self._seed: int | None = None
         self._step = 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Return the environment's first observation, checked."""
-        call, self._seed, self._step = f"reset(seed={seed})", seed, 0
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the first observation of an episode."""
+        call = ("reset", f"seed={seed}")
+        self._seed, self._step = seed, 0
         try:
             obs, info = self.env.reset(seed=seed, options=options)
+            return self._observer.read(obs), info
+        except Misfit as misfit:
+            raise self._fault(call, str(misfit)) from None
         except (Exception, SystemExit) as error:
             raise self._raised(call, error) from error
-        self._refuse(call, self._observation_problem(obs))
-        return obs, info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Return what the environment returns, checked."""
-        call = f"step({action})"
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """Take `action` (components,); return (observation, reward, terminated, truncated, info)."""
+        given = self._actor.act(action)
+        call = ("step", given)
         self._step += 1
         try:
-            obs, reward, terminated, truncated, info = self.env.step(action)
+            obs, reward, terminated, truncated, info = self.env.step(given)
+            read = self._observer.read(obs)
+            if not (type(reward) is float and -_LARGEST <= reward <= _LARGEST):
+                reward = _reward(reward)
+            if type(terminated) is not bool or type(truncated) is not bool:
+                terminated, truncated = _flag("terminated", terminated), _flag("truncated", truncated)
+            return read, reward, terminated, truncated, info
+        except Misfit as misfit:
+            raise self._fault(call, str(misfit)) from None
         except (Exception, SystemExit) as error:
             raise self._raised(call, error) from error
-        self._refuse(call, self._observation_problem(obs))
-        self._refuse(call, _reward_problem(reward))
-        for name, flag in (("terminated", terminated), ("truncated", truncated)):
-            if not isinstance(flag, bool | np.bool_):
-                self._refuse(call, f"{name} is {_show(flag)}, not true or false")
-        return obs, reward, terminated, truncated, info
 
-    def _observation_problem(self, obs: Any) -> str | None:
-        if not self._plain and (not isinstance(obs, Mapping) or obs.keys() != self._shapes.keys()):
-            got = f"keys {sorted(obs)}" if isinstance(obs, Mapping) else f"{type(obs).__name__} {_show(obs)}"
-            return f"the observation has {got}, its space promises keys {sorted(self._shapes)}"
-        parts = {PLAIN_KEY: obs} if self._plain else obs
-        for key, shape in self._shapes.items():
-            name = "the observation" if self._plain else f"observation key '{key}'"
-            try:
-                array = np.asarray(parts[key])
-            except ValueError:  # a ragged list
-                return f"{name} is no array: {_show(parts[key])}"
-            if array.shape != shape:
-                return f"{name} has shape {array.shape}, its space promises {shape}: {_show(parts[key])}"
-            if array.dtype.kind not in "biuf":
-                return f"{name} is not numeric ({array.dtype}): {_show(parts[key])}"
-            with np.errstate(over="ignore"):
-                finite = np.isfinite(array.astype(np.float32)).all()
-            if not finite:
-                return f"{name} is not finite in float32: {_show(parts[key])}"
-        return None
+    def _raised(self, call: tuple[str, Any], error: BaseException) -> EnvironmentFault:
+        return self._fault(call, f"{type(error).__name__}: {show(error)}")
 
-    def _raised(self, call: str, error: BaseException) -> EnvironmentFault:
-        return self._fault(call, f"{type(error).__name__}: {_show(error)}")
-
-    def _refuse(self, call: str, problem: str | None) -> None:
-        if problem is not None:
-            raise self._fault(call, problem)
-
-    def _fault(self, call: str, problem: str) -> EnvironmentFault:
+    def _fault(self, call: tuple[str, Any], problem: str) -> EnvironmentFault:
+        name, argument = call
         place = f"step {self._step} of the episode with reset seed {self._seed}"
         hint = "mend the environment; the reset seed and the trial's seed lead to the same place again"
-        return EnvironmentFault(self._env_id, call, place, problem, hint=hint)
+        return EnvironmentFault(self._env_id, f"{name}({show(argument)})", place, problem, hint=hint)
 
 
-def _reward_problem(reward: Any) -> str | None:
+def _reward(reward: Any) -> float:
     array = np.asarray(reward) if isinstance(reward, int | float | np.generic | np.ndarray) else None
     if array is None or array.shape != () or array.dtype.kind not in "biuf":
-        return f"the reward is {type(reward).__name__} {_show(reward)}, not a number"
+        raise Misfit(f"the reward is {type(reward).__name__} {show(reward)}, not a number")
     if not abs(float(array)) <= _LARGEST:  # true for nan as well
-        return f"the reward is not finite in float32: {_show(reward)}"
-    return None
+        raise Misfit(f"the reward is not finite in float32: {show(reward)}")
+    return float(array)
 
 
-def _show(value: Any) -> str:
-    text = " ".join(str(value).split()) or repr(value)
-    return text if len(text) <= 200 else f"{text[:197]}..."
+def _flag(name: str, flag: Any) -> bool:
+    if not isinstance(flag, bool | np.bool_):
+        raise Misfit(f"{name} is {show(flag)}, not true or false")
+    return bool(flag)
+
+
+def _observation_space(spec: ObsSpec) -> gym.Space[Any]:
+    if spec.kind == "discrete":
+        return MultiDiscrete(list(spec.classes))
+    return Box(0, 255, spec.shape, np.uint8) if spec.kind == "image" else Box(-np.inf, np.inf, spec.shape, np.float32)
+
+
+def _action_space(spec: ActionSpec) -> gym.Space[Any]:
+    return MultiDiscrete(list(spec.classes)) if spec.is_discrete else Box(-1, 1, (spec.size,), np.float32)

@@ -1,4 +1,4 @@
-"""Environments from their gymnasium ids: built, given their time limit, guarded and converted to vectors.
+"""Environments from their gymnasium ids: built, given their time limit, guarded and converted to arrays.
 
 `make_env` is the only way the trainer gets an environment, `describe` tells what an agent needs to know of it.
 A time limit is a truncation: the final row of the episode is `is_last` without `is_terminal` (FACTS A1, F18).
@@ -13,21 +13,21 @@ import re
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.error import DependencyNotInstalled
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, MultiDiscrete, Space
 
 from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.guard import Guard
-from dreamerlab.envs.vectors import VectorEnv, action_choices, observation_boxes
 from dreamerlab.errors import UsageError, did_you_mean
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-def make_env(env: Env) -> gym.Env[dict[str, Any], int]:
-    """Return the environment with observations `{key: (size,) float32}` and integer actions from 0.
+def make_env(env: Env) -> gym.Env[dict[str, np.ndarray], np.ndarray]:
+    """Return the environment with observations `{key: array}` and actions (components,), as `describe` tells.
 
     `env.time_limit` replaces the limit the environment was registered with; null keeps that one. Raises UsageError
     for an unknown id, a missing package, a space that is not supported, or no limit at all; what goes wrong later is an
@@ -35,29 +35,38 @@ def make_env(env: Env) -> gym.Env[dict[str, Any], int]:
     """
     raw = _build(env.id, env.time_limit)
     try:
-        observation_boxes(env.id, raw.observation_space)
-        action_choices(env.id, raw.action_space)
         if time_limit(raw) is None:
             raise UsageError(
                 f"environment '{env.id}' has no time limit: an episode, and with it an evaluation, might never end",
                 hint="give it one: env.time_limit=1000",
             )
+        return Guard(raw, env.id, image_size=env.image_size)
     except UsageError:
         raw.close()
         raise
-    return VectorEnv(Guard(raw, env.id), env.id)
 
 
 def describe(env: gym.Env[Any, Any]) -> EnvSpec:
     """Return what an agent must know of an environment from `make_env`."""
-    observations, actions = env.observation_space, env.action_space
-    assert isinstance(observations, Dict), observations
-    assert isinstance(actions, Discrete), actions
-    sizes: dict[str, ObsSpec] = {}
-    for key, box in observations.spaces.items():
-        assert isinstance(box, Box), (key, box)
-        sizes[key] = ObsSpec(box.shape[0])
-    return EnvSpec(sizes, ActionSpec(int(actions.n)))
+    assert isinstance(env.observation_space, Dict), env.observation_space
+    return EnvSpec(
+        {key: _observation(space) for key, space in env.observation_space.spaces.items()},
+        _action(env.action_space),
+    )
+
+
+def _observation(space: Space[Any]) -> ObsSpec:
+    if isinstance(space, MultiDiscrete):
+        return ObsSpec.discrete(*space.nvec.tolist())
+    assert isinstance(space, Box), space
+    return ObsSpec.image(*space.shape) if space.dtype == np.uint8 else ObsSpec.vector(*space.shape)
+
+
+def _action(space: Space[Any]) -> ActionSpec:
+    if isinstance(space, MultiDiscrete):
+        return ActionSpec.discrete(*space.nvec.tolist())
+    assert isinstance(space, Box), space
+    return ActionSpec.continuous(*space.shape)
 
 
 def time_limit(env: gym.Env[Any, Any]) -> int | None:

@@ -12,7 +12,6 @@ from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.faults import EnvironmentFault, NonDeterministic
 from dreamerlab.envs.guard import Guard
 from dreamerlab.envs.make import describe, make_env
-from dreamerlab.envs.vectors import VectorEnv
 from dreamerlab.experience.collector import Collector, EpisodeEnd
 from dreamerlab.experience.replay import Replay
 
@@ -51,7 +50,7 @@ class Counting:
 
 
 def guarded(env: gym.Env) -> gym.Env:
-    return VectorEnv(Guard(env, "a toy"), "a toy")
+    return Guard(env, "a toy")
 
 
 def clock(end: int, limit: int) -> gym.Env:
