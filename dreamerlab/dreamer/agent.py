@@ -15,16 +15,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
+from dreamerlab.dreamer.actions import ActionCodec
 from dreamerlab.dreamer.batch import Batch, Carry, Update
 from dreamerlab.dreamer.behavior import Behavior
-from dreamerlab.dreamer.codecs import squash
 from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.optim import LaProp
-from dreamerlab.dreamer.world_model import WorldModel
+from dreamerlab.dreamer.world_model import WORLD_TERMS, WorldModel
 from dreamerlab.spaces import EnvSpec
 
 
@@ -38,8 +38,9 @@ class Agent(nn.Module):
     def __init__(self, spec: EnvSpec, config: Config) -> None:
         super().__init__()
         self.config = config
+        self.actions = ActionCodec(spec.action)
         self.world = WorldModel(spec, config)
-        self.behavior = Behavior(self.world.dynamics.feature_size, spec.action.num_actions, config)
+        self.behavior = Behavior(self.world.dynamics.feature_size, spec.action, config)
         rates = config.optimizer
         self.optimizer = LaProp(
             {
@@ -53,24 +54,24 @@ class Agent(nn.Module):
     def initial_carry(self, batch: int) -> Carry:
         """Return the memory before any step: zero state, no action."""
         model, like = self.config.model, self.optimizer.momentum
-        none = torch.full((batch, model.stoch + 1), -1, dtype=torch.int64, device=like.device)
-        return Carry(like.new_zeros(batch, model.deter), none[:, 1:], none[:, 0])
+        nothing = torch.full((batch, model.stoch), -1, dtype=torch.int64, device=like.device)
+        return Carry(like.new_zeros(batch, model.deter), nothing, self.actions.none(batch))
 
     @torch.no_grad()
     def act(
         self,
-        obs: Mapping[str, Float[Tensor, "B _"]],
+        obs: Mapping[str, Shaped[Tensor, " B *shape"]],
         is_first: Bool[Tensor, " B"],
         carry: Carry,
         *,
         mode: bool,
         generator: torch.Generator,
     ) -> tuple[Tensor, Carry]:
-        """Return an action (B,) for each observation and the memory for the next call.
+        """Return an action (B, A) for each observation and the memory for the next call.
 
         `mode` picks the most likely action instead of drawing one; latents are drawn either way.
         """
-        tokens = self.world.encoder(squash(obs)).unsqueeze(1)
+        tokens = self.world.encoder({key: value.unsqueeze(1) for key, value in obs.items()})
         observed = self.world.dynamics.observe(
             tokens, carry.prev_action.unsqueeze(1), is_first.unsqueeze(1), carry.deter, carry.stoch, generator
         )
@@ -84,7 +85,7 @@ class Agent(nn.Module):
         """
         losses, observed = self.losses(batch, generator)
         scales = self.config.loss_scales.model_dump()
-        assert losses.terms.keys() == scales.keys(), (losses.terms.keys(), scales.keys())
+        assert losses.terms.keys() <= scales.keys(), (losses.terms.keys(), scales.keys())
         # A loss of scale 0 is left out altogether, so that it costs no backward pass.
         scaled = [scales[name] * loss.mean() for name, loss in losses.terms.items() if scales[name] > 0.0]
         assert scaled, "every loss has scale 0"
@@ -92,15 +93,16 @@ class Agent(nn.Module):
         grads = torch.autograd.grad(torch.stack(scaled).sum(), parameters, allow_unused=True, materialize_grads=True)
         optim = self.optimizer.step(grads)
         self.behavior.follow()
-        return Update(losses.metrics | optim, observed.deter.detach(), observed.stoch.to(torch.int16))
+        metrics = losses.metrics | optim
+        return Update(metrics, observed.deter.detach(), observed.stoch.to(torch.int16), self._model_loss(losses.terms))
 
     def losses(self, batch: Batch, generator: torch.Generator) -> tuple[Losses, Observed]:
         """Return every loss by the name of its scale, unscaled and per element, and the states of the batch.
 
         The return scale moves as a side effect; parameters do not.
         """
-        observed, squashed = self.world.observe(batch, generator)
-        world = self.world.losses(batch, observed, squashed)
+        observed = self.world.observe(batch, generator)
+        world = self.world.losses(batch, observed)
 
         starts = self.config.train.imagination_starts
         kept = batch.action.shape[1] if starts == "all" else starts
@@ -111,8 +113,12 @@ class Agent(nn.Module):
         shape = features.shape[:2]
         replay = self.behavior.replay_loss(features, batch, returns.view(shape), imagined.slow_value[0].view(shape))
 
-        scales = self.config.loss_scales.model_dump()
-        with torch.no_grad():
-            world_loss = torch.stack([scales[name] * loss.mean() for name, loss in world.terms.items()]).sum()
-        metrics = {"wm/loss": world_loss, **world.metrics, **behavior.metrics, **replay.metrics}
+        total = self._model_loss(world.terms).mean()
+        metrics = {"wm/loss": total, **world.metrics, **behavior.metrics, **replay.metrics}
         return Losses(world.terms | behavior.terms | replay.terms, metrics), observed
+
+    @torch.no_grad()
+    def _model_loss(self, terms: Mapping[str, Tensor]) -> Float[Tensor, "B T"]:
+        """Return the weighted sum of the world model's losses among `terms`, per element."""
+        scales = self.config.loss_scales.model_dump()
+        return torch.stack([scales[name] * terms[name] for name in WORLD_TERMS if name in terms]).sum(0)

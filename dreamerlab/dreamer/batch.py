@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -17,16 +17,17 @@ from torch import Tensor
 class Batch:
     """B windows of T consecutive steps, and the state each window continues from (FACTS A1, A10)."""
 
-    obs: dict[str, Float[Tensor, "B T _"]]
-    action: Int[Tensor, "B T"]
-    """Action chosen at the observation of the same row."""
+    obs: dict[str, Shaped[Tensor, "B T *shape"]]
+    """float32 vectors, uint8 images, int64 choices."""
+    action: Shaped[Tensor, "B T A"]
+    """Action chosen at the observation of the same row: int64 choices, or float32 numbers."""
     reward: Float[Tensor, "B T"]
     """Reward received on arriving at the observation of the same row."""
     is_first: Bool[Tensor, "B T"]
     is_last: Bool[Tensor, "B T"]
     is_terminal: Bool[Tensor, "B T"]
-    prev_action: Int[Tensor, " B"]
-    """Action of the row before the window; -1 stands for none."""
+    prev_action: Shaped[Tensor, "B A"]
+    """Action of the row before the window; -1 (choices) or 0 (numbers) stands for none."""
     context_deter: Float[Tensor, "B D"]
     context_stoch: Int[Tensor, "B S"]
     """Class of each latent on the row before the window; -1 stands for the zero vector."""
@@ -38,8 +39,8 @@ class Carry(NamedTuple):
     deter: Float[Tensor, "B D"]
     stoch: Int[Tensor, "B S"]
     """Class of each latent; -1 stands for the zero vector."""
-    prev_action: Int[Tensor, " B"]
-    """The action just chosen; -1 stands for none."""
+    prev_action: Shaped[Tensor, "B A"]
+    """The action just chosen; -1 (choices) or 0 (numbers) stands for none."""
 
 
 class Update(NamedTuple):
@@ -48,3 +49,5 @@ class Update(NamedTuple):
     metrics: dict[str, Tensor]
     deter: Float[Tensor, "B T D"]
     stoch: Int[Tensor, "B T S"]
+    model_loss: Float[Tensor, "B T"]
+    """The world model's loss on every row, by which prioritised replay ranks them."""

@@ -12,16 +12,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
-from dreamerlab.dreamer.distributions import TwoHot, categorical, entropy, sample, thresholds
+from dreamerlab.dreamer.distributions import TwoHot
 from dreamerlab.dreamer.dynamics import Losses
 from dreamerlab.dreamer.maths import lambda_return, percentiles, replay_return
 from dreamerlab.dreamer.networks import MLP
+from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.world_model import WorldModel
+from dreamerlab.spaces import ActionSpec
 
 PART = 2048
 """Rows that heads without gradient look at in one go."""
@@ -31,7 +33,7 @@ class Imagined(NamedTuple):
     """Rollouts of the policy inside the world model, time first, without gradient."""
 
     features: Float[Tensor, "H+1 N F"]
-    action: Int[Tensor, "H N"]
+    action: Shaped[Tensor, "H N A"]
     reward: Float[Tensor, "H N"]
     """Of states 1 .. H."""
     cont: Float[Tensor, "H+1 N"]
@@ -68,35 +70,33 @@ class ReturnScale(nn.Module):
 class Behavior(nn.Module):
     """Policy, critic, slow critic and return scale."""
 
-    def __init__(self, feature_size: int, num_actions: int, config: Config) -> None:
+    def __init__(self, feature_size: int, action: ActionSpec, config: Config) -> None:
         super().__init__()
         model, behavior = config.model, config.behavior
         self.config = behavior
-        self.num_actions = num_actions
+        self.head = make_policy_head(action, config)
         self.discount = 1.0 - 1.0 / behavior.discount_horizon
         self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1])
-        self.policy = MLP(feature_size, model.units, model.policy_layers, num_actions, output_scale=0.01)
+        self.policy = MLP(feature_size, model.units, model.policy_layers, self.head.outputs, output_scale=0.01)
         self.critic = MLP(feature_size, model.units, model.value_layers, config.twohot.bins, output_scale=0.0)
         self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.return_scale = ReturnScale(config)
 
     @torch.no_grad()
-    def act(self, features: Float[Tensor, "N F"], *, mode: bool, generator: torch.Generator) -> Int[Tensor, " N"]:
+    def act(self, features: Float[Tensor, "N F"], *, mode: bool, generator: torch.Generator) -> Shaped[Tensor, "N A"]:
         """Return the most likely action (`mode`) or a drawn one."""
-        logits = self.policy(features)
+        raw = self.policy(features)
         if mode:
-            return logits.argmax(-1)
-        uniform = torch.rand(len(features), generator=generator, device=features.device)
-        return sample(logits, thresholds(uniform, self.num_actions, self.config.policy_unimix))
+            return self.head.mode(raw)
+        return self.head.sample(raw, self.head.noise((len(features),), generator, features.device))
 
     @torch.no_grad()
     def imagine(self, world: WorldModel, start: Float[Tensor, "N F"], generator: torch.Generator) -> Imagined:
         """Return rollouts of the policy from `start`, with everything the world model says about their states."""
         horizon, rows = self.config.horizon, len(start)
-        uniform = torch.rand((horizon, rows), generator=generator, device=start.device)
-        threshold = thresholds(uniform, self.num_actions, self.config.policy_unimix)
+        noise = self.head.noise((horizon, rows), generator, start.device)
         features, action = world.dynamics.imagine(
-            start, lambda now, t: sample(self.policy(now), threshold[t]), horizon, generator
+            start, lambda now, t: (self.head.sample(self.policy(now), noise[t]), None), horizon, generator
         )
         flat = features.flatten(0, 1)
         reward = _by_parts(world.predict_reward, flat[rows:]).view(horizon, rows)
@@ -106,7 +106,7 @@ class Behavior(nn.Module):
 
     def losses(self, imagined: Imagined) -> tuple[Losses, Float[Tensor, " N"]]:
         """Return the policy and value losses, (H, N) each, and the return of the starts (for `replay_loss`)."""
-        horizon, rows = imagined.action.shape
+        horizon, rows = imagined.reward.shape
         flat = imagined.features[:-1].flatten(0, 1)
         value_logits = self.critic(flat)
         with torch.no_grad():
@@ -122,9 +122,8 @@ class Behavior(nn.Module):
             weight = imagined.cont[:-1].cumprod(0)
 
         # REINFORCE: the gradient reaches the policy only, through the log-probability of its own actions.
-        dist = categorical(self.policy(flat), self.config.policy_unimix)
-        log_prob = dist.log_probs.gather(-1, imagined.action.view(-1, 1)).view(horizon, rows)
-        entropy_nats = entropy(dist).view(horizon, rows)
+        both = self.head.log_prob_and_entropy(self.policy(flat), imagined.action.flatten(0, 1))
+        log_prob, entropy_nats = (part.view(horizon, rows) for part in both)
         policy = -weight * (log_prob * advantage + self.config.entropy_scale * entropy_nats)
 
         value_loss, excess = self._critic_loss(value_logits, value_probs, returns, imagined.slow_value[:-1])

@@ -6,51 +6,55 @@ key, predicting the symlog of the observation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dreamerlab.config.schema_model import Model
+from dreamerlab.dreamer.dynamics import Losses
 from dreamerlab.dreamer.maths import symlog
 from dreamerlab.dreamer.networks import MLP, Linear
 from dreamerlab.spaces import EnvSpec
 
 
-def squash(obs: Mapping[str, Float[Tensor, "*rows _"]]) -> Float[Tensor, "*rows all"]:
-    """Return the symlog of all observed numbers, keys in sorted order: the encoder's input, the decoder's target."""
-    return symlog(torch.cat([obs[key] for key in sorted(obs)], -1) if len(obs) > 1 else next(iter(obs.values())))
+def squash(obs: Mapping[str, Float[Tensor, "*rows _"]], keys: Sequence[str]) -> Float[Tensor, "*rows all"]:
+    """Return the symlog of all observed numbers, in the order of `keys`: encoder input, decoder target (FACTS A2)."""
+    return symlog(torch.cat([obs[key] for key in keys], -1) if len(keys) > 1 else obs[keys[0]])
 
 
 class Encoder(nn.Module):
-    """Squashed observations (*, all) to tokens (*, E)."""
+    """Observations {key: (*, shape)} to tokens (*, E)."""
 
     def __init__(self, spec: EnvSpec, model: Model) -> None:
         super().__init__()
         self.token_size = model.units
-        self.mlp = MLP(spec.obs_size, model.units, model.encoder_layers)
+        self.vectors = spec.of_kind("vector")
+        size = sum(obs.shape[0] for obs in self.vectors.values())
+        self.mlp = MLP(size, model.units, model.encoder_layers)
 
-    def forward(self, squashed: Float[Tensor, "*rows all"]) -> Float[Tensor, "*rows E"]:
+    def forward(self, obs: Mapping[str, Tensor]) -> Float[Tensor, "*rows E"]:
         """Return one token per observation."""
-        return self.mlp(squashed)
+        return self.mlp(squash(obs, list(self.vectors)))
 
 
 class Decoder(nn.Module):
-    """Features (*, F) to predicted squashed observations (*, all)."""
+    """Features (*, F) to predicted observations."""
 
     def __init__(self, feature_size: int, spec: EnvSpec, model: Model) -> None:
         super().__init__()
+        self.vectors = spec.of_kind("vector")
         self.mlp = MLP(feature_size, model.units, model.decoder_layers)
-        sizes = [spec.observations[key].size for key in sorted(spec.observations)]
         # One Linear per key, as the reference has it: clipping acts per tensor.
-        self.outputs = nn.ModuleList(Linear(model.units, size) for size in sizes)
+        self.outputs = nn.ModuleList(Linear(model.units, obs.shape[0]) for obs in self.vectors.values())
 
     def forward(self, features: Float[Tensor, "*rows F"]) -> Float[Tensor, "*rows all"]:
-        """Return the prediction for all keys, in sorted order."""
+        """Return the predicted symlog of all numbers, keys in sorted order."""
         hidden = self.mlp(features)
         return torch.cat([output(hidden) for output in self.outputs], -1)
 
-    def loss(self, features: Float[Tensor, "*rows F"], squashed: Float[Tensor, "*rows all"]) -> Float[Tensor, "*rows"]:
-        """Return the squared error summed over all numbers, without a factor one half (FACTS A4)."""
-        return (self(features) - squashed).square().sum(-1)
+    def losses(self, features: Float[Tensor, "*rows F"], obs: Mapping[str, Tensor]) -> Losses:
+        """Return `recon`: the squared error summed over all numbers, without a factor one half (FACTS A4)."""
+        recon = (self(features) - squash(obs, list(self.vectors))).square().sum(-1)
+        return Losses({"recon": recon}, {"wm/recon_loss": recon.detach().mean()})

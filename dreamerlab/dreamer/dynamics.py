@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-ImaginedPolicy = Callable[[Tensor, int], Tensor]
-"""Given features (N, F) and the number of the imagined step, returns one action (N,) per rollout."""
+ImaginedPolicy = Callable[[Tensor, int], tuple[Tensor, Tensor | None]]
+"""Given features (N, F) and the number of the imagined step, returns one action (N, A) per rollout and its encoding
+(N, E) if that carries gradient; None lets the core encode the action itself."""
 
 
 class Observed(NamedTuple):
@@ -44,7 +45,7 @@ class Dynamics(Protocol):
     def observe(
         self,
         tokens: Float[Tensor, "B T E"],
-        prev_action: Int[Tensor, "B T"],
+        prev_action: Shaped[Tensor, "B T A"],
         is_first: Bool[Tensor, "B T"],
         deter: Float[Tensor, "B D"],
         stoch: Int[Tensor, "B S"],
@@ -52,9 +53,9 @@ class Dynamics(Protocol):
     ) -> Observed:
         """Return the states of a window, given the state before it and the action before each row.
 
-        -1 in `prev_action` is no action, -1 in `stoch` the zero vector. Where `is_first`, state and previous action
-        are zeroed before the core runs, so nothing crosses the start of an episode (FACTS A1). Acting is the same
-        call with T = 1.
+        `ActionSpec.none` in `prev_action` is no action, -1 in `stoch` the zero vector. Where `is_first`, state and
+        previous action are zeroed before the core runs, so nothing crosses the start of an episode (FACTS A1).
+        Acting is the same call with T = 1.
         """
         ...
 
@@ -64,6 +65,9 @@ class Dynamics(Protocol):
 
     def imagine(
         self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Int[Tensor, "{horizon} N"]]:
-        """Return features of the start and of `horizon` steps after it, and the actions between, without gradient."""
+    ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Shaped[Tensor, "{horizon} N A"]]:
+        """Return features of the start and of `horizon` steps after it, and the actions between.
+
+        Where gradients are enabled the rollout carries them, through latents (straight-through) and encoded actions.
+        """
         ...

@@ -91,6 +91,6 @@ def percentiles(x: Float[Tensor, " ..."], shares: Sequence[float]) -> Float[Tens
     return torch.stack(picked)
 
 
-def shift_actions(prev: Shaped[Tensor, " B"], action: Shaped[Tensor, "B T"]) -> Shaped[Tensor, "B T"]:
+def shift_actions(prev: Shaped[Tensor, " B *A"], action: Shaped[Tensor, "B T *A"]) -> Shaped[Tensor, "B T *A"]:
     """Return, for every row, the action taken BEFORE it: `prev`, then all but the last of `action` (FACTS A1)."""
     return torch.cat([prev[:, None], action[:, :-1]], 1)

@@ -91,10 +91,10 @@ class LaProp(nn.Module):
     def _bias_correction(self, beta: float) -> Tensor:
         """Return 1 - beta^updates as a 0-dim tensor."""
         log_beta = math.log(beta) if beta > 0.0 else -math.inf
-        return -torch.expm1(self.updates * log_beta)
+        return -torch.expm1(self.updates.to(self.square.dtype) * log_beta)
 
     def _warmup(self) -> Tensor:
         """Return the share of the learning rate in force: update k (from 1) has k / warmup, at most 1."""
         if self.config.warmup_updates == 0:
             return torch.ones_like(self.updates, dtype=self.square.dtype)
-        return (self.updates / self.config.warmup_updates).clamp(max=1.0)
+        return (self.updates.to(self.square.dtype) / self.config.warmup_updates).clamp(max=1.0)

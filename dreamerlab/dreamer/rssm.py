@@ -11,22 +11,25 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dreamerlab.config.schema_model import Model
+from dreamerlab.dreamer.actions import ActionCodec, one_hot_rows
 from dreamerlab.dreamer.distributions import categorical, entropy, kl_divergence, sample, sample_straight_through
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed
 from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks, rms_silu
+from dreamerlab.spaces import ActionSpec
 
 
 class Hoisted(NamedTuple):
     """Weights of the core as its loops want them, derived once per pass."""
 
     actions: Tensor
-    """(A + 1, D): what each action adds to the first core layer, bias included; the last row is no action."""
+    """What an action adds to the first core layer, bias included: for one choice a table (C + 1, D) whose last row is
+    no action, otherwise the weight (hidden, D) that the action branch is multiplied with."""
     inputs_scale: Tensor
     """(2, hidden): norm scales of the deter and stoch branches."""
     from_inputs: Tensor
@@ -43,10 +46,9 @@ class RSSM(nn.Module):
     """Deterministic state (N, D) and S categorical latents of K classes; see `dynamics.Dynamics`."""
 
     one_hot: Tensor
-    action_rows: Tensor
     update_shift: Tensor
 
-    def __init__(self, token_size: int, num_actions: int, model: Model, free_nats: float) -> None:
+    def __init__(self, token_size: int, action: ActionSpec, model: Model, free_nats: float) -> None:
         super().__init__()
         self.deter, self.stoch, self.classes = model.deter, model.stoch, model.classes
         self.hidden, self.groups, self.unimix = model.hidden, model.blocks, model.unimix
@@ -58,7 +60,8 @@ class RSSM(nn.Module):
         self.deter_norm = NormSiLU(self.hidden)
         self.stoch_input = Linear(self.stoch * self.classes, self.hidden)
         self.stoch_norm = NormSiLU(self.hidden)
-        self.action_input = Linear(num_actions, self.hidden)
+        self.codec = ActionCodec(action)
+        self.action_input = Linear(self.codec.size, self.hidden)
         self.action_norm = NormSiLU(self.hidden)
         self.core = BlockLinear(self.groups, width + 3 * self.hidden, width)
         self.core_norm = NormSiLU(self.deter)
@@ -73,8 +76,7 @@ class RSSM(nn.Module):
         self.posterior = MLP(self.deter + token_size, self.hidden, model.posterior_layers, logits)
         self.prior = MLP(self.deter, self.hidden, model.prior_layers, logits)
         # -- constants; index -1 picks the last row, which is zero
-        self.register_buffer("one_hot", _one_hot_rows(self.classes), persistent=False)
-        self.register_buffer("action_rows", _one_hot_rows(num_actions), persistent=False)
+        self.register_buffer("one_hot", one_hot_rows(self.classes), persistent=False)
         shift = torch.tensor([0.0, 0.0, -1.0]).repeat(self.groups).repeat_interleave(width)
         self.register_buffer("update_shift", shift, persistent=False)
         self._kept: tuple[list[tuple[int, int]], Hoisted] | None = None
@@ -82,7 +84,7 @@ class RSSM(nn.Module):
     def observe(
         self,
         tokens: Float[Tensor, "B T E"],
-        prev_action: Int[Tensor, "B T"],
+        prev_action: Shaped[Tensor, "B T A"],
         is_first: Bool[Tensor, "B T"],
         deter: Float[Tensor, "B D"],
         stoch: Int[Tensor, "B S"],
@@ -94,7 +96,8 @@ class RSSM(nn.Module):
         # Time first: a window observed step by step, as in acting, draws the same numbers.
         uniform = torch.rand((length, batch, self.stoch), generator=generator, device=tokens.device)
         threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
-        action_term = hoisted.actions[prev_action.masked_fill(is_first, -1)].unbind(1)
+        none = self.codec.spec.none
+        action_term = self._action_term(hoisted, prev_action.masked_fill(is_first.unsqueeze(-1), none)).unbind(1)
         keep = (~is_first).to(deter.dtype).unsqueeze(-1).unbind(1)
         first = self.posterior.first.linear
         weight_deter, weight_token = first.weight.split([self.deter, tokens.shape[-1]])
@@ -137,28 +140,39 @@ class RSSM(nn.Module):
         }
         return Losses({"dyn": dyn, "rep": rep}, metrics)
 
-    @torch.no_grad()
     def imagine(
         self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Int[Tensor, "{horizon} N"]]:
+    ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Shaped[Tensor, "{horizon} N A"]]:
         """Return features of the start and of `horizon` prior steps, and the actions; see `dynamics.Dynamics`."""
         rows = len(start)
         hoisted = self._hoist()
         uniform = torch.rand((horizon, rows, self.stoch), generator=generator, device=start.device)
         threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
-        features = start.new_empty(horizon + 1, rows, self.feature_size)
-        states = features.unbind(0)
-        states[0].copy_(start)
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
-        actions = []
+        states, actions = [start], []
         for t in range(horizon):
-            action = policy(states[t], t)
-            deter = self._step(hoisted, deter, latent, functional.embedding(action, hoisted.actions))
+            action, encoded = policy(states[t], t)
+            deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded))
             logit = self.prior(deter).view(rows, self.stoch, self.classes)
-            latent = functional.embedding(sample(logit, threshold[t]), self.one_hot).flatten(1)
-            torch.cat([deter, latent], -1, out=states[t + 1])
+            if torch.is_grad_enabled():
+                latent = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)[0].flatten(1)
+            else:
+                latent = functional.embedding(sample(logit, threshold[t]), self.one_hot).flatten(1)
+            states.append(torch.cat([deter, latent], -1))
             actions.append(action)
-        return features, torch.stack(actions)
+        return torch.stack(states), torch.stack(actions)
+
+    def _action_term(self, hoisted: Hoisted, action: Tensor, encoded: Tensor | None = None) -> Tensor:
+        """Return what actions (*, A) add to the first core layer, (*, D); `encoded` (*, E) stands for them if given."""
+        if encoded is None and self.codec.is_single_choice:
+            return functional.embedding(action.squeeze(-1) % len(hoisted.actions), hoisted.actions)
+        branch = self.action_norm(self.action_input(self.codec.encode(action) if encoded is None else encoded))
+        weight = self._action_weight() if self.codec.is_single_choice else hoisted.actions
+        return torch.matmul(branch, weight).add(self.core.bias)
+
+    def _action_weight(self) -> Tensor:
+        """Return the first core layer as seen from the action branch, (hidden, D)."""
+        return self.core.weight[:, -self.hidden :].transpose(0, 1).reshape(self.hidden, self.deter)
 
     def _step(self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor) -> Tensor:
         """Return the next deterministic state (N, D) from state, latents (N, S*K) and the hoisted action term."""
@@ -191,20 +205,16 @@ class RSSM(nn.Module):
     def _hoist(self) -> Hoisted:
         """Return the core's weights rearranged for the loops; cheap, once per pass, differentiable."""
         width = self.deter // self.groups
-        own, branches, action = self.core.weight.split([width, 2 * self.hidden, self.hidden], 1)
-        # An action enters as a / max(1, |a|) (FACTS A3); one-hot rows are within the limit already.
-        action_branch = self.action_norm(self.action_input(self.action_rows))
-        by_action = action.transpose(0, 1).reshape(self.hidden, self.deter)
+        own, branches, _ = self.core.weight.split([width, 2 * self.hidden, self.hidden], 1)
+        actions = self._action_weight()
+        if self.codec.is_single_choice:
+            action_branch = self.action_norm(self.action_input(self.codec.rows))
+            actions = torch.addmm(self.core.bias, action_branch, actions)
         return Hoisted(
-            actions=torch.addmm(self.core.bias, action_branch, by_action),
+            actions=actions,
             inputs_scale=torch.stack([self.deter_norm.scale, self.stoch_norm.scale]),
             from_inputs=branches.transpose(0, 1).reshape(2 * self.hidden, self.deter),
             from_deter=own.squeeze(0),
             gates=self.gates.weight.squeeze(0),
             gates_bias=self.gates.bias + self.update_shift,
         )
-
-
-def _one_hot_rows(count: int) -> Tensor:
-    """Return (count + 1, count): the one-hot of each index, and a zero row that index -1 picks."""
-    return torch.cat([torch.eye(count), torch.zeros(1, count)])

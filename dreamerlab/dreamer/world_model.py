@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
-from dreamerlab.dreamer.codecs import Decoder, Encoder, squash
+from dreamerlab.dreamer.codecs import Decoder, Encoder
 from dreamerlab.dreamer.distributions import TwoHot, continue_floor, continue_loss
 from dreamerlab.dreamer.dynamics import Dynamics, Losses, Observed
 from dreamerlab.dreamer.maths import shift_actions
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.rssm import RSSM
 from dreamerlab.spaces import EnvSpec
+
+WORLD_TERMS = ("recon", "reward", "cont", "dyn", "rep", "auxiliary")
+"""Names of the world model's losses."""
 
 
 class WorldModel(nn.Module):
@@ -30,27 +33,25 @@ class WorldModel(nn.Module):
         model = config.model
         self.discount = 1.0 - 1.0 / config.behavior.discount_horizon
         self.encoder = Encoder(spec, model)
-        self.dynamics = RSSM(self.encoder.token_size, spec.action.num_actions, model, config.free_bits.nats)
+        self.dynamics = RSSM(self.encoder.token_size, spec.action, model, config.free_bits.nats)
         size = self.dynamics.feature_size
         self.decoder = Decoder(size, spec, model)
         self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1])
         self.reward = MLP(size, model.units, model.reward_layers, config.twohot.bins, output_scale=0.0)
         self.cont = MLP(size, model.units, model.continue_layers, 1)
 
-    def observe(self, batch: Batch, generator: torch.Generator) -> tuple[Observed, Float[Tensor, "B T all"]]:
-        """Return the states of a batch of windows, and its squashed observations."""
-        squashed = squash(batch.obs)
+    def observe(self, batch: Batch, generator: torch.Generator) -> Observed:
+        """Return the states of a batch of windows."""
         prev_action = shift_actions(batch.prev_action, batch.action)
-        observed = self.dynamics.observe(
-            self.encoder(squashed), prev_action, batch.is_first, batch.context_deter, batch.context_stoch, generator
+        return self.dynamics.observe(
+            self.encoder(batch.obs), prev_action, batch.is_first, batch.context_deter, batch.context_stoch, generator
         )
-        return observed, squashed
 
-    def losses(self, batch: Batch, observed: Observed, squashed: Float[Tensor, "B T all"]) -> Losses:
+    def losses(self, batch: Batch, observed: Observed) -> Losses:
         """Return recon, reward, cont, dyn and rep, each (B, T), and the world model's metrics."""
         shape = batch.reward.shape
         features = observed.features.flatten(0, 1)
-        recon = self.decoder.loss(features, squashed.flatten(0, 1)).view(shape)
+        decoded = self.decoder.losses(observed.features, batch.obs)
 
         encoded = self.twohot.encode(batch.reward.flatten())
         logits = self.reward(features)
@@ -61,11 +62,11 @@ class WorldModel(nn.Module):
         cont = continue_loss(self.cont(features).view(shape), target)
 
         core = self.dynamics.losses(observed)
-        terms = {"recon": recon, "reward": reward, "cont": cont, **core.terms}
+        terms = {**decoded.terms, "reward": reward, "cont": cont, **core.terms}
         with torch.no_grad():
             reward_mean, cont_mean = reward.mean(), cont.mean()
             metrics = {
-                "wm/recon_loss": recon.mean(),
+                **decoded.metrics,
                 "wm/reward_loss": reward_mean,
                 "wm/reward_excess": reward_mean - self.twohot.floor(encoded).mean(),
                 "wm/continue_loss": cont_mean,

@@ -19,9 +19,9 @@ from dreamerlab.experience.replay import Replay
 if TYPE_CHECKING:
     import gymnasium as gym
 
-Policy = Callable[[dict[str, np.ndarray], bool], tuple[int, np.ndarray, np.ndarray]]
-"""(obs {key: (size,)}, is_first) -> (action, deter (D,) float32, stoch (S,) int16). It keeps its own carry, and
-forgets it at is_first."""
+Policy = Callable[[dict[str, np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""(obs {key: (N, *shape)}, is_first (N,) bool) -> (action (N, A), deter (N, D) float32, stoch (N, S) int16), one row
+per stream. It keeps its own carry, and forgets it at is_first."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Open:
 
     seed: int
     obs: dict[str, np.ndarray]
-    actions: list[int]
+    actions: list[np.ndarray]
     reward: float = 0.0
     episode_return: float = 0.0
 
@@ -54,7 +54,7 @@ class _Open:
 class Collector:
     """Plays `env` (from `make_env`) into `replay`; `rng` draws the reset seeds and nothing else."""
 
-    def __init__(self, env: gym.Env[dict[str, Any], int], replay: Replay, rng: np.random.Generator) -> None:
+    def __init__(self, env: gym.Env[dict[str, Any], np.ndarray], replay: Replay, rng: np.random.Generator) -> None:
         self._env, self._replay, self._rng = env, replay, rng
         self.env_steps = 0
         """Calls of env.step so far: reset rows are rows, not env steps."""
@@ -62,8 +62,8 @@ class Collector:
         """Episodes finished so far."""
         self._open: _Open | None = None
 
-    def step(self, policy: Policy) -> EpisodeEnd | None:
-        """Choose one action, store its row, make one env step; return the episode if that ended it.
+    def step(self, policy: Policy) -> list[EpisodeEnd]:
+        """Choose one action, store its row, make one env step; return the episodes which that ended.
 
         Opens an episode when none is. The last row of an episode is stored at once, with action 0; the policy is
         asked there as well, because training continues from that row's latent state. Raises EnvironmentFault.
@@ -79,11 +79,12 @@ class Collector:
         episode.obs, episode.reward = obs, float(reward)
         episode.episode_return += episode.reward
         if not (terminated or truncated):
-            return None
+            return []
         self._store(policy, episode, is_last=True, is_terminal=terminated)
         self._open = None
         self.episodes += 1
-        return EpisodeEnd(self.episodes, episode.seed, episode.episode_return, len(episode.actions), terminated)
+        length = len(episode.actions)
+        return [EpisodeEnd(self.episodes, episode.seed, episode.episode_return, length, terminated)]
 
     def close(self) -> None:
         """Release the environment."""
@@ -100,7 +101,7 @@ class Collector:
             if episode is None
             else {
                 "seed": episode.seed,
-                "actions": np.array(episode.actions, np.int32),
+                "actions": np.array(episode.actions),
                 "obs": {key: value.copy() for key, value in episode.obs.items()},
                 "reward": episode.reward,
                 "return": episode.episode_return,
@@ -125,11 +126,12 @@ class Collector:
         self._open = _Open(seed, obs, [])
         return self._open
 
-    def _store(self, policy: Policy, episode: _Open, *, is_last: bool, is_terminal: bool) -> int:
-        """Ask the policy at the current observation and store the row; return the action to take, 0 at the end."""
+    def _store(self, policy: Policy, episode: _Open, *, is_last: bool, is_terminal: bool) -> np.ndarray:
+        """Ask the policy at the current observation and store the row; return the action to take, zeros at the end."""
         is_first = not episode.actions
-        action, deter, stoch = policy(episode.obs, is_first)
-        action = 0 if is_last else action
+        obs = {key: value[None] for key, value in episode.obs.items()}
+        actions, deters, stochs = policy(obs, np.array([is_first]))
+        action, deter, stoch = np.zeros_like(actions[0]) if is_last else actions[0], deters[0], stochs[0]
         self._replay.add(
             {
                 "obs": episode.obs,
@@ -145,7 +147,7 @@ class Collector:
         return action
 
     def _replayed(self, saved: Mapping[str, Any]) -> _Open:
-        actions = [int(action) for action in saved["actions"]]
+        actions = list(saved["actions"])
         obs, _ = self._env.reset(seed=int(saved["seed"]))
         reward, episode_return = 0.0, 0.0
         for number, action in enumerate(actions, start=1):

@@ -34,9 +34,9 @@ class Step(TypedDict):
     """One row of the stream."""
 
     obs: dict[str, np.ndarray]
-    """Observation: a float32 vector (size,) for each key."""
-    action: int
-    """Index of the action chosen at `obs`; 0 on the last row of an episode."""
+    """Observation: an array of the spec's shape and dtype for each key."""
+    action: np.ndarray
+    """Action (A,) chosen at `obs`; zeros on the last row of an episode."""
     reward: float
     """Reward received on arriving at `obs`; 0 on the first row of an episode."""
     is_first: bool

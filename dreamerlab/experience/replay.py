@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dreamerlab.experience.episode import Step
+from dreamerlab.spaces import EnvSpec
 
 _FIRST_ALLOCATION = 1024
 _FLAGS = ("is_first", "is_last", "is_terminal")
@@ -24,9 +25,9 @@ class Sample:
     """B windows of T rows, each with the latent state it starts from."""
 
     obs: dict[str, np.ndarray]
-    """{key: (B, T, size) float32}"""
+    """{key: (B, T, *shape)} with the dtypes of the specs"""
     action: np.ndarray
-    """(B, T) int64: chosen at obs_t."""
+    """(B, T, A) int64 or float32: chosen at obs_t."""
     reward: np.ndarray
     """(B, T) float32: received on arriving at obs_t."""
     is_first: np.ndarray
@@ -36,7 +37,7 @@ class Sample:
     is_terminal: np.ndarray
     """(B, T) bool"""
     prev_action: np.ndarray
-    """(B,) int64: action of the row before the window; -1 when there is no context."""
+    """(B, A): action of the row before the window; `ActionSpec.none` when there is no context."""
     context_deter: np.ndarray
     """(B, D) float32: latent state of the row before the window; zeros when there is no context."""
     context_stoch: np.ndarray
@@ -57,7 +58,7 @@ class Replay:
     def __init__(
         self,
         capacity: int,
-        obs_sizes: Mapping[str, int],
+        spec: EnvSpec,
         *,
         deter: int,
         stoch: int,
@@ -65,12 +66,12 @@ class Replay:
         latent_context: bool = True,
     ) -> None:
         self.capacity = capacity
-        self._obs_keys = sorted(obs_sizes)
+        self._spec, self._obs_keys = spec, sorted(spec.observations)
         self._deter, self._stoch = deter, stoch
         self._online, self._latent_context = online, latent_context
         self._layout: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
-            **{f"obs/{key}": ((obs_sizes[key],), np.float32) for key in self._obs_keys},
-            "action": ((), np.int32),
+            **{f"obs/{key}": (obs.shape, obs.dtype) for key, obs in spec.observations.items()},
+            "action": ((spec.action.components,), spec.action.dtype),
             "reward": ((), np.float32),
             **dict.fromkeys(_FLAGS, ((), np.bool_)),
         }
@@ -134,7 +135,7 @@ class Replay:
         prev_action, context_deter, context_stoch = self._context(starts)
         return Sample(
             obs={key: columns[f"obs/{key}"][slots] for key in self._obs_keys},
-            action=columns["action"][slots].astype(np.int64),
+            action=columns["action"][slots],
             reward=columns["reward"][slots],
             is_first=columns["is_first"][slots],
             is_last=columns["is_last"][slots] | abandoned,
@@ -204,9 +205,10 @@ class Replay:
         return starts
 
     def _context(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (prev_action (B,), deter (B, D), stoch (B, S)) of the rows before `starts`."""
+        """Return (prev_action (B, A), deter (B, D), stoch (B, S)) of the rows before `starts`."""
         batch = len(starts)
-        prev_action = np.full(batch, -1, np.int64)
+        action = self._spec.action
+        prev_action = np.full((batch, action.components), action.none, action.dtype)
         deter = np.zeros((batch, self._deter), np.float32)
         stoch = np.full((batch, self._stoch), -1, np.int16)
         if self._latent_context:

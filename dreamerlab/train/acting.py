@@ -15,21 +15,19 @@ from dreamerlab.dreamer.agent import Agent, Carry
 
 
 class ActingPolicy:
-    """Sampled actions for a stream of observations, with the latent state each one was chosen from."""
+    """Sampled actions for streams of observations, with the latent state each one was chosen from."""
 
-    def __init__(self, agent: Agent, generator: torch.Generator) -> None:
+    def __init__(self, agent: Agent, streams: int, generator: torch.Generator) -> None:
         self._agent, self._generator = agent, generator
-        self._carry = agent.initial_carry(1)
+        self._carry = agent.initial_carry(streams)
 
-    def __call__(self, obs: dict[str, np.ndarray], is_first: bool) -> tuple[int, np.ndarray, np.ndarray]:
-        """Return (action, deter (D,) float32, stoch (S,) int16) for one observation, `{key: (size,)}`."""
+    def __call__(self, obs: dict[str, np.ndarray], is_first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (actions (N, A), deter (N, D) float32, stoch (N, S) int16) for observations `{key: (N, *shape)}`."""
         device = self._carry.deter.device
-        tensors = {key: torch.from_numpy(value)[None].to(device) for key, value in obs.items()}
-        first = torch.tensor([is_first], device=device)
+        tensors = {key: torch.from_numpy(value).to(device) for key, value in obs.items()}
+        first = torch.from_numpy(is_first).to(device)
         action, self._carry = self._agent.act(tensors, first, self._carry, mode=False, generator=self._generator)
-        deter = self._carry.deter[0].cpu().numpy()
-        stoch = self._carry.stoch[0].to(torch.int16).cpu().numpy()
-        return int(action[0]), deter, stoch
+        return action.cpu().numpy(), self._carry.deter.cpu().numpy(), self._carry.stoch.to(torch.int16).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next action depends on beside the agent's parameters."""

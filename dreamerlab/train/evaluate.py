@@ -61,7 +61,7 @@ class Evaluator:
             tensors = {key: torch.from_numpy(np.stack([o[key] for o in obs])).to(device) for key in obs[0]}
             actions, carry = agent.act(tensors, is_first, carry, mode=mode, generator=generator)
             is_first = torch.zeros_like(is_first)
-            chosen = actions.tolist()
+            chosen = actions.cpu().numpy()
             # Finished episodes stay in the batch with their last observation: a fixed batch size keeps the
             # random draws of every episode independent of how long the others last.
             for index in list(running):

@@ -33,10 +33,10 @@ def train(
             save()
             return False
         started = time.monotonic()
-        end = session.collector.step(session.policy)
+        ended = session.collector.step(session.policy)
         at.env_steps, at.episodes = session.collector.env_steps, session.collector.episodes
         recorder.after_acting(time.monotonic() - started)
-        if end is not None:
+        for end in ended:
             recorder.after_episode(end, at)
         for _ in range(session.updates_due()):
             started = time.monotonic()

@@ -44,14 +44,14 @@ class Session:
         self.agent = Agent(spec, config).to(device)
         self.replay = Replay(
             config.replay.capacity,
-            {key: obs.size for key, obs in spec.observations.items()},
+            spec,
             deter=model.deter,
             stoch=model.stoch,
             online=config.replay.online,
             latent_context=config.replay.latent_context,
         )
         self.collector = Collector(env, self.replay, numpy_stream(seed, "episode starts"))
-        self.policy = ActingPolicy(self.agent, torch_stream(seed, "actions", device))
+        self.policy = ActingPolicy(self.agent, 1, torch_stream(seed, "actions", device))
         self.ratio = Ratio(train.train_ratio, train.batch_size * train.batch_length)
         self.evaluator = Evaluator(make, config.eval.episodes, seed)
         self.counters = Counters()

@@ -33,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def spec() -> EnvSpec:
-    return EnvSpec({"speed": ObsSpec(2), "place": ObsSpec(3)}, ActionSpec(3))
+    return EnvSpec({"speed": ObsSpec.vector(2), "place": ObsSpec.vector(3)}, ActionSpec.discrete(3))
 
 
 @pytest.fixture
@@ -71,15 +71,15 @@ def make_batch(spec: EnvSpec) -> Callable[..., Batch]:
         rows, steps = batch or config.train.batch_size, length or config.train.batch_length
         is_first = torch.rand(rows, steps, generator=g) < 0.2
         is_last = torch.cat([is_first[:, 1:], torch.rand(rows, 1, generator=g) < 0.2], 1)
-        model, actions = config.model, spec.action.num_actions
+        model, actions = config.model, spec.action.classes[0]
         return Batch(
-            obs={k: 2.0 * torch.randn(rows, steps, o.size, generator=g) for k, o in spec.observations.items()},
-            action=torch.randint(0, actions, (rows, steps), generator=g),
+            obs={k: 2.0 * torch.randn(rows, steps, *o.shape, generator=g) for k, o in spec.observations.items()},
+            action=torch.randint(0, actions, (rows, steps, 1), generator=g),
             reward=torch.randn(rows, steps, generator=g) * ~is_first,
             is_first=is_first,
             is_last=is_last,
             is_terminal=is_last & (torch.rand(rows, steps, generator=g) < 0.5),
-            prev_action=torch.randint(-1, actions, (rows,), generator=g),
+            prev_action=torch.randint(-1, actions, (rows, 1), generator=g),
             context_deter=torch.rand(rows, model.deter, generator=g) * 2 - 1,
             context_stoch=torch.randint(-1, model.classes, (rows, model.stoch), generator=g),
         )

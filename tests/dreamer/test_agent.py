@@ -374,7 +374,7 @@ def test_acting_changes_no_parameter_and_no_state(
 
 def test_size1m_has_as_many_parameters_as_the_reference_A11() -> None:
     # 18 observed numbers and 4 actions: FACTS A11 counts 0.64M for this preset.
-    agent = Agent(EnvSpec({"vector": ObsSpec(18)}, ActionSpec(4)), Config())
+    agent = Agent(EnvSpec({"vector": ObsSpec.vector(18)}, ActionSpec.discrete(4)), Config())
     assert sum(p.numel() for p in agent.optimizer.parameters_in_order) == pytest.approx(640_000, rel=0.01)
 
 
@@ -387,7 +387,7 @@ def test_a_bandit_is_solved_F22(make_config: MakeConfig) -> None:
         loss_scales={"replay_value": 0.0},  # it would pull the value towards the random behavior's
     )  # fmt: skip
     torch.manual_seed(0)
-    agent = Agent(EnvSpec({"vector": ObsSpec(1)}, ActionSpec(3)), config)
+    agent = Agent(EnvSpec({"vector": ObsSpec.vector(1)}, ActionSpec.discrete(3)), config)
     generator = torch.Generator().manual_seed(0)
     first = torch.tensor([True, False] * 3).expand(16, 6)
     for _ in range(400):
