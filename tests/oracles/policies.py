@@ -1,0 +1,111 @@
+"""The policy's distributions of FACTS A8 and A13.3, one state at a time: sample, log-probability, entropy."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+
+from dreamerlab.config.schema import Config
+from dreamerlab.spaces import ActionSpec
+from tests.oracles.formulas import draw, entropy, mixed, one_hot, sigmoid
+
+Array = np.ndarray
+
+
+class Head(Protocol):
+    """What the oracle asks of a distribution; `raw` are the policy network's outputs for one state."""
+
+    def sample(self, raw: Array, noise: Array) -> Array:
+        """The action array that the noise picks."""
+        ...
+
+    def log_prob(self, raw: Array, action: Array) -> float:
+        """Of the whole action."""
+        ...
+
+    def entropy(self, raw: Array, noise: Array) -> float:
+        """Summed over components, in nats."""
+        ...
+
+
+class Choices:
+    """One categorical for each component, all drawn at once; their log-probabilities and entropies add up."""
+
+    def __init__(self, classes: tuple[int, ...], unimix: float) -> None:
+        self.classes, self.unimix = classes, unimix
+
+    def _parts(self, raw: Array) -> list[Array]:
+        parts = np.split(raw, np.cumsum(self.classes)[:-1])
+        return [mixed(part, self.unimix) for part in parts]
+
+    def sample(self, raw: Array, noise: Array) -> Array:
+        return np.array([draw(probs, u) for probs, u in zip(self._parts(raw), noise, strict=True)])
+
+    def log_prob(self, raw: Array, action: Array) -> float:
+        return sum(math.log(probs[int(a)]) for probs, a in zip(self._parts(raw), action, strict=True))
+
+    def entropy(self, raw: Array, noise: Array) -> float:
+        return sum(entropy(probs) for probs in self._parts(raw))
+
+
+class Bins:
+    """Every dimension takes one of `bins` values evenly spaced over [-1, 1]."""
+
+    def __init__(self, size: int, bins: int, unimix: float) -> None:
+        self.choices = Choices((bins,) * size, unimix)
+        self.values = np.linspace(-1.0, 1.0, bins)
+
+    def sample(self, raw: Array, noise: Array) -> Array:
+        return self.values[self.choices.sample(raw, noise)]
+
+    def log_prob(self, raw: Array, action: Array) -> float:
+        nearest = [int(np.argmin(np.abs(self.values - a))) for a in action]
+        return self.choices.log_prob(raw, np.array(nearest))
+
+    def entropy(self, raw: Array, noise: Array) -> float:
+        return self.choices.entropy(raw, noise)
+
+
+class BoundedNormal:
+    """mean tanh(m), deviation (high - low) sigmoid(s + 2) + low, a plain Normal: samples may leave [-1, 1]."""
+
+    def __init__(self, size: int, std: tuple[float, float]) -> None:
+        self.size, (self.low, self.high) = size, std
+
+    def moments(self, raw: Array) -> tuple[Array, Array]:
+        m, s = raw[: self.size], raw[self.size :]
+        return np.tanh(m), (self.high - self.low) * sigmoid(s + 2.0) + self.low
+
+    def sample(self, raw: Array, noise: Array) -> Array:
+        mean, std = self.moments(raw)
+        return mean + std * noise
+
+    def log_prob(self, raw: Array, action: Array) -> float:
+        mean, std = self.moments(raw)
+        return float(sum(normal_log_density(a, m, s) for a, m, s in zip(action, mean, std, strict=True)))
+
+    def entropy(self, raw: Array, noise: Array) -> float:
+        return float(sum(0.5 * math.log(2.0 * math.pi * math.e * s * s) for s in self.moments(raw)[1]))
+
+
+def normal_log_density(x: float, mean: float, std: float) -> float:
+    return -0.5 * ((x - mean) / std) ** 2 - math.log(std) - 0.5 * math.log(2.0 * math.pi)
+
+
+def make_head(spec: ActionSpec, config: Config) -> Head:
+    unimix = config.behavior.policy_unimix
+    if spec.is_discrete:
+        return Choices(spec.classes, unimix)
+    if config.policy.dist == "categorical":
+        return Bins(spec.size, config.policy.bins, unimix)
+    assert config.policy.dist == "bounded_normal"
+    return BoundedNormal(spec.size, config.policy.std)
+
+
+def encode(spec: ActionSpec, action: Array) -> Array:
+    """One-hots side by side, or the numbers with whatever lies beyond [-1, 1] set to the edge (FACTS A3)."""
+    if spec.is_discrete:
+        return np.concatenate([one_hot(int(a), k) for a, k in zip(action, spec.classes, strict=True)])
+    return np.array([a / max(1.0, abs(a)) for a in action])
