@@ -8,20 +8,38 @@ import numpy as np
 
 from dreamerlab.experience.episode import Step
 from dreamerlab.experience.replay import Replay, Sample
+from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 
-OBS_SIZES = {"angle": 1, "speed": 2}
+SPEC = EnvSpec(
+    {
+        "angle": ObsSpec.vector(1),
+        "speed": ObsSpec.vector(2),
+        "view": ObsSpec.image(2, 1, 3),
+        "gear": ObsSpec.discrete(9),
+    },
+    ActionSpec.discrete(97, 2),
+)
 DETER, STOCH = 3, 2
 
 
+def vector_spec(size: int) -> EnvSpec:
+    return EnvSpec({"vector": ObsSpec.vector(size)}, ActionSpec.discrete(2))
+
+
 def make_replay(capacity: int, *, online: bool = True, latent_context: bool = True) -> Replay:
-    return Replay(capacity, OBS_SIZES, deter=DETER, stoch=STOCH, online=online, latent_context=latent_context)
+    return Replay(capacity, SPEC, deter=DETER, stoch=STOCH, online=online, latent_context=latent_context)
 
 
 def row(number: int, flags: Mapping[str, bool] | None = None) -> Step:
     """Row `number`, in the middle of an episode unless `flags` says otherwise."""
     return {
-        "obs": {"angle": np.float32([number]), "speed": np.float32([number + 0.25, -number])},
-        "action": number % 97,
+        "obs": {
+            "angle": np.float32([number]),
+            "speed": np.float32([number + 0.25, -number]),
+            "view": np.arange(number, number + 6).astype(np.uint8).reshape(2, 1, 3),
+            "gear": np.int64([number % 9]),
+        },
+        "action": np.int64([number % 97, number % 2]),
         "reward": number / 8,
         "is_first": False,
         "is_last": False,

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from dreamerlab.experience.episode import Step
 from dreamerlab.experience.replay import Replay, Sample
-from tests.experience.streams import DETER, STOCH, fill, make_replay, row, same, window_starts
+from tests.experience.streams import DETER, STOCH, fill, make_replay, row, same, vector_spec, window_starts
 
 
 class ReplayMachine(RuleBasedStateMachine):
@@ -69,7 +69,7 @@ class ReplayMachine(RuleBasedStateMachine):
         step = self.rows[number]
         for key, value in step["obs"].items():
             assert np.array_equal(sample.obs[key][window, time], value)
-        assert sample.action[window, time] == step["action"]
+        assert np.array_equal(sample.action[window, time], step["action"])
         assert sample.reward[window, time] == np.float32(step["reward"])
         assert sample.is_first[window, time] == step["is_first"]
         assert sample.is_terminal[window, time] == step["is_terminal"]
@@ -82,7 +82,7 @@ class ReplayMachine(RuleBasedStateMachine):
             before = self.rows[start - 1]
             expected = before["action"], before["deter"], before["stoch"]
         else:
-            expected = -1, np.zeros(DETER), np.full(STOCH, -1)
+            expected = [-1, -1], np.zeros(DETER), np.full(STOCH, -1)
         assert all(np.array_equal(left, right) for left, right in zip(found, expected, strict=True))
 
     def check_online(self, starts: list[int]) -> None:
@@ -223,12 +223,14 @@ def test_shapes_and_types_are_what_the_agent_reads() -> None:
     assert found == {
         "angle": ((5, 4, 1), "float32"),
         "speed": ((5, 4, 2), "float32"),
-        "action": ((5, 4), "int64"),
+        "view": ((5, 4, 2, 1, 3), "uint8"),
+        "gear": ((5, 4, 1), "int64"),
+        "action": ((5, 4, 2), "int64"),
         "reward": ((5, 4), "float32"),
         "is_first": ((5, 4), "bool"),
         "is_last": ((5, 4), "bool"),
         "is_terminal": ((5, 4), "bool"),
-        "prev_action": ((5,), "int64"),
+        "prev_action": ((5, 2), "int64"),
         "context_deter": ((5, DETER), "float32"),
         "context_stoch": ((5, STOCH), "int16"),
         "starts": ((5,), "int64"),
@@ -247,7 +249,7 @@ def test_growth_keeps_every_row(capacity: int, rows: int) -> None:
 
 def test_memory_is_not_claimed_up_front() -> None:
     tracemalloc.start()
-    replay = Replay(1_000_000_000, {"vector": 4}, deter=512, stoch=32)
+    replay = Replay(1_000_000_000, vector_spec(4), deter=512, stoch=32)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(replay) == 0
@@ -256,8 +258,13 @@ def test_memory_is_not_claimed_up_front() -> None:
 
 def test_memory_ends_at_the_capacity() -> None:
     tracemalloc.start()
-    replay = Replay(1100, {"vector": 1000}, deter=1, stoch=1)
-    fillers = {"obs": {"vector": np.zeros(1000, np.float32)}, "deter": np.zeros(1), "stoch": np.zeros(1)}
+    replay = Replay(1100, vector_spec(1000), deter=1, stoch=1)
+    fillers = {
+        "obs": {"vector": np.zeros(1000, np.float32)},
+        "action": np.zeros(1),
+        "deter": np.zeros(1),
+        "stoch": np.zeros(1),
+    }
     for number in range(1200):
         replay.add({**row(number), **fillers})
     now, _ = tracemalloc.get_traced_memory()
