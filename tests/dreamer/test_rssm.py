@@ -14,6 +14,7 @@ from dreamerlab.dreamer.distributions import categorical, kl_divergence
 from dreamerlab.dreamer.dynamics import Observed
 from dreamerlab.dreamer.networks import BlockLinear, Hidden
 from dreamerlab.dreamer.rssm import RSSM
+from dreamerlab.spaces import ActionSpec
 
 TOKEN, ACTIONS = 6, 3
 SIZES: dict[str, Any] = {"deter": 12, "hidden": 7, "stoch": 3, "classes": 4, "units": 6}
@@ -21,7 +22,7 @@ SIZES: dict[str, Any] = {"deter": 12, "hidden": 7, "stoch": 3, "classes": 4, "un
 
 def build(free_nats: float = 1.0, noise: float = 0.2, **sizes: Any) -> RSSM:
     torch.manual_seed(3)
-    rssm = RSSM(TOKEN, ACTIONS, Model(**{**SIZES, "blocks": 2, **sizes}), free_nats)
+    rssm = RSSM(TOKEN, ActionSpec.discrete(ACTIONS), Model(**{**SIZES, "blocks": 2, **sizes}), free_nats)
     with torch.no_grad():
         for parameter in rssm.parameters():
             parameter.add_(noise * torch.randn_like(parameter))
@@ -32,7 +33,7 @@ def window(rssm: RSSM, batch: int = 4, length: int = 6, seed: int = 0) -> dict[s
     g = torch.Generator().manual_seed(seed)
     return {
         "tokens": torch.randn(batch, length, TOKEN, generator=g),
-        "prev_action": torch.randint(-1, ACTIONS, (batch, length), generator=g),
+        "prev_action": torch.randint(-1, ACTIONS, (batch, length, 1), generator=g),
         "is_first": torch.rand(batch, length, generator=g) < 0.3,
         "deter": torch.rand(batch, rssm.deter, generator=g) * 2 - 1,
         "stoch": torch.randint(-1, rssm.classes, (batch, rssm.stoch), generator=g),
@@ -165,15 +166,16 @@ def test_gradients_are_those_of_the_formulas_F8(sizes: dict[str, Any]) -> None:
 def test_imagine_is_the_prior_step_by_step_F8(sizes: dict[str, Any]) -> None:
     rssm = build(**sizes)
     rows, horizon = 5, 3
-    actions = torch.randint(0, ACTIONS, (horizon, rows))
+    actions = torch.randint(0, ACTIONS, (horizon, rows, 1))
     start = observe(rssm, window(rssm, batch=rows)).features[:, -1].detach()
     seen = []
 
-    def policy(features: Tensor, t: int) -> Tensor:
+    def policy(features: Tensor, t: int) -> tuple[Tensor, None]:
         seen.append(features.clone())
-        return actions[t]
+        return actions[t], None
 
-    features, chosen = rssm.imagine(start, policy, horizon, torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        features, chosen = rssm.imagine(start, policy, horizon, torch.Generator().manual_seed(2))
     assert torch.equal(chosen, actions)
     assert torch.equal(torch.stack(seen), features[:-1])
     assert not features.requires_grad
@@ -286,7 +288,7 @@ def test_nothing_later_leaks_into_a_state_F10() -> None:
 def test_no_action_and_the_zero_latent_are_zero_vectors() -> None:
     rssm = build()
     assert (rssm.one_hot[-1] == 0).all()
-    assert (rssm.action_rows[-1] == 0).all()
+    assert (rssm.codec.rows[-1] == 0).all()
     data = window(rssm, length=1)
     data["is_first"][:] = True
     reset = observe(rssm, data)
