@@ -19,15 +19,17 @@ from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.behavior import Behavior, Imagined, ReturnScale
 from dreamerlab.dreamer.distributions import TwoHot, categorical, entropy
 from dreamerlab.dreamer.maths import lambda_return, replay_return
+from dreamerlab.spaces import ActionSpec
 
 H, N, F, ACTIONS = 4, 6, 9, 3
+THREE = ActionSpec.discrete(ACTIONS)
 
 
 @pytest.fixture
 def make_behavior(make_config: Callable[..., Config]) -> Callable[..., Behavior]:
     def make(noise: float = 0.3, **sections: dict[str, object]) -> Behavior:
         torch.manual_seed(0)
-        behavior = Behavior(F, ACTIONS, make_config(**sections))
+        behavior = Behavior(F, THREE, make_config(**sections))
         with torch.no_grad():
             for parameter in behavior.parameters():
                 parameter.add_(noise * torch.randn_like(parameter))
@@ -43,7 +45,7 @@ def imagined() -> Imagined:
     cont[0, 0] = 1e-4  # rollout 0 starts dead
     return Imagined(
         features=torch.randn(H + 1, N, F, generator=g),
-        action=torch.randint(0, ACTIONS, (H, N), generator=g),
+        action=torch.randint(0, ACTIONS, (H, N, 1), generator=g),
         reward=torch.randn(H, N, generator=g),
         cont=cont,
         slow_value=torch.randn(H + 1, N, generator=g),
@@ -119,7 +121,7 @@ def test_policy_and_value_losses_are_the_formulas_A6_F6(
     scale = max(1.0, high - low)
     weight = torch.stack([imagined.cont[: t + 1].prod(0) for t in range(H)])  # includes the start's own continue
     dist = categorical(behavior.policy(imagined.features[:-1]), unimix)
-    log_prob = dist.log_probs.gather(-1, imagined.action[..., None])[..., 0]
+    log_prob = dist.log_probs.gather(-1, imagined.action).squeeze(-1)
     policy = -weight * (log_prob * (returns - boot[:-1]) / scale + eta * entropy(dist))
     assert torch.allclose(losses.terms["policy"], policy, atol=1e-5)
 
@@ -144,7 +146,7 @@ def test_gradient_of_the_policy_loss_is_reinforce_A6(
     advantage = (returns - value[:-1]) / losses.metrics["behavior/return_scale"]
     weight = imagined.cont[:-1].cumprod(0)
     probs = behavior.policy(imagined.features[:-1]).softmax(-1).detach()
-    one_hot = torch.nn.functional.one_hot(imagined.action, ACTIONS)
+    one_hot = torch.nn.functional.one_hot(imagined.action.squeeze(-1), ACTIONS)
     expected = (weight * advantage)[..., None] * (probs - one_hot)
     assert torch.allclose(grad, expected.sum((0, 1)), atol=1e-4)
 
@@ -188,7 +190,7 @@ def test_imagined_actions_follow_the_policy_and_states_the_model(
     start = torch.randn(1, agent.world.dynamics.feature_size).expand(rows, -1).contiguous()
     imagined = agent.behavior.imagine(agent.world, start, torch.Generator().manual_seed(0))
     assert imagined.features.shape == (5, rows, start.shape[1])
-    frequencies = torch.bincount(imagined.action[0], minlength=3) / rows
+    frequencies = torch.bincount(imagined.action[0, :, 0], minlength=3) / rows
     expected = categorical(agent.behavior.policy(start[:1]), 0.2).probs[0]
     assert torch.allclose(frequencies, expected, atol=0.04)
     flat = imagined.features.flatten(0, 1)
@@ -207,7 +209,7 @@ def test_acting_draws_from_the_policy_or_takes_its_mode_F14(
     features = torch.randn(1, F).expand(5000, F)
     probs = categorical(behavior.policy(features[:1]), unimix).probs[0]
     drawn = behavior.act(features, mode=False, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(torch.bincount(drawn, minlength=ACTIONS) / 5000, probs, atol=0.03)
+    assert torch.allclose(torch.bincount(drawn.squeeze(-1), minlength=ACTIONS) / 5000, probs, atol=0.03)
     assert (behavior.act(features, mode=True, generator=torch.Generator()) == probs.argmax()).all()
 
 
