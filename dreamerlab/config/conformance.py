@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from dreamerlab.config import mode_rules
 from dreamerlab.config.diff import show
 from dreamerlab.config.reference import PROTECTED, compare_with_reference
 from dreamerlab.config.schema import Config
@@ -174,6 +175,12 @@ def _learning_never_starts(config: Config) -> str | None:
         return None
     if start > config.replay.capacity:
         return f"the first update waits for {start:,} steps, but replay.capacity={config.replay.capacity}: never"
+    windows = config.replay.capacity - config.train.batch_length + 1
+    if windows < config.train.batch_size:
+        return (
+            f"train.batch_size={config.train.batch_size} windows of {config.train.batch_length} steps are drawn, but "
+            f"replay.capacity={config.replay.capacity} holds only {windows} different ones: never"
+        )
     if config.budget.unit == "env_steps" and steps is not None and start > steps:
         return f"the first update waits for {start:,} steps, but budget.amount={config.budget.amount}: never"
     return None
@@ -202,10 +209,17 @@ RULES: tuple[Rule, ...] = (
     Rule("support-too-small", "error", ("M-CFG-12", "FACTS A13.8"), _support_too_small),
     Rule("window-does-not-fit", "error", ("FACTS A10",), _window_does_not_fit),
     Rule("learning-never-starts", "error", ("FACTS A10",), _learning_never_starts),
+    Rule("frozen-world-is-random", "error", ("M-CP-31", "DIS-11"), mode_rules.frozen_world_is_random),
     Rule("support-unproven", "warning", ("M-CFG-12",), _support_unproven),
     Rule("warmup-outlasts-budget", "warning", ("FACTS A9",), _warmup_outlasts_budget),
     Rule("one-evaluation-only", "warning", (), _one_evaluation_only),
     Rule("low-train-ratio", "warning", ("M-CFG-08", "DIS-05", "FACTS A13.12"), _low_train_ratio),
+    Rule("absurd-train-ratio", "warning", ("DIS-05",), mode_rules.absurd_train_ratio),
+    Rule("smoothing-multiplies-reward", "warning", ("FACTS A13.19", "DIS-27"), mode_rules.smoothing_multiplies_reward),
+    Rule("tanh-saturates", "warning", ("M-ENT-05", "FACTS A13.3"), mode_rules.tanh_saturates),
+    Rule("entropy-floor", "warning", ("FACTS A13.1", "M-OPT-02"), mode_rules.entropy_floor_cuts_gradient),
+    Rule("policy-never-learns", "note", ("M-CP-30",), mode_rules.policy_never_learns),
+    Rule("straight-through-is-none", "note", ("FACTS A13.10", "DIS-25"), mode_rules.straight_through_is_none),
     Rule("actor-faster-than-critic", "note", ("M-CFG-09", "FACTS A13.13"), _actor_faster_than_critic),
     Rule("protected-key", "note", ("M-CFG-08", "M-DIAG-30"), _protected_departures),
 )

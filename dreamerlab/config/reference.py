@@ -94,6 +94,7 @@ REFERENCE: dict[str, tuple[object, str]] = {
     "train.train_ratio": (32.0, "FACTS A10"),
     "train.imagination_starts": ("all", "FACTS A6"),
     "train.learning_starts": (None, "FACTS A10"),
+    "execution.dtype": ("float32", "FACTS A9, with bfloat16 on accelerators"),
 }
 """What the reference has, and where that was read; sizes are those of its preset for vector observations."""
 

@@ -18,8 +18,9 @@ class Execution(Section):
     """Where tensors live."""
     threads: int = leaf(1, EXECUTION, unit="threads", ge=1, le=1024)
     """Torch threads of one trial; small networks are fastest with one thread and several trials at once."""
-    dtype: Literal["float32", "bfloat16", "float64"] = leaf("float32", EXECUTION, absent_means="float32")
-    """Type of matrix products; parameters, norms, losses and distributions stay float32 under bfloat16 (FACTS A9)."""
+    dtype: Literal["float32", "bfloat16", "float64"] = leaf("float32", Zone.DYNAMICS, absent_means="float32")
+    """Type of matrix products; parameters, norms, losses and distributions stay float32 under bfloat16 (FACTS A9).
+    Unlike the device, another type is another experiment: it has to be declared as the change."""
     compile: bool = leaf(False, EXECUTION, absent_means=False)
     """Compile the update with torch.compile; pays on a GPU, not on a CPU (M-CP-21)."""
     cuda_graphs: bool = leaf(False, EXECUTION, absent_means=False, active_when=(("execution.device", "==", "cuda"),))

@@ -17,6 +17,9 @@ from dreamerlab.config.validation import from_flat
 
 CARTPOLE_997 = {"env.time_limit": 500, "reference.solved": 500, "behavior.discount_horizon": 1 / 0.003}
 
+FROM = {"init.checkpoint": "R0012-9qd"}
+TANH = {"policy.dist": "tanh_normal", "policy.entropy": "base"}
+
 
 def rules_of(flat: dict[str, object]) -> dict[str, str]:
     return {finding.rule: finding.severity for finding in audit(from_flat(flat))}
@@ -61,6 +64,19 @@ def test_the_largest_return_equals_the_sum_it_stands_for() -> None:
         ({"train.train_ratio": 15.9}, "low-train-ratio", "warning"),
         ({"optimizer.lr_actor": 1e-3, "optimizer.lr_critic": 5e-4}, "actor-faster-than-critic", "note"),
         ({"behavior.lam": 0.9}, "protected-key", "note"),
+        (
+            {"replay.capacity": 150, "train.learning_starts": 80, "train.batch_size": 88},
+            "learning-never-starts",
+            "error",
+        ),
+        ({"train.learn": "behavior"}, "frozen-world-is-random", "error"),
+        (FROM | {"train.learn": "behavior", "init.parts": ("behavior",)}, "frozen-world-is-random", "error"),
+        ({"train.train_ratio": 8193}, "absurd-train-ratio", "warning"),
+        ({"smooth.kernel": "backward_sum", "smooth.width": 0.5}, "smoothing-multiplies-reward", "warning"),
+        (TANH | {"policy.std": (0.1, 7.39)}, "tanh-saturates", "warning"),
+        ({"behavior.entropy_floor": 0.0}, "entropy-floor", "warning"),
+        ({"train.learn": "world"}, "policy-never-learns", "note"),
+        ({"free_bits.mode": "straight_through"}, "straight-through-is-none", "note"),
     ],
 )
 def test_a_config_that_breaks_a_rule(flat: dict[str, object], rule: str, severity: str) -> None:
@@ -82,6 +98,13 @@ def test_a_config_that_breaks_a_rule(flat: dict[str, object], rule: str, severit
         ({"train.train_ratio": 16}, "low-train-ratio"),
         ({"optimizer.lr_actor": 5e-4, "optimizer.lr_critic": 5e-4}, "actor-faster-than-critic"),
         ({"loss_scales.rep": 0.5}, "protected-key"),
+        ({"replay.capacity": 150, "train.learning_starts": 80, "train.batch_size": 87}, "learning-never-starts"),
+        (FROM | {"train.learn": "behavior"}, "frozen-world-is-random"),
+        ({"train.train_ratio": 8192}, "absurd-train-ratio"),
+        ({"smooth.kernel": "ema", "smooth.width": 0.5}, "smoothing-multiplies-reward"),
+        (TANH | {"policy.std": (0.1, 7.39), "policy.entropy": "squashed"}, "tanh-saturates"),
+        (TANH | {"policy.std": (0.1, 1.65)}, "tanh-saturates"),
+        (FROM, "policy-never-learns"),
     ],
 )
 def test_a_neighbour_that_keeps_the_rule(flat: dict[str, object], rule: str) -> None:

@@ -1,0 +1,71 @@
+"""Rules about modes and options that only make sense beside others; part of the table in `conformance.py`."""
+
+from __future__ import annotations
+
+from dreamerlab.config.schema import Config
+
+
+def frozen_world_is_random(config: Config) -> str | None:
+    """A frozen world model has to come from somewhere (M-CP-31, DIS-11)."""
+    start = config.init
+    if config.train.learn != "behavior" or (start.checkpoint is not None and "world" in start.parts):
+        return None
+    return (
+        "train.learn=behavior freezes the world model, but none is taken over: it would stay random; "
+        "name one with init.checkpoint=R0012-9qd"
+    )
+
+
+def policy_never_learns(config: Config) -> str | None:
+    """A bootstrap run trains no policy (M-CP-30)."""
+    if config.train.learn != "world":
+        return None
+    return "train.learn=world trains the world model alone: the policy, and with it every return, stays as initialised"
+
+
+def absurd_train_ratio(config: Config) -> str | None:
+    """A ratio is read as updates per env step so often that the product is worth a look (DIS-05)."""
+    per_step = config.train.train_ratio / (config.train.batch_size * config.train.batch_length)
+    if per_step <= 8:
+        return None
+    return (
+        f"train.train_ratio={config.train.train_ratio:g} replayed steps per env step are {per_step:,.0f} updates per "
+        "env step; the ratio counts replayed steps, not updates"
+    )
+
+
+def smoothing_multiplies_reward(config: Config) -> str | None:
+    """The un-normalised sum is no smoothing (FACTS A13.19, DIS-27)."""
+    if config.smooth.kernel != "backward_sum":
+        return None
+    factor = 1.0 / (1.0 - config.smooth.width)
+    return (
+        f"smooth.kernel=backward_sum multiplies all rewards by about {factor:.3g} (width {config.smooth.width:g}): it "
+        "is an un-normalised sum, not DreamSmooth"
+    )
+
+
+def entropy_floor_cuts_gradient(config: Config) -> str | None:
+    """Flooring the bonus removes exploration where the policy is narrow (FACTS A13.1, M-OPT-02)."""
+    floor = config.behavior.entropy_floor
+    if floor is None:
+        return None
+    return f"behavior.entropy_floor={floor:g}: below it the entropy bonus has no gradient at all; an ablation"
+
+
+def tanh_saturates(config: Config) -> str | None:
+    """A wide Normal under tanh plays bang-bang (M-ENT-05, FACTS A13.3)."""
+    high = config.policy.std[1]
+    if config.policy.dist != "tanh_normal" or high <= 1.65 or config.policy.entropy != "base":
+        return None
+    return (
+        f"policy.std up to {high:g} under tanh_normal with policy.entropy=base: the bonus grows with the deviation "
+        "while actions saturate at -1 and 1; policy.entropy=squashed rewards the entropy of the action itself"
+    )
+
+
+def straight_through_is_none(config: Config) -> str | None:
+    """The straight-through form has the gradient of no free bits (FACTS A13.10, DIS-25)."""
+    if config.free_bits.mode != "straight_through":
+        return None
+    return "free_bits.mode=straight_through has exactly the gradient of free_bits.nats=0; only the logged loss differs"
