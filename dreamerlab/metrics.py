@@ -134,6 +134,15 @@ CATALOGUE: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
 ALIASES: dict[str, str] = {"eval/return": "eval/return_mode"}
 
 
+def is_return(name: str) -> bool:
+    """Tell whether a metric is a return that agents get in the task: what a task's random and solved levels speak of.
+
+    Evaluations (`eval/return`, its policies) and training episodes (`train/return`); returns that a model imagines and
+    the scale they are divided by are none.
+    """
+    return name.startswith("eval/return") or name == "train/return"
+
+
 def get_metric(name: str) -> Metric:
     """Return the metric called `name` (aliases allowed); an unknown name is answered with the nearest ones."""
     known = CATALOGUE.get(ALIASES.get(name, name))

@@ -18,7 +18,7 @@ from dreamerlab.lab.compare_choice import Choice
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.scoring import DEFAULT_METRIC, SeedScore, reducer_of, seed_scores
 from dreamerlab.lab.show import RunDetails, TrialDetails, collect
-from dreamerlab.metrics import CATALOGUE
+from dreamerlab.metrics import CATALOGUE, is_return
 from dreamerlab.protocol.hypothesis import Plan
 from dreamerlab.protocol.state import Hypothesis, fold
 from dreamerlab.report.evidence import Evidence, HypothesisEvidence, Pair, RunEvidence, SeedEvidence, Threshold
@@ -154,7 +154,7 @@ def _run(
         thresholds,
         seeds,
         details.caveats,
-        is_return="return" in reducer.metric and not reducer.is_time,
+        is_return=is_return(reducer.metric) and not reducer.is_time,
         is_time=reducer.is_time,
     )
 
@@ -166,7 +166,7 @@ def _seed(
     points = _evaluations(directory, metric)
     values = [point.value for point in points]
     random, solved = details.reference["random"], details.reference["solved"]
-    known = random is not None and solved is not None and random != solved and bool(values) and "return" in metric
+    known = random is not None and solved is not None and random != solved and bool(values) and is_return(metric)
     each = details.replayed_per_update
     return SeedEvidence(
         seed=view.seed,
@@ -193,7 +193,7 @@ def _seed(
 def _falling(details: RunDetails, metric: str) -> bool:
     """Tell whether lower is better: of returns by the levels of the task, of the rest by the metric's direction."""
     random, solved = details.reference["random"], details.reference["solved"]
-    if "return" in metric:
+    if is_return(metric):
         return random is not None and solved is not None and solved < random
     return metric in CATALOGUE and CATALOGUE[metric].direction == "lower"
 
@@ -220,7 +220,7 @@ def _thresholds(details: RunDetails, reducer: Reducer, extra: Sequence[float]) -
     random, solved = details.reference["random"], details.reference["solved"]
     falling = _falling(details, reducer.metric)
     found: list[Threshold] = []
-    if solved is not None and "return" in reducer.metric:
+    if solved is not None and is_return(reducer.metric):
         found += [] if random is None else [Threshold("halfway", (random + solved) / 2, falling)]
         found.append(Threshold("solved", solved, falling))
     if reducer.is_time and reducer.argument is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from dreamerlab.errors import LabError
 from dreamerlab.lab.faults import find_faults, owner_of, summary_digest
 from dreamerlab.lab.ledger import registry_of
-from dreamerlab.metrics import ALIASES
+from dreamerlab.metrics import ALIASES, is_return
 from dreamerlab.protocol.figures import Arm
 from dreamerlab.protocol.hypothesis import Expectation, Proposal
 from dreamerlab.protocol.sequential import DECISIVE, first_seeds, stages
@@ -64,7 +64,7 @@ def collect(workspace: Workspace, hypothesis: Hypothesis) -> Evidence:
     if hypothesis.launch.get("proposal_commit") is None:
         marks.append(ORDER_UNPROVEN)
     reducer = _reducer(hypothesis.proposal)
-    reference = recorded_reference(run) if "return" in reducer.metric and not reducer.is_time else {}
+    reference = recorded_reference(run) if is_return(reducer.metric) and not reducer.is_time else {}
     return Evidence(
         hypothesis,
         treatment,
@@ -232,7 +232,7 @@ def _fail_score(trial: TrialDirectory, reducer: Reducer, proposal: Proposal) -> 
         return plan.fail_score, budget
     if reducer.is_time:
         return None if budget is None else float(budget), budget
-    return recorded_reference(trial.run).get("fail") if "return" in reducer.metric else None, budget
+    return recorded_reference(trial.run).get("fail") if is_return(reducer.metric) else None, budget
 
 
 def _reached(trial: TrialDirectory, expected: Expectation) -> int | None:

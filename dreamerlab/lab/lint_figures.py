@@ -19,6 +19,7 @@ from dreamerlab.errors import LabError
 from dreamerlab.lab.lint_claims import Claim, claims
 from dreamerlab.lab.lint_findings import Books, Finding
 from dreamerlab.lab.lint_passages import Passage, passages, sentences
+from dreamerlab.metrics import is_return
 from dreamerlab.protocol.entries import COMPARISON
 from dreamerlab.protocol.state import Hypothesis
 from dreamerlab.report.wording import figure
@@ -197,7 +198,7 @@ def _thinned(trial: TrialDirectory) -> dict[str, list[float]]:
 def _curve_figures(run: _Run, claim: Claim) -> Iterator[Recorded]:
     """Yield what a claim may mean of the curves: of the metrics it names, or of evaluations where it names none."""
     evaluated = {metric for curves in run.evaluations.values() for metric in curves}
-    meant = [metric for metric in sorted(evaluated) if not claim.is_return or "return" in metric]
+    meant = [metric for metric in sorted(evaluated) if not claim.is_return or is_return(metric)]
     for metric in claim.metrics or meant:
         curves = run.curves(metric)
         picked: dict[str, list[float]] = {}

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from dreamerlab.errors import GateRefused, UsageError
 from dreamerlab.lab.seeds import parse_seeds
-from dreamerlab.metrics import ALIASES, get_metric
+from dreamerlab.metrics import ALIASES, get_metric, is_return
 from dreamerlab.protocol.expectation_words import SaidExpectation
 from dreamerlab.protocol.hypothesis import DEFAULT_REDUCER, FEWEST_SEEDS, KillRule, Plan
-from dreamerlab.protocol.pricing import RETURNS
 from dreamerlab.protocol.quantities import number_text, parse_count, parse_number
 from dreamerlab.runs.reducers import parse_reducer
 from dreamerlab.runs.series import THIN_LIMIT
@@ -163,7 +162,7 @@ def _fail_score(text: str | None, reducer: str, metric: str | None, config: Conf
         return value
     if reducer.startswith("env_steps_to"):
         return float(config.budget.amount) if config.budget.unit == "env_steps" else None
-    return config.reference.fail if metric in RETURNS else None
+    return config.reference.fail if metric is not None and is_return(metric) else None
 
 
 def _check_failing(score: float, reducer: str, metric: str | None, config: Config) -> None:
@@ -176,7 +175,7 @@ def _check_failing(score: float, reducer: str, metric: str | None, config: Confi
                 f"of {amount}",
                 hint=f"leave --fail-score out (it is the budget), or name more than {amount}",
             )
-    elif metric in RETURNS and levels.random is not None and levels.solved is not None:
+    elif metric is not None and is_return(metric) and levels.random is not None and levels.solved is not None:
         better = score < levels.random if levels.solved < levels.random else score > levels.random
         if better:
             usual = (

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dreamerlab.lab.judge import spared_seeds
 from dreamerlab.lab.show import RunDetails, TrialDetails
+from dreamerlab.metrics import is_return
 from dreamerlab.protocol.hypothesis import Plan
 from dreamerlab.protocol.state import TRIAL_KILLED, Hypothesis
 from dreamerlab.runs.reducers import Reducer, Scale, Score, curve_of, parse_reducer, reduce, score
@@ -97,7 +98,7 @@ def _fail_score(details: RunDetails, reducer: Reducer, plan: Plan | None) -> tup
         return plan.fail_score, env_steps
     if reducer.is_time:
         return None if env_steps is None else float(env_steps), env_steps
-    return details.reference["fail"] if "return" in reducer.metric else None, env_steps
+    return details.reference["fail"] if is_return(reducer.metric) else None, env_steps
 
 
 def _killed(run_id: str, owner: Hypothesis | None) -> dict[int, str]:

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dreamerlab.errors import GateRefused, UsageError
-from dreamerlab.metrics import CATALOGUE
+from dreamerlab.metrics import CATALOGUE, is_return
 from dreamerlab.protocol.expectation_words import SaidExpectation
 from dreamerlab.protocol.hypothesis import Expectation
 from dreamerlab.protocol.quantities import Amount, number_text
 from dreamerlab.stats.one_sample import mean_interval
 
 _RATES = ("share", "probability")
-RETURNS = ("eval/return_mode", "eval/return_sample", "train/return")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def _of_span(
     amount: Amount, metric: str, reference: Mapping[str, float | None], counts_time: bool
 ) -> tuple[float, str]:
     random, solved = reference.get("random"), reference.get("solved")
-    if metric not in RETURNS or counts_time:
+    if not is_return(metric) or counts_time:
         what = "env steps" if counts_time else metric
         raise UsageError(
             f"'{amount}': the span is that of the return, from random play to solved; {what} has none",
@@ -112,7 +111,7 @@ def _percent(
                 f"'within {amount}' needs a measured baseline to be a percentage of",
                 hint=f"say {number_text(amount.value)}% of span or a plain amount, or name a run: --baseline R12",
             )
-        if metric in RETURNS and levels and max(levels) <= 0 and not counts_time:
+        if is_return(metric) and levels and max(levels) <= 0 and not counts_time:
             raise GateRefused(
                 f"{amount} of {metric} means nothing here: returns of this task are not above 0 "
                 f"(random {number_text(levels[0])})",
@@ -125,7 +124,7 @@ def _percent(
         raise GateRefused(
             f"{amount} of {metric} is refused: the mean of {measured.run} is {_short(measured.mean)}{said_low}; "
             f"a percentage of {'what is not above zero' if measured.mean <= 0 else 'what may be zero'} means nothing",
-            hint=f"say a share of the span: {instead}" if metric in RETURNS else "say a plain amount",
+            hint=f"say a share of the span: {instead}" if is_return(metric) else "say a plain amount",
         )
     value = amount.value / 100 * measured.mean
     seeds = f"{len(measured.scores)} seeds"

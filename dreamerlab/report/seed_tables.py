@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from dreamerlab.metrics import is_return
 from dreamerlab.protocol.figures import shown
 from dreamerlab.protocol.hypothesis import Expectation
 from dreamerlab.report.figures import CurvesFigure, EffectFigure, Level, ScoreRow, draw_curves, draw_effect
@@ -30,7 +31,7 @@ def arms_of(story: Story) -> list[tuple[str, RunRecord, Mapping[str, Any]]]:
 
     The task's levels are returns: beside the values of another metric a run is shown without them.
     """
-    figures, levels = figures_of(story.state.verdict), "return" in metric_of(story)
+    figures, levels = figures_of(story.state.verdict), is_return(metric_of(story))
     words = "baseline" if story.state.proposal.kind == "baseline" else "with the change"
     found: list[tuple[str, RunRecord, Mapping[str, Any]]] = []
     for what, run, key in ((words, story.treatment, "treatment"), ("baseline", story.control, "baseline")):
