@@ -15,67 +15,122 @@ from gymnasium.spaces import Box, Dict, MultiDiscrete
 
 from dreamerlab.envs.acting import actor_for
 from dreamerlab.envs.faults import EnvironmentFault
-from dreamerlab.envs.observing import Misfit, Observer, show
+from dreamerlab.envs.observing import ImageReader, Misfit, Observer, show
+from dreamerlab.envs.watchdog import Hung, watchdog
+from dreamerlab.errors import UsageError
 from dreamerlab.spaces import ActionSpec, ObsSpec
 
+PICTURE_KEY = "image"
+"""Key of the rendered picture."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Guard(gym.Wrapper[Any, Any, Any, Any]):
     """The environment with observations `{key: array}` and array actions, as `describe` says.
 
-    Observations are fresh arrays, so an environment may reuse its buffers.
+    Observations are fresh arrays, so an environment may reuse its buffers. `state` says whether the environment's own
+    observation is seen, `picture` the shape of what it renders where that is to be seen (key `image`); without, it is
+    never asked to render. A call that takes longer than `limit_s` seconds is a fault (`watchdog.py`).
     """
 
-    def __init__(self, env: gym.Env[Any, Any], env_id: str, *, image_size: int = 64) -> None:
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        env_id: str,
+        *,
+        image_size: int = 64,
+        state: bool = True,
+        picture: tuple[int, ...] | None = None,
+        limit_s: float | None = None,
+    ) -> None:
         super().__init__(env)
         self._env_id = env_id
-        self._observer = Observer(env_id, env.observation_space, image_size)
+        self._observer = Observer(env_id, env.observation_space, image_size) if state else None
+        self._picture = (
+            ImageReader("the rendered picture", picture, image_size, "the first one had") if picture else None
+        )
+        specs = self._observer.specs if self._observer else {}
+        if self._picture:
+            if PICTURE_KEY in specs:
+                raise UsageError(
+                    f"environment '{env_id}' observes '{PICTURE_KEY}' already, the key of its rendered picture",
+                    hint="env.observe=state shows that one, env.observe=pixels the rendered one",
+                )
+            specs |= {PICTURE_KEY: self._picture.spec}
         self._actor = actor_for(env_id, env.action_space)
-        self.observation_space = Dict({key: _observation_space(spec) for key, spec in self._observer.specs.items()})
+        self.observation_space = Dict({key: _observation_space(spec) for key, spec in specs.items()})
         self.action_space = _action_space(self._actor.spec)
         self._seed: int | None = None
         self._step = 0
+        self._call: tuple[str, Any] = ("reset", "")
+        self.limit_s = limit_s
+        if limit_s is not None:
+            watchdog.watch(self)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the first observation of an episode."""
-        call = ("reset", f"seed={seed}")
+        self._call = ("reset", f"seed={seed}")
         self._seed, self._step = seed, 0
+        watchdog.call = (self,)
         try:
             obs, info = self.env.reset(seed=seed, options=options)
-            return self._observer.read(obs), info
+            return self._read(obs), info
         except Misfit as misfit:
-            raise self._fault(call, str(misfit)) from None
+            raise self._fault(str(misfit)) from misfit.__cause__
         except (Exception, SystemExit) as error:
-            raise self._raised(call, error) from error
+            raise self._raised(error) from error
+        except Hung as hung:
+            raise self.hanging() from hung
+        finally:
+            watchdog.call = None
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Take `action` (components,); return (observation, reward, terminated, truncated, info)."""
         given = self._actor.act(action)
-        call = ("step", given)
+        self._call = ("step", given)
         self._step += 1
+        watchdog.call = (self,)
         try:
             obs, reward, terminated, truncated, info = self.env.step(given)
-            read = self._observer.read(obs)
+            read = self._read(obs)
             if not (type(reward) is float and -_LARGEST <= reward <= _LARGEST):
                 reward = _reward(reward)
             if type(terminated) is not bool or type(truncated) is not bool:
                 terminated, truncated = _flag("terminated", terminated), _flag("truncated", truncated)
             return read, reward, terminated, truncated, info
         except Misfit as misfit:
-            raise self._fault(call, str(misfit)) from None
+            raise self._fault(str(misfit)) from misfit.__cause__
         except (Exception, SystemExit) as error:
-            raise self._raised(call, error) from error
+            raise self._raised(error) from error
+        except Hung as hung:
+            raise self.hanging() from hung
+        finally:
+            watchdog.call = None
 
-    def _raised(self, call: tuple[str, Any], error: BaseException) -> EnvironmentFault:
-        return self._fault(call, f"{type(error).__name__}: {show(error)}")
+    def hanging(self) -> EnvironmentFault:
+        """Return the fault of the call under way taking too long."""
+        hint = "mend the environment, or allow it more with execution.step_timeout_s"
+        return self._fault(f"it did not come back within {self.limit_s:g} s", hint)
 
-    def _fault(self, call: tuple[str, Any], problem: str) -> EnvironmentFault:
-        name, argument = call
+    def _read(self, obs: Any) -> dict[str, np.ndarray]:
+        seen = self._observer.read(obs) if self._observer else {}
+        if self._picture:
+            try:
+                frame = self.env.render()
+            except (Exception, SystemExit) as error:
+                raise Misfit(f"render() raised {type(error).__name__}: {show(error)}") from error
+            seen[PICTURE_KEY] = self._picture.read(frame)
+        return seen
+
+    def _raised(self, error: BaseException) -> EnvironmentFault:
+        return self._fault(f"{type(error).__name__}: {show(error)}")
+
+    def _fault(self, problem: str, hint: str | None = None) -> EnvironmentFault:
+        name, argument = self._call
         place = f"step {self._step} of the episode with reset seed {self._seed}"
-        hint = "mend the environment; the reset seed and the trial's seed lead to the same place again"
+        hint = hint or "mend the environment; the reset seed and the trial's seed lead to the same place again"
         return EnvironmentFault(self._env_id, f"{name}({show(argument)})", place, problem, hint=hint)
 
 

@@ -9,7 +9,9 @@ first, which is how third-party environments register themselves.
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -26,21 +28,30 @@ from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-def make_env(env: Env) -> gym.Env[dict[str, np.ndarray], np.ndarray]:
+def make_env(env: Env, *, step_timeout_s: float | None = None) -> gym.Env[dict[str, np.ndarray], np.ndarray]:
     """Return the environment with observations `{key: array}` and actions (components,), as `describe` tells.
 
-    `env.time_limit` replaces the limit the environment was registered with; null keeps that one. Raises UsageError
-    for an unknown id, a missing package, a space that is not supported, or no limit at all; what goes wrong later is an
-    EnvironmentFault.
+    `env.time_limit` replaces the limit the environment was registered with; null keeps that one. `env.observe` adds or
+    substitutes what the environment renders (M-CP-02, M-CP-04); with `state` nothing is ever rendered. A step or reset
+    that takes longer than `step_timeout_s` is a fault (`watchdog.py`); None waits for ever. Raises UsageError for an
+    unknown id, a missing package, a space that is not supported, an environment that cannot render where it has to,
+    or no limit at all; what goes wrong later is an EnvironmentFault.
     """
-    raw = _build(env.id, env.time_limit)
+    raw = _build(env.id, env.time_limit, render=env.observe != "state")
     try:
         if time_limit(raw) is None:
             raise UsageError(
                 f"environment '{env.id}' has no time limit: an episode, and with it an evaluation, might never end",
                 hint="give it one: env.time_limit=1000",
             )
-        return Guard(raw, env.id, image_size=env.image_size)
+        return Guard(
+            raw,
+            env.id,
+            image_size=env.image_size,
+            state=env.observe != "pixels",
+            picture=None if env.observe == "state" else _picture_shape(raw, env.id),
+            limit_s=step_timeout_s,
+        )
     except UsageError:
         raw.close()
         raise
@@ -74,20 +85,63 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
     return None if env.spec is None else env.spec.max_episode_steps
 
 
-def _build(env_id: str, limit: int | None) -> gym.Env[Any, Any]:
+def _build(env_id: str, limit: int | None, *, render: bool) -> gym.Env[Any, Any]:
     spec = _find(env_id)
+    settings = {"render_mode": "rgb_array"} if render else {}
     try:
-        # gymnasium's own checker warns at the first steps; Guard refuses, at every step.
-        return gym.make(spec, max_episode_steps=limit, disable_env_checker=True)
+        with warnings.catch_warnings():
+            if render:  # a mode that it does not have is refused below, not warned of
+                warnings.simplefilter("ignore")
+            # gymnasium's own checker warns at the first steps; Guard refuses, at every step.
+            raw = gym.make(spec, max_episode_steps=limit, disable_env_checker=True, **settings)
     except (ImportError, DependencyNotInstalled) as error:
         raise UsageError(
             f"environment '{env_id}' needs a package that is missing: {_one_line(error)}", hint=_install(error)
         ) from error
     except (Exception, SystemExit) as error:
+        if render and isinstance(error, TypeError) and "render_mode" in str(error):
+            raise _cannot_render(env_id, "it takes no render_mode") from error
         raise UsageError(
             f"environment '{env_id}' cannot be built: {type(error).__name__}: {_one_line(error)}",
             hint=f"gymnasium.make('{env_id}') fails in the same way without dreamerlab",
         ) from error
+    modes = raw.metadata.get("render_modes") or []
+    if render and "rgb_array" not in modes:
+        raw.close()
+        raise _cannot_render(env_id, f"its render modes are {modes}, without rgb_array")
+    return raw
+
+
+def _picture_shape(raw: gym.Env[Any, Any], env_id: str) -> tuple[int, ...]:
+    """Return the shape of what the environment renders, by letting it; raise UsageError when it cannot."""
+    # Pictures are drawn in memory: no window, no sound, no greeting.
+    for name, value in (
+        ("PYGAME_HIDE_SUPPORT_PROMPT", "1"),
+        ("SDL_VIDEODRIVER", "dummy"),
+        ("SDL_AUDIODRIVER", "dummy"),
+    ):
+        os.environ.setdefault(name, value)
+    try:
+        raw.reset(seed=0)
+        frame: Any = raw.render()
+    except (ImportError, DependencyNotInstalled) as error:
+        raise UsageError(
+            f"environment '{env_id}' cannot be observed in pixels, a package is missing: {_one_line(error)}",
+            hint=_install(error),
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _cannot_render(env_id, f"{type(error).__name__}: {_one_line(error)}") from error
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim not in (2, 3) or 0 in frame.shape:
+        got = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise _cannot_render(env_id, f"render() gives {got}, not uint8 of shape (height, width, 3)")
+    return frame.shape
+
+
+def _cannot_render(env_id: str, problem: str) -> UsageError:
+    return UsageError(
+        f"environment '{env_id}' cannot be observed in pixels: {problem}",
+        hint="env.observe=state needs no pictures",
+    )
 
 
 def _find(env_id: str) -> Registered:

@@ -38,8 +38,8 @@ class Reader(ABC):
 
     spec: ObsSpec
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, promise: str = "its space promises") -> None:
+        self._name, self._promise = name, promise
 
     @abstractmethod
     def read(self, value: Any) -> np.ndarray:
@@ -51,7 +51,7 @@ class Reader(ABC):
         except ValueError:  # a ragged list
             raise Misfit(f"{self._name} is no array: {show(value)}") from None
         if array.shape != shape:
-            raise Misfit(f"{self._name} has shape {array.shape}, its space promises {shape}: {show(value)}")
+            raise Misfit(f"{self._name} has shape {array.shape}, {self._promise} {shape}: {show(value)}")
         if array.dtype.kind not in kinds:
             wanted = "numeric" if "f" in kinds else "whole numbers"
             raise Misfit(f"{self._name} is not {wanted} ({array.dtype}): {show(value)}")
@@ -83,8 +83,8 @@ class VectorReader(Reader):
 class ImageReader(Reader):
     """A picture of bytes, grey or with channels first or last, resized to `image_size`."""
 
-    def __init__(self, name: str, shape: tuple[int, ...], image_size: int) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, shape: tuple[int, ...], image_size: int, promise: str = "its space promises") -> None:
+        super().__init__(name, promise)
         self._shape, self._size = shape, image_size
         self._channels_first = channels_come_first(shape)
         channels = 1 if len(shape) == 2 else shape[0] if self._channels_first else shape[2]
@@ -94,7 +94,7 @@ class ImageReader(Reader):
         """Return (image_size, image_size, channels) uint8."""
         array = self._array(value, self._shape, "biuf")
         if array.dtype != np.uint8:
-            raise Misfit(f"{self._name} has dtype {array.dtype}, its space promises uint8: {show(value)}")
+            raise Misfit(f"{self._name} has dtype {array.dtype}, not uint8: {show(value)}")
         if array.ndim == 2:
             array = array[:, :, None]
         elif self._channels_first:
@@ -110,11 +110,15 @@ class DiscreteReader(Reader):
         self._shape, classes, start = choices_of(space)
         self.spec = ObsSpec.discrete(*classes)
         self._classes, self._start = np.array(classes, np.int64), np.array(start, np.int64)
+        self._first = start[0]
 
     def read(self, value: Any) -> np.ndarray:
         """Return (components,) int64, each below its number of classes."""
-        array = self._array(value, self._shape, "biu")
-        chosen = array.astype(np.int64).reshape(-1) - self._start
+        if isinstance(value, int | np.integer):  # the common case, several times faster in plain numbers
+            single = int(value) - self._first
+            if self._shape == () and 0 <= single < self.spec.classes[0]:
+                return np.array([single], np.int64)
+        chosen = self._array(value, self._shape, "biu").astype(np.int64).reshape(-1) - self._start
         # Seen as unsigned, a negative number is a huge one, so one comparison finds both ends.
         outside = chosen.view(np.uint64) >= self._classes.view(np.uint64)
         if outside.any():
