@@ -67,6 +67,12 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
         if limit_s is not None:
             watchdog.watch(self)
 
+    @property
+    def given(self) -> Any:
+        """The last action as the environment got it; None after a reset."""
+        name, argument = self._call
+        return argument if name == "step" else None
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -28,16 +28,19 @@ from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-def make_env(env: Env, *, step_timeout_s: float | None = None) -> gym.Env[dict[str, np.ndarray], np.ndarray]:
+def make_env(
+    env: Env, *, step_timeout_s: float | None = None, render: bool = False
+) -> gym.Env[dict[str, np.ndarray], np.ndarray]:
     """Return the environment with observations `{key: array}` and actions (components,), as `describe` tells.
 
     `env.time_limit` replaces the limit the environment was registered with; null keeps that one. `env.observe` adds or
-    substitutes what the environment renders (M-CP-02, M-CP-04); with `state` nothing is ever rendered. A step or reset
-    that takes longer than `step_timeout_s` is a fault (`watchdog.py`); None waits for ever. Raises UsageError for an
+    substitutes what the environment renders (M-CP-02, M-CP-04); with `state` nothing is ever rendered, but `render` makes
+    it ready for whoever wants to look (`env.render()`). A step or reset that takes longer than `step_timeout_s` is a
+    fault (`watchdog.py`); None waits for ever. Raises UsageError for an
     unknown id, a missing package, a space that is not supported, an environment that cannot render where it has to,
     or no limit at all; what goes wrong later is an EnvironmentFault.
     """
-    raw = _build(env.id, env.time_limit, render=env.observe != "state")
+    raw = _build(env.id, env.time_limit, render=render or env.observe != "state")
     try:
         if time_limit(raw) is None:
             raise UsageError(
@@ -88,6 +91,8 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
 def _build(env_id: str, limit: int | None, *, render: bool) -> gym.Env[Any, Any]:
     spec = _find(env_id)
     settings = {"render_mode": "rgb_array"} if render else {}
+    if render:
+        _draw_in_memory()
     try:
         with warnings.catch_warnings():
             if render:  # a mode that it does not have is refused below, not warned of
@@ -112,15 +117,18 @@ def _build(env_id: str, limit: int | None, *, render: bool) -> gym.Env[Any, Any]
     return raw
 
 
-def _picture_shape(raw: gym.Env[Any, Any], env_id: str) -> tuple[int, ...]:
-    """Return the shape of what the environment renders, by letting it; raise UsageError when it cannot."""
-    # Pictures are drawn in memory: no window, no sound, no greeting.
+def _draw_in_memory() -> None:
+    """Keep pygame from opening a window or a sound device, and from greeting."""
     for name, value in (
         ("PYGAME_HIDE_SUPPORT_PROMPT", "1"),
         ("SDL_VIDEODRIVER", "dummy"),
         ("SDL_AUDIODRIVER", "dummy"),
     ):
         os.environ.setdefault(name, value)
+
+
+def _picture_shape(raw: gym.Env[Any, Any], env_id: str) -> tuple[int, ...]:
+    """Return the shape of what the environment renders, by letting it; raise UsageError when it cannot."""
     try:
         raw.reset(seed=0)
         frame: Any = raw.render()
