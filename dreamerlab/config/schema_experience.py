@@ -61,8 +61,8 @@ class Smooth(Section):
     """Smoothing of the rewards the agent trains on; logs and evaluation keep the raw ones (FACTS B1, M-HK-14)."""
 
     kernel: Literal["none", "ema", "gaussian", "uniform", "backward_sum"] = leaf("none", DYNAMICS, absent_means="none")
-    """DreamSmooth's kernels, or `backward_sum`: s_t = r_t + width * s_{t+1}, which is not normalised and not part of
-    DreamSmooth (FACTS A13.19)."""
+    """DreamSmooth's kernels, or `backward_sum`: s_t = r_t + width * s_{t+1}, which is not part of DreamSmooth and
+    normalised only where the edge is `renormalise` (FACTS A13.19)."""
     width: float = leaf(
         0.33, DYNAMICS, gt=0, le=1000, absent_means=0.33, active_when=(("smooth.kernel", "!=", "none"),)
     )

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from dreamerlab.config.heads import parse_heads
 from dreamerlab.config.section import Section
 from dreamerlab.config.zones import Zone, leaf
 
@@ -97,6 +98,14 @@ class Heads(Section):
     auxiliary: tuple[str, ...] = leaf((), ARCHITECTURE, absent_means=())
     """Further heads on the latent states, each `KIND:SOURCE`. KIND is `binary` or `regression`; SOURCE is
     `reward_within_K` (a reward other than 0 within the next K env steps), `obs/KEY/INDEX` or `info/KEY` (M-HK-15)."""
+
+    @model_validator(mode="after")
+    def _heads_are_understood(self) -> Self:
+        try:
+            parse_heads(self.auxiliary)
+        except ValueError as error:
+            raise ValueError(f"heads.auxiliary: {error}") from None
+        return self
 
 
 class Policy(Section):

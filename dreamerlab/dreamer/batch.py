@@ -6,7 +6,7 @@ arrival, action chosen at the observation) is drawn once in `dreamerlab.experien
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int, Shaped
@@ -31,6 +31,8 @@ class Batch:
     context_deter: Float[Tensor, "B D"]
     context_stoch: Int[Tensor, "B S"]
     """Class of each latent on the row before the window; -1 stands for the zero vector."""
+    targets: dict[str, Float[Tensor, "B T"]] = field(default_factory=dict)
+    """What each auxiliary head predicts, by its name; nan where it is unknown."""
 
 
 class Carry(NamedTuple):
