@@ -34,11 +34,11 @@ def make_env(
     """Return the environment with observations `{key: array}` and actions (components,), as `describe` tells.
 
     `env.time_limit` replaces the limit the environment was registered with; null keeps that one. `env.observe` adds or
-    substitutes what the environment renders (M-CP-02, M-CP-04); with `state` nothing is ever rendered, but `render` makes
-    it ready for whoever wants to look (`env.render()`). A step or reset that takes longer than `step_timeout_s` is a
-    fault (`watchdog.py`); None waits for ever. Raises UsageError for an
-    unknown id, a missing package, a space that is not supported, an environment that cannot render where it has to,
-    or no limit at all; what goes wrong later is an EnvironmentFault.
+    substitutes what the environment renders (M-CP-02, M-CP-04); with `state` nothing is ever rendered, but `render`
+    makes it ready for whoever wants to look (`env.render()`). A step or reset that takes longer than `step_timeout_s`
+    is a fault (`watchdog.py`); None waits for ever. Raises UsageError for an unknown id, a missing package, a space
+    that is not supported, an environment that cannot render where it has to, or no limit at all; what goes wrong later
+    is an EnvironmentFault.
     """
     raw = _build(env.id, env.time_limit, render=render or env.observe != "state")
     try:

@@ -157,6 +157,11 @@ class TrialDirectory:
         return self.artifacts / "checkpoints"
 
     @property
+    def predictions(self) -> Path:
+        """Folder of pictures: what the world model expected to see, one for each evaluation; absent without images."""
+        return self.artifacts / "predictions"
+
+    @property
     def episodes_path(self) -> Path:
         """Every training episode of every attempt, one line each."""
         return self.artifacts / "episodes.jsonl"
