@@ -35,7 +35,7 @@ class WorldModel(nn.Module):
         self.encoder = Encoder(spec, model)
         self.dynamics = RSSM(self.encoder.token_size, spec.action, model, config.free_bits.nats)
         size = self.dynamics.feature_size
-        self.decoder = Decoder(size, spec, model)
+        self.decoder = Decoder(model.deter, size, spec, model)
         self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1])
         self.reward = MLP(size, model.units, model.reward_layers, config.twohot.bins, output_scale=0.0)
         self.cont = MLP(size, model.units, model.continue_layers, 1)
