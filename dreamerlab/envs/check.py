@@ -13,27 +13,32 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from pydantic import ValidationError
+
 from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.make import describe, make_env, time_limit
 from dreamerlab.envs.random_play import random_returns
 from dreamerlab.errors import LabError, UsageError
 from dreamerlab.spaces import ActionSpec, ObsSpec
 
-_HINT = "python -m dreamerlab.envs.check ENV_ID [--time-limit N] [--random-episodes N]"
+_HINT = (
+    "python -m dreamerlab.envs.check ENV_ID [--time-limit N] [--observe state|pixels|both] [--image-size N] "
+    "[--random-episodes N]"
+)
 
 
-def check(env_id: str, limit: int | None, random_episodes: int = 0) -> dict[str, Any]:
+def check(asked: Env, random_episodes: int = 0) -> dict[str, Any]:
     """Return the facts of an environment as plain data; raise LabError when it cannot be used.
 
     Keys: env, observations {key: {kind, shape, and classes of choices}}, action {kind, and classes or size},
     num_actions (of a single choice only), time_limit and, when `random_episodes` > 0, random {episodes, seed, mean,
     std, min, max} of the return of random play.
     """
-    env = make_env(Env(id=env_id, time_limit=limit))
+    env = make_env(asked)
     try:
         spec = describe(env)
         facts: dict[str, Any] = {
-            "env": env_id,
+            "env": asked.id,
             "observations": {key: _observed(obs) for key, obs in spec.observations.items()},
             **_acted(spec.action),
             "time_limit": time_limit(env),
@@ -61,6 +66,16 @@ def _acted(spec: ActionSpec) -> dict[str, Any]:
     return facts | {"num_actions": spec.classes[0]} if len(spec.classes) == 1 else facts
 
 
+def _env(asked: argparse.Namespace) -> Env:
+    names = ("time_limit", "observe", "image_size")
+    try:
+        return Env(id=asked.env_id, **{name: getattr(asked, name) for name in names})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        flag = "ENV_ID" if problem["loc"] == ("id",) else f"--{str(problem['loc'][0]).replace('_', '-')}"
+        raise UsageError(f"{flag} is {problem['input']!r}: {problem['msg']}", hint=_HINT) from None
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=_HINT)
@@ -71,18 +86,16 @@ def main(argv: Sequence[str]) -> int:
     parser = _Parser(prog="python -m dreamerlab.envs.check", description="Say what an environment looks like.")
     parser.add_argument("env_id", metavar="ENV_ID", help="gymnasium id, such as CartPole-v1 or module:Id-v0")
     parser.add_argument("--time-limit", type=int, metavar="N", help="longest episode in env steps")
+    parser.add_argument("--observe", choices=("state", "pixels", "both"), default="state", help="what the agent sees")
+    parser.add_argument("--image-size", type=int, default=64, metavar="N", help="height and width of pictures")
     parser.add_argument("--random-episodes", type=int, default=0, metavar="N", help="also measure random play (N > 1)")
     try:
         asked = parser.parse_args(argv)
-        if not asked.env_id:
-            raise UsageError("ENV_ID is empty", hint=_HINT)
-        if asked.time_limit is not None and asked.time_limit < 1:
-            raise UsageError(f"--time-limit is {asked.time_limit}; it must be 1 or more", hint=_HINT)
         if asked.random_episodes and asked.random_episodes < 2:
             raise UsageError(f"--random-episodes is {asked.random_episodes}; it must be 2 or more", hint=_HINT)
         # Some environments greet on stdout when imported; that line belongs to the reader of the JSON.
         with contextlib.redirect_stdout(sys.stderr):
-            facts = check(asked.env_id, asked.time_limit, asked.random_episodes)
+            facts = check(_env(asked), asked.random_episodes)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

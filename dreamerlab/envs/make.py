@@ -184,10 +184,11 @@ def _one_line(error: BaseException) -> str:
 
 def _install(error: Exception) -> str:
     """Return the pip command for what `error` misses; gymnasium's messages carry it in backquotes."""
+    if re.search("box2d|pygame", str(error), re.IGNORECASE):
+        return "pip install 'dreamerlab[env]'"
     extra = re.search(r"gymnasium\[[\w-]+\]", str(error))
     if extra:
-        first = "pip install swig && " if "swig" in str(error) else ""
-        return f'{first}pip install "{extra.group()}"'
+        return f'pip install "{extra.group()}"'
     if isinstance(error, ImportError) and error.name:
         return f"pip install {error.name.partition('.')[0]}"
     return "install the package named above"

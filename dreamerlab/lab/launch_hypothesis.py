@@ -76,9 +76,8 @@ def require_trainable(workspace: Workspace, resolved: Resolved) -> None:
     """Refuse to launch what could not be trained here: parts that are missing, an environment that cannot be made."""
     from dreamerlab.tracking.code_identity import code_paths
 
-    env = resolved.config.env
     require_training_parts(workspace)
-    check_environment([workspace.path] if code_paths(workspace) else [], env.id, env.time_limit)
+    check_environment([workspace.path] if code_paths(workspace) else [], resolved.config.env)
 
 
 def launch(

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dreamerlab.config.schema_task import Env
 from dreamerlab.errors import ToolFailed, UsageError
 from dreamerlab.launch.local import physical_cores
 from dreamerlab.launch.trainer import code_environment, installed_code
@@ -49,13 +50,14 @@ def is_installed(name: str) -> bool:
         return False
 
 
-def check_environment(user_code: Sequence[Path], env_id: str, time_limit: int | None) -> dict[str, Any]:
-    """Return what the environment looks like; raise UsageError when it cannot be used.
+def check_environment(user_code: Sequence[Path], env: Env) -> dict[str, Any]:
+    """Return what the environment looks like; raise UsageError when it cannot be used, or not observed as it should.
 
     Asked in a process of its own, which finds modules in the folders `user_code` as the trainers will.
     """
-    command = [sys.executable, "-P", "-m", "dreamerlab.envs.check", env_id]
-    command += ["--time-limit", str(time_limit)] if time_limit is not None else []
+    command = [sys.executable, "-P", "-m", "dreamerlab.envs.check", env.id]
+    command += ["--observe", env.observe, "--image-size", str(env.image_size)]
+    command += ["--time-limit", str(env.time_limit)] if env.time_limit is not None else []
     try:
         done = subprocess.run(
             command,
@@ -67,9 +69,9 @@ def check_environment(user_code: Sequence[Path], env_id: str, time_limit: int | 
             timeout=_CHECK_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired:
-        raise ToolFailed(f"environment {env_id} did not start within {_CHECK_TIMEOUT_S} s") from None
+        raise ToolFailed(f"environment {env.id} did not start within {_CHECK_TIMEOUT_S} s") from None
     if done.returncode != 0:
-        raise _relayed(env_id, done.stderr)
+        raise _relayed(env.id, done.stderr)
     facts: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return facts
 
