@@ -6,13 +6,12 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from dreamerlab.config.schedule import parse_schedule
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
 
 ARCHITECTURE = Zone.ARCHITECTURE
 DYNAMICS = Zone.DYNAMICS
-
-SCHEDULE = r"^(constant|(linear|cosine|exponential) to [0-9.e-]+x over [0-9]+ updates)$"
 
 
 class LossScales(Section):
@@ -92,13 +91,18 @@ class Behavior(Section):
     entropy_floor: float | None = leaf(None, DYNAMICS, unit="nats", ge=-1e6, le=1e6, absent_means=None)
     """Reward entropy only above this value: below it the bonus has NO gradient, which removes exploration exactly where
     the policy is narrow. An ablation (FACTS A13.1, M-OPT-02)."""
-    entropy_schedule: str = leaf("constant", DYNAMICS, pattern=SCHEDULE, max_length=100, absent_means="constant")
+    entropy_schedule: str = leaf("constant", DYNAMICS, max_length=100, absent_means="constant")
     """How entropy_scale moves with updates: `constant`, or `cosine to 0.01x over 5000 updates`, also `linear` and
     `exponential` (M-CP-59)."""
     replay_value_grad: bool = leaf(
         True, DYNAMICS, absent_means=True, active_when=(("loss_scales.replay_value", ">", 0),)
     )
     """Let the replay value loss shape the latent states (FACTS A7)."""
+
+    @model_validator(mode="after")
+    def _schedule(self) -> Self:
+        _refuse_unless_schedule("behavior.entropy_schedule", self.entropy_schedule)
+        return self
 
 
 class ReturnNorm(Section):
@@ -150,6 +154,18 @@ class Optimizer(Section):
         100.0, DYNAMICS, gt=0, le=1e12, absent_means=100.0, active_when=(("optimizer.name", "==", "adam_clip"),)
     )
     """Largest gradient norm of each group under `adam_clip`; sources use 1, 100 and 1000."""
-    lr_schedule: str = leaf("constant", DYNAMICS, pattern=SCHEDULE, max_length=100, absent_means="constant")
+    lr_schedule: str = leaf("constant", DYNAMICS, max_length=100, absent_means="constant")
     """How all learning rates move with updates, beside the warm-up: `constant`, or `linear to 0.1x over 10000 updates`,
     also `cosine` and `exponential`."""
+
+    @model_validator(mode="after")
+    def _schedule(self) -> Self:
+        _refuse_unless_schedule("optimizer.lr_schedule", self.lr_schedule)
+        return self
+
+
+def _refuse_unless_schedule(key: str, text: str) -> None:
+    try:
+        parse_schedule(text)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
