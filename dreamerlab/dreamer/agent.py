@@ -12,7 +12,7 @@ critic see detached features; only the replay value loss reaches from the critic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -26,6 +26,9 @@ from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.optim import LaProp
 from dreamerlab.dreamer.world_model import WORLD_TERMS, WorldModel
 from dreamerlab.spaces import EnvSpec
+
+Inspect = Callable[[Mapping[str, Tensor], Sequence[Tensor], Tensor], None]
+"""(metrics of the losses by name, parameters, their gradient norms (one each)) -> None, or raises."""
 
 
 class Agent(nn.Module):
@@ -78,10 +81,11 @@ class Agent(nn.Module):
         action = self.behavior.act(observed.features.squeeze(1), mode=mode, generator=generator)
         return action, Carry(observed.deter.squeeze(1), observed.stoch.squeeze(1), action)
 
-    def update(self, batch: Batch, generator: torch.Generator) -> Update:
+    def update(self, batch: Batch, generator: torch.Generator, *, inspect: Inspect | None = None) -> Update:
         """Learn from one batch: world model, actor and critic, slow critic, return scale.
 
-        Returns metrics and the batch's fresh latent states. Determined by parameters, batch and generator.
+        Returns metrics and the batch's fresh latent states. Determined by parameters, batch and generator. `inspect`
+        is shown the losses' metrics, the parameters and their gradient norms, and may raise before any has moved.
         """
         losses, observed = self.losses(batch, generator)
         scales = self.config.loss_scales.model_dump()
@@ -91,7 +95,8 @@ class Agent(nn.Module):
         assert scaled, "every loss has scale 0"
         parameters = self.optimizer.parameters_in_order
         grads = torch.autograd.grad(torch.stack(scaled).sum(), parameters, allow_unused=True, materialize_grads=True)
-        optim = self.optimizer.step(grads)
+        look = None if inspect is None else lambda norms: inspect(losses.metrics, parameters, norms)
+        optim = self.optimizer.step(grads, look)
         self.behavior.follow()
         metrics = losses.metrics | optim
         return Update(metrics, observed.deter.detach(), observed.stoch.to(torch.int16), self._model_loss(losses.terms))

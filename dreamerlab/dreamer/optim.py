@@ -8,7 +8,7 @@ moments are two flat buffers, so a step is a handful of large operations whateve
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,10 +54,15 @@ class LaProp(nn.Module):
         self.register_buffer("momentum", torch.zeros(total))
 
     @torch.no_grad()
-    def step(self, grads: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Move the parameters given one gradient each, in order, and return the optimiser's metrics."""
+    def step(self, grads: Sequence[Tensor], inspect: Callable[[Tensor], None] | None = None) -> dict[str, Tensor]:
+        """Move the parameters given one gradient each, in order, and return the optimiser's metrics.
+
+        `inspect` is shown the gradient norms, one per tensor, and may raise before anything has moved.
+        """
         config = self.config
         grad_norms = torch.stack(torch._foreach_norm(list(grads)))
+        if inspect is not None:
+            inspect(grad_norms)
         factors, clipped = self._clip_factors(grad_norms)
         clipped_grads = torch._foreach_mul(list(grads), list((factors * GRADIENT_SCALE).unbind()))
         grad = torch.cat([g.flatten() for g in clipped_grads])

@@ -186,8 +186,8 @@ def _of_trial(run: _Run, trial: TrialDirectory, metric: str | None) -> Iterator[
     spent, amount = summary.get("spent"), run.made.budget.amount
     if isinstance(spent, int | float) and spent < amount:
         yield _sentence(f"{where} is finished with {spent:,.0f} of {amount:,} {run.made.budget.unit}")
-    every = run.config.flat.get("eval.every")
-    found = [*_evaluations(trial, summary, every, metric)]
+    every, envs = (run.config.flat.get(key) for key in ("eval.every", "collect.envs"))
+    found = [*_evaluations(trial, summary, every, envs if isinstance(envs, int) else 1, metric)]
     if not found:
         # Summaries of before there were hashes have none.
         now, known = hash_records(trial), cast("dict[str, str]", summary.get("records") or {})
@@ -216,14 +216,19 @@ def _attempts(trial: TrialDirectory, attempts: Sequence[Mapping[str, Any]]) -> I
             yield f"{number}: it began at env step {start:,}, and its checkpoint {file} stands elsewhere"
 
 
-def _evaluations(trial: TrialDirectory, summary: Mapping[str, Any], every: object, metric: str | None) -> Iterator[str]:
-    """Yield how the evaluations on record are not those of a whole training."""
+def _evaluations(
+    trial: TrialDirectory, summary: Mapping[str, Any], every: object, envs: int, metric: str | None
+) -> Iterator[str]:
+    """Yield how the evaluations on record are not those of a whole training.
+
+    `envs` environments advance at once: what is due at a multiple of `every` comes at most one less env steps after it.
+    """
     last = summary.get("env_steps")
     lines, _ = read_evals(trial)
     seen = {line.get("env_steps") for line in lines}
     if isinstance(every, int) and isinstance(last, int):
-        wanted = {*range(every, last + 1, every), last}
-        missing = sorted(wanted - seen)
+        due = {*range(every, last + 1, every), last}
+        missing = sorted(at for at in due if not any(min(at + late, last) in seen for late in range(envs)))
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             yield f"the evaluation at env step {missing[0]:,}{more} is missing from its record"

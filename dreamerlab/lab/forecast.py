@@ -136,4 +136,6 @@ def _pace(workspace: Workspace, proposal: Proposal, baseline: str | None) -> _Pa
 
 
 def _units(status: Status, unit: str) -> float:
+    if unit == "actor_updates" and status.actor_updates is not None:
+        return float(status.actor_updates)
     return float(status.env_steps if unit == "env_steps" else status.updates)

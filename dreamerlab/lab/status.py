@@ -123,4 +123,6 @@ def _time_left(status: Status) -> float | None:
         return left
     name = "pace/env_steps_per_s" if status.budget_unit == "env_steps" else "pace/updates_per_s"
     pace = status.latest.get(name, 0.0)
+    if status.budget_unit == "actor_updates" and status.actor_updates is not None and status.updates:
+        pace *= status.actor_updates / status.updates  # of those so far, so many were updates of the actor
     return left / pace if pace > 0 else None

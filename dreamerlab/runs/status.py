@@ -45,6 +45,8 @@ class Status:
     heartbeat_at: float | None = None
     env_steps: int = 0
     updates: int = 0
+    actor_updates: int | None = None
+    """Updates in which actor and critic learnt; None in records from before this was counted: all of them."""
     episodes: int = 0
     budget_unit: str | None = None
     budget_amount: int | None = None
@@ -65,7 +67,14 @@ class Status:
 _FIELDS = frozenset(item.name for item in fields(Status))
 _COUNTS = ("seed", "attempt", "env_steps", "updates", "episodes")
 _AMOUNTS = ("spent", "wall_s")
-_OPTIONAL = (("pid", int), ("pid_start", int), ("heartbeat_at", (int, float)), ("reason", str), ("message", str))
+_OPTIONAL = (
+    ("pid", int),
+    ("actor_updates", int),
+    ("pid_start", int),
+    ("heartbeat_at", (int, float)),
+    ("reason", str),
+    ("message", str),
+)
 
 
 def write_status(trial: TrialDirectory, status: Status) -> None:

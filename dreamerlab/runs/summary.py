@@ -48,6 +48,7 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
         "diverged": status.diverged,
         "env_steps": status.env_steps,
         "updates": status.updates,
+        "actor_updates": status.updates if status.actor_updates is None else status.actor_updates,
         "episodes": status.episodes,
         "budget_unit": status.budget_unit,
         "budget_amount": status.budget_amount,

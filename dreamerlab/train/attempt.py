@@ -14,7 +14,6 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,8 +26,10 @@ from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.processes import hostname, own_identity
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.train import checkpoint
+from dreamerlab.train.finite import Diverged
+from dreamerlab.train.keeper import KeepAll
 from dreamerlab.train.loop import train
-from dreamerlab.train.recorder import Counters, Diverged, Recorder
+from dreamerlab.train.recorder import Counters, Recorder
 from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock
 from dreamerlab.train.session import Session
 
@@ -69,12 +70,14 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
         reserve.write_bytes(bytes(_RESERVE_BYTES))
         recorder.write_status()
         session = Session(load_config(trial.run.config_path), trial.seed)
-        finished = _restore(session, recorder, attempt)
+        belongs = {"run": trial.run.id, "seed": trial.seed, "family": manifest.family}
+        keeper = KeepAll(trial.checkpoints, session, recorder, belongs)
+        finished = _restore(session, recorder, keeper, attempt)
         if not finished:
             clock = TrainingClock(session.counters.wall_s)
-            finished = train(session, recorder, clock, stop, partial(_save, session, recorder, attempt))
+            finished = train(session, recorder, clock, stop, keeper)
             if finished:
-                _save(session, recorder, attempt, final=True)
+                keeper.final()
         state, reason = ("finished", None) if finished else ("interrupted", stop.reason)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: here they come from an environment
         failure, reason = error, explain(error)
@@ -153,7 +156,7 @@ def _running(attempt: Attempt, before: Status) -> Status:
     )
 
 
-def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> bool:
+def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Attempt) -> bool:
     """Continue from the newest whole checkpoint, if this trial has one, and record the attempt's start.
 
     Returns whether that was the last checkpoint of a complete trial, killed before it could say that it had finished.
@@ -179,6 +182,7 @@ def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> bool:
         else:
             session.load_state_dict(loaded.state["session"])
             recorder.load_state_dict(loaded.state["recorder"])
+            keeper.load_state_dict(loaded.state["keeper"])
             done = f"resumed from {loaded.info.file}"
         note = "; ".join([done, *(f"passed over {line}" for line in loaded.passed_over)])
     open_attempt(
@@ -199,23 +203,3 @@ def _restore(session: Session, recorder: Recorder, attempt: Attempt) -> bool:
     recorder.note_progress(session.counters, session.spent())
     recorder.write_status(message=note)
     return complete
-
-
-def _save(session: Session, recorder: Recorder, attempt: Attempt, *, final: bool = False) -> None:
-    """Write a checkpoint; the one of a finished trial drops replay, and its predecessors, unless told to keep them."""
-    settings, at = session.config.checkpoint, session.counters
-    session.check_finite()
-    with_replay = settings.keep_replay or not final
-    checkpoint.save(
-        attempt.trial.checkpoints,
-        {"session": session.state_dict(with_replay=with_replay), "recorder": recorder.state_dict()},
-        keep=settings.keep if with_replay else 1,
-        run=attempt.trial.run.id,
-        seed=attempt.trial.seed,
-        family=attempt.manifest.family,
-        env_steps=at.env_steps,
-        updates=at.updates,
-        episodes=at.episodes,
-        wall_s=at.wall_s,
-        has_replay=with_replay,
-    )

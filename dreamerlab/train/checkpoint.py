@@ -1,17 +1,17 @@
 """Checkpoints: written whole or not at all, verified when read, and never unpickled.
 
 A checkpoint is a tensor file `ckpt-000004000.pt` beside a small `ckpt-000004000.json` that carries its sha256, its
-counters and what it belongs to. The tensor file is renamed into place first, its json second, so a json without
-a complete tensor file can only be damage, and damage is skipped for the checkpoint before, and said.
-Loading uses `weights_only=True`: tensors, numbers, text, lists and dicts, no code.
+counters and what it belongs to (`runs/checkpoints.py`, which also tells the three kinds). The tensor file is renamed
+into place first, its json second, so a json without a complete tensor file can only be damage, and damage is skipped
+for the checkpoint before, and said. Loading uses `weights_only=True`: tensors, numbers, text, lists and dicts, no code.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pickle
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,27 +20,8 @@ import numpy as np
 import torch
 
 from dreamerlab.atomic import atomic_write_json
-from dreamerlab.errors import NotFound
-
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What is known of a checkpoint without opening its tensors."""
-
-    run: str
-    seed: int
-    family: str
-    env_steps: int
-    updates: int
-    episodes: int
-    wall_s: float
-    sha256: str
-    size_bytes: int
-    file: str
-    has_replay: bool
-    schema: int = SCHEMA
+from dreamerlab.errors import Conflict, NotFound
+from dreamerlab.runs.checkpoints import KINDS, LATEST, Checkpoint, Damaged, choose, describe, names
 
 
 @dataclass
@@ -52,32 +33,38 @@ class Loaded:
     passed_over: list[str] = field(default_factory=list)
 
 
-def save(folder: Path, state: dict[str, Any], keep: int, **facts: Any) -> Checkpoint:
-    """Write `state` durably as the newest checkpoint, then remove all but the `keep` newest.
+def save(folder: Path, state: dict[str, Any], keep: int | None, *, kind: str = LATEST, **facts: Any) -> Checkpoint:
+    """Write `state` durably as the newest checkpoint of its kind, then remove all of them but the `keep` newest.
 
-    `facts` are the fields of `Checkpoint` that describe the moment. Raises OSError when the disk refuses; nothing
-    earlier is lost then.
+    `facts` are the fields of `Checkpoint` that describe the moment; `keep` None keeps all. Raises OSError when the
+    disk refuses; nothing earlier is lost then.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"ckpt-{facts['env_steps']:09d}.pt"
-    temporary = folder / f".{name}.tmp"
+    name = f"{kind}-{facts['env_steps']:09d}"
+    temporary = folder / f".{name}.pt.tmp"
     try:
         with temporary.open("wb") as file:
             _write_tensors(_to_tensors(state), file)
             file.flush()
             os.fsync(file.fileno())
         digest, size = _sha256(temporary), temporary.stat().st_size
-        temporary.replace(folder / name)
+        temporary.replace(folder / f"{name}.pt")
     finally:
         temporary.unlink(missing_ok=True)
-    info = Checkpoint(sha256=digest, size_bytes=size, file=name, **facts)
-    atomic_write_json(folder / name.replace(".pt", ".json"), asdict(info))
-    kept = _names(folder)[:keep]
-    # Whatever a killed process left half-done goes as well. In this order a description goes before its tensors.
-    for path in sorted([*folder.glob(".ckpt-*.tmp"), *folder.glob("ckpt-*.json"), *folder.glob("ckpt-*.pt")]):
+    info = Checkpoint(sha256=digest, size_bytes=size, file=f"{name}.pt", **facts)
+    atomic_write_json(folder / f"{name}.json", asdict(info))
+    prune(folder, kind, names(folder, kind)[:keep])
+    return info
+
+
+def prune(folder: Path, kind: str, kept: Iterable[str]) -> None:
+    """Remove the checkpoints of a kind but those with the stems `kept`, and what killed processes left half-done."""
+    kept = set(kept)
+    half_done = [path for one in KINDS for path in folder.glob(f".{one}-*.tmp")]
+    # In this order a description goes before its tensors.
+    for path in sorted([*half_done, *folder.glob(f"{kind}-*.json"), *folder.glob(f"{kind}-*.pt")]):
         if path.stem not in kept:
             path.unlink(missing_ok=True)
-    return info
 
 
 def _write_tensors(state: Any, file: IO[bytes]) -> None:
@@ -94,16 +81,16 @@ def _write_tensors(state: Any, file: IO[bytes]) -> None:
 
 
 def load_newest(folder: Path, *, set_aside: bool = False) -> Loaded:
-    """Open the newest checkpoint that is whole; raise NotFound when there is none.
+    """Open the newest checkpoint that is whole; raise NotFound when there is none, Conflict for a later version's.
 
     With `set_aside` those passed over are renamed, `ckpt-000004000.pt.passed-over`: a trial that goes on from an older
     one would else count them among its newest, and drop what it writes itself.
     """
     passed_over: list[str] = []
-    for name in _names(folder):
+    for name in names(folder):
         try:
             info, state = _open(folder, name)
-        except _Damaged as damage:
+        except Damaged as damage:
             passed_over.append(f"{name}.pt: {damage}")
             if set_aside:
                 _set_aside(folder, name)
@@ -113,44 +100,61 @@ def load_newest(folder: Path, *, set_aside: bool = False) -> Loaded:
     raise NotFound(f"no usable checkpoint in {folder}{detail}", hint="dreamerlab data pull fetches stored artifacts")
 
 
+def load(folder: Path, which: str = "latest") -> Loaded:
+    """Open the checkpoint called `latest`, `best`, or by its env steps.
+
+    `latest` falls back on the one before as `load_newest` does; any other that is damaged is refused (Conflict), for
+    nothing can stand in for it. NotFound says what there is.
+    """
+    if which == "latest":
+        return load_newest(folder)
+    name = choose(folder, which)
+    try:
+        return Loaded(*_open(folder, name))
+    except Damaged as damage:
+        raise Conflict(f"{folder / name}.pt cannot be used: {damage}", hint="dreamerlab data pull") from damage
+
+
+def misfits(state: Mapping[str, Any], expected: Mapping[str, torch.Tensor]) -> list[str]:
+    """Return a line for each tensor of `state` that does not fit into `expected` by name and shape."""
+    found: list[str] = []
+    for name, tensor in expected.items():
+        given = state.get(name)
+        if not isinstance(given, torch.Tensor):
+            found.append(f"{name} is missing")
+        elif given.shape != tensor.shape:
+            found.append(f"{name} is {list(given.shape)} there and {list(tensor.shape)} here")
+    return found + [f"{name} is unknown here" for name in state if name not in expected]
+
+
+def refuse_misfits(file: str, found: list[str]) -> None:
+    """Raise Conflict naming tensors that do not fit."""
+    if found:
+        more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+        raise Conflict(f"{file} does not fit this agent: {'; '.join(found[:3])}{more}")
+
+
 def _set_aside(folder: Path, name: str) -> None:
     for path in (folder / f"{name}.json", folder / f"{name}.pt"):
         if path.exists():
             path.replace(path.with_name(f"{path.name}.passed-over"))
 
 
-class _Damaged(Exception):
-    """A checkpoint that cannot be used, and why."""
-
-
 def _open(folder: Path, name: str) -> tuple[Checkpoint, dict[str, Any]]:
-    path = folder / f"{name}.pt"
-    try:
-        recorded = json.loads((folder / f"{name}.json").read_text())
-        known = Checkpoint.__dataclass_fields__
-        info = Checkpoint(**{key: value for key, value in recorded.items() if key in known})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise _Damaged(f"its description is unreadable ({error})") from error
-    if info.schema > SCHEMA:
-        raise _Damaged(f"written by a later version (schema {info.schema}, this is {SCHEMA})")
+    info, path = describe(folder, name), folder / f"{name}.pt"
     if not path.exists():
-        raise _Damaged("the tensor file is missing")
+        raise Damaged("the tensor file is missing")
     size = path.stat().st_size
     if size != info.size_bytes:
-        raise _Damaged(f"{size} bytes instead of {info.size_bytes}")
+        raise Damaged(f"{size} bytes instead of {info.size_bytes}")
     if _sha256(path) != info.sha256:
-        raise _Damaged("its sha256 differs from the one recorded")
+        raise Damaged("its sha256 differs from the one recorded")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # Nothing else is caught: these are the bytes that were written, so the trouble is the machine's, not theirs.
-        raise _Damaged(f"torch cannot read it ({type(error).__name__})") from error
+        raise Damaged(f"torch cannot read it ({type(error).__name__})") from error
     return info, _to_numpy(state)
-
-
-def _names(folder: Path) -> list[str]:
-    """Stems of the described checkpoints, newest first."""
-    return sorted((path.stem for path in folder.glob("ckpt-*.json")), reverse=True)
 
 
 def _sha256(path: Path) -> str:

@@ -1,38 +1,58 @@
 """The training loop, on one page: collect, update, log, evaluate, checkpoint, stop.
 
 Order within an env step follows the reference (FACTS A10): act, environment, replay, then the updates that are due.
-Everything that happens "every N" counts env steps, so a resumed trial does it at the same moments; the last env step
-of the budget is followed by a metric line and an evaluation whatever its number.
+Everything that happens "every N env steps" happens when a multiple of N is reached or passed, for several environments
+advance at once; env steps are counted over all attempts, so a resumed trial does it at the same moments. The last env
+step of the budget is followed by a metric line and an evaluation whatever its number. With several environments the
+budget is passed by fewer env steps than there are environments.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.runtime import StopRequest, TrainingClock
-from dreamerlab.train.session import Session
+from dreamerlab.train.session import COUNT_UPDATES, Session
 
 
-def train(
-    session: Session, recorder: Recorder, clock: TrainingClock, stop: StopRequest, save: Callable[[], None]
-) -> bool:
-    """Train until the budget is spent (True) or a stop is requested (False); `save` writes a checkpoint.
+class Keeper(Protocol):
+    """Who writes checkpoints: `keeper.py`."""
+
+    def latest(self) -> None:
+        """Save everything, to go on from."""
+        ...
+
+    def milestone(self) -> None:
+        """Save the agent, to be kept for good."""
+        ...
+
+    def evaluated(self, score: float) -> None:
+        """Save the agent if no evaluation was better so far."""
+        ...
+
+
+def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: StopRequest, keeper: Keeper) -> bool:
+    """Train until the budget is spent (True) or a stop is requested (False).
 
     A stop is honoured between env steps. The final state of a finished trial is saved by the caller.
     """
     config, at = session.config, session.counters
+    in_updates = config.budget.unit in COUNT_UPDATES
 
     def beat() -> None:
         recorder.heartbeat(at, session.spent())
 
+    def passed(every: int | None, before: int, now: int) -> bool:
+        return every is not None and now // every > before // every
+
     recorder.start_clock()
     while session.spent() < config.budget.amount:
         if stop.check():
-            save()
+            keeper.latest()
             return False
-        started = time.monotonic()
+        before, started = at.env_steps, time.monotonic()
         ended = session.collector.step(session.policy)
         at.env_steps, at.episodes = session.collector.env_steps, session.collector.episodes
         recorder.after_acting(time.monotonic() - started)
@@ -42,15 +62,22 @@ def train(
             started = time.monotonic()
             metrics = session.update()
             recorder.after_update(metrics, time.monotonic() - started)
+            if passed(config.log.every_updates, at.updates - 1, at.updates):
+                recorder.write_metrics(at, session.pace_metrics())
+            if in_updates and session.spent() >= config.budget.amount:
+                break
+        recorder.require_finite()
         at.wall_s = clock.total_s()
         beat()
         finished = session.spent() >= config.budget.amount
-        if at.env_steps % config.log.every == 0 or finished:
+        if passed(config.log.every, before, at.env_steps) or finished:
             recorder.write_metrics(at, session.pace_metrics())
-        if at.env_steps % config.eval.every == 0 or finished:
-            recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat))
+        if passed(config.eval.every, before, at.env_steps) or finished:
+            keeper.evaluated(recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat)))
             recorder.note_progress(at, session.spent())
             recorder.write_status()
-        if at.env_steps % config.checkpoint.every == 0 and not finished:
-            save()
+        if passed(config.checkpoint.keep_every, before, at.env_steps):
+            keeper.milestone()
+        if passed(config.checkpoint.every, before, at.env_steps) and not finished:
+            keeper.latest()
     return True

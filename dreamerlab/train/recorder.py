@@ -12,18 +12,15 @@ from typing import Any
 
 import torch
 
-from dreamerlab.errors import TrialFailed
 from dreamerlab.experience.collector import EpisodeEnd
+from dreamerlab.metrics import ALIASES
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.series import append_line
 from dreamerlab.runs.status import Status, write_status
 from dreamerlab.train.evaluate import Episodes, as_metrics
+from dreamerlab.train.finite import require_finite
 
 HEARTBEAT_S = 1.0
-
-
-class Diverged(TrialFailed):
-    """A loss or parameter is not finite any more."""
 
 
 @dataclass
@@ -32,6 +29,8 @@ class Counters:
 
     env_steps: int = 0
     updates: int = 0
+    actor_updates: int = 0
+    """Updates in which actor and critic learnt."""
     episodes: int = 0
     wall_s: float = 0.0
 
@@ -59,6 +58,7 @@ class Recorder:
         self._trial, self.attempt, self._status = trial, attempt, status
         self._names: list[str] = []
         self._means = _Means()
+        self._written_at = (0, 0)
         self._last_beat = 0.0
 
     def start_clock(self) -> None:
@@ -68,17 +68,23 @@ class Recorder:
     # -- collecting -----------------------------------------------------------------------------------------------
 
     def after_update(self, metrics: dict[str, torch.Tensor], seconds: float) -> None:
-        """Add the metrics of one update; raise Diverged when one of them is not finite."""
+        """Add the metrics of one update; nothing is read from the device (`require_finite` does)."""
         if not self._names:
-            self._names = sorted(metrics)
+            self._names = list(metrics)
         values = torch.stack([metrics[name] for name in self._names])
-        if not torch.isfinite(values).all():
-            bad = [name for name in self._names if not torch.isfinite(metrics[name])]
-            raise Diverged(f"{bad[0]} is {float(metrics[bad[0]])} (not finite: {', '.join(bad[:5])})")
         means = self._means
         means.update_sum = values if means.update_sum is None else means.update_sum + values
         means.updates += 1
         means.update_s += seconds
+
+    def require_finite(self) -> None:
+        """Raise Diverged, naming the first metric, when one of an update since the last line is not finite.
+
+        Once not finite, a sum stays so: one look after any number of updates is enough. What is found on the CPU before
+        it reaches the parameters is found by `finite.py`.
+        """
+        if self._means.update_sum is not None:
+            require_finite(dict(zip(self._names, self._means.update_sum.unbind(), strict=True)))
 
     def after_acting(self, seconds: float) -> None:
         """Add the time of one env step with its policy call and replay insert."""
@@ -94,11 +100,15 @@ class Recorder:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def write_metrics(self, at: Counters, extra: dict[str, float]) -> None:
-        """Write one metric line: means since the last one, pace, and `extra`."""
+        """Write one metric line: means since the last one, pace, and `extra`; none where one stands already."""
+        if (at.env_steps, at.updates) == self._written_at:
+            return
+        self.require_finite()
+        self._written_at = (at.env_steps, at.updates)
         means, now = self._means, time.monotonic()
         values: dict[str, float] = {}
         if means.update_sum is not None:
-            values |= dict(zip(self._names, (means.update_sum / means.updates).tolist(), strict=True))
+            values |= sorted(zip(self._names, (means.update_sum / means.updates).tolist(), strict=True))
             values["pace/update_ms"] = 1000 * means.update_s / means.updates
         if means.returns:
             values["train/return"] = sum(means.returns) / len(means.returns)
@@ -112,12 +122,13 @@ class Recorder:
         self._status = replace(self._status, latest={**self._status.latest, **values})
         self._means = _Means(since=now, since_env_steps=at.env_steps)
 
-    def write_evaluation(self, at: Counters, results: dict[str, Episodes]) -> None:
-        """Write one evaluation line, returns of every episode included."""
+    def write_evaluation(self, at: Counters, results: dict[str, Episodes]) -> float:
+        """Write one evaluation line, returns of every episode included; return what the best one is chosen by."""
         values = as_metrics(results)
         returns = {policy: episodes.returns for policy, episodes in results.items()}
         append_line(self._trial.evals_path, {**self._position(at), "values": values, "returns": returns})
         self._status = replace(self._status, latest={**self._status.latest, **values})
+        return values[ALIASES["eval/return"]]
 
     def note_progress(self, at: Counters, spent: float) -> None:
         """Take over how far the trial has come; the next status says so."""
@@ -125,6 +136,7 @@ class Recorder:
             self._status,
             env_steps=at.env_steps,
             updates=at.updates,
+            actor_updates=at.actor_updates,
             episodes=at.episodes,
             wall_s=round(at.wall_s, 3),
             spent=spent,
@@ -178,6 +190,7 @@ class Recorder:
             "time": round(time.time(), 3),
             "env_steps": at.env_steps,
             "updates": at.updates,
+            "actor_updates": at.actor_updates,
             "episodes": at.episodes,
             "wall_s": round(at.wall_s, 3),
             "attempt": self.attempt,

@@ -1,8 +1,8 @@
 """Everything that moves in a trial, put together from its config and seed, and saved and restored as one.
 
 The state is complete: parameters, optimiser, return scale, replay with its online queue, the open episode, the
-policy's carry, every generator, the carried remainder of the train ratio and the sums of the next metric line
-(FACTS F20). What a trial does with it is `loop.py`.
+policy's carry, every generator (the global ones of Python, numpy and torch as well), the carried remainder of the train
+ratio and the sums of the next metric line (FACTS F20). What a trial does with it is `loop.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from dreamerlab.experience.limiter import Ratio
 from dreamerlab.experience.replay import Replay, Sample
 from dreamerlab.train.acting import ActingPolicy
 from dreamerlab.train.evaluate import Evaluator
-from dreamerlab.train.recorder import Counters, Diverged
+from dreamerlab.train.finite import Inspector, require_finite_parameters
+from dreamerlab.train.generators import globals_state, seed_globals, set_globals, with_own_generators
+from dreamerlab.train.recorder import Counters
 from dreamerlab.train.runtime import numpy_stream, prepare_process, repeat_gradients, torch_stream
 
-# One actor update is made with every update, so these units count alike here.
-_COUNT_UPDATES = ("updates", "actor_updates")
+COUNT_UPDATES = ("updates", "actor_updates")
+"""Units of a budget that is spent by updating."""
 
 
 class Session:
@@ -34,11 +36,12 @@ class Session:
 
     def __init__(self, config: Config, seed: int) -> None:
         self.config, self.seed = config, seed
+        seed_globals(seed)
         prepare_process(seed, config.execution.threads)
         device = torch.device(config.execution.device)
         repeat_gradients(device)
-        make = partial(make_env, config.env)
-        env = make()
+        make = partial(make_env, config.env, step_timeout_s=config.execution.step_timeout_s)
+        env = with_own_generators(make, alternating=False)
         spec = describe(env)
         model, train = config.model, config.train
         self.agent = Agent(spec, config).to(device)
@@ -55,6 +58,8 @@ class Session:
         self.ratio = Ratio(train.train_ratio, train.batch_size * train.batch_length)
         self.evaluator = Evaluator(make, config.eval.episodes, seed)
         self.counters = Counters()
+        # Asking a GPU in the middle of an update would make the host wait for it.
+        self._inspect = Inspector(self.agent) if device.type == "cpu" else None
         self._replay_rng = numpy_stream(seed, "replay")
         self._update_generator = torch_stream(seed, "updates", device)
         self._device = device
@@ -69,28 +74,26 @@ class Session:
         return enough and self.replay.can_sample(train.batch_size, train.batch_length)
 
     def updates_due(self) -> int:
-        """Return how many updates to make now: what the train ratio grants, but no more than a budget of updates."""
-        if not self.can_learn:
-            return 0
-        due, budget = self.ratio.due(self.counters.env_steps), self.config.budget
-        return min(due, budget.amount - self.counters.updates) if budget.unit in _COUNT_UPDATES else due
+        """Return how many updates the train ratio grants now."""
+        return self.ratio.due(self.counters.env_steps) if self.can_learn else 0
 
     def update(self) -> dict[str, torch.Tensor]:
         """Make one update of the agent from replay; return its metrics."""
         train = self.config.train
         sample = self.replay.sample(train.batch_size, train.batch_length, self._replay_rng)
-        done = self.agent.update(_to_batch(sample, self._device), self._update_generator)
+        done = self.agent.update(_to_batch(sample, self._device), self._update_generator, inspect=self._inspect)
         if self.config.replay.latent_context:
             self.replay.write_back(sample, done.deter.cpu().numpy(), done.stoch.cpu().numpy())
         self.counters.updates += 1
+        self.counters.actor_updates += 1
         return done.metrics
 
     def spent(self) -> float:
         """Return how much of the budget is used, in the budget's unit."""
         at, unit = self.counters, self.config.budget.unit
-        if unit in _COUNT_UPDATES:
-            return at.updates
-        return at.wall_s if unit == "wall_clock" else at.env_steps
+        if unit == "wall_clock":
+            return at.wall_s
+        return {"updates": at.updates, "actor_updates": at.actor_updates}.get(unit, at.env_steps)
 
     def pace_metrics(self) -> dict[str, float]:
         """Return effective ratios and replay size (M-HK-18: measured, beside the configured ones)."""
@@ -103,27 +106,28 @@ class Session:
         }
 
     def close(self) -> None:
-        """Release all environments."""
+        """Release the environments."""
         self.collector.close()
-        self.evaluator.close()
 
     def check_finite(self) -> None:
-        """Raise Diverged, naming the first tensor, when a parameter is not finite."""
-        for name, parameter in self.agent.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise Diverged(f"parameter {name} is not finite after update {self.counters.updates}")
+        """Raise Diverged, naming the first tensor, when something the agent has learnt is not finite."""
+        require_finite_parameters(self.agent, self.counters.updates)
+
+    def agent_state(self) -> dict[str, Any]:
+        """Return what was learnt and when: enough to measure the agent, or to start another trial from it."""
+        return {"agent": self.agent.state_dict(), "counters": dict(vars(self.counters))}
 
     def state_dict(self, *, with_replay: bool = True) -> dict[str, Any]:
         """Return the whole state: nested dicts of tensors, arrays and numbers."""
         return {
-            "agent": self.agent.state_dict(),
+            **self.agent_state(),
             "replay": self.replay.state_dict() if with_replay else None,
             "collector": self.collector.state_dict(),
             "policy": self.policy.state_dict(),
             "ratio": self.ratio.state_dict(),
             "replay_rng": self._replay_rng.bit_generator.state,
             "update_generator": self._update_generator.get_state(),
-            "counters": dict(vars(self.counters)),
+            "globals": globals_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -136,6 +140,8 @@ class Session:
         self._replay_rng.bit_generator.state = state["replay_rng"]
         self._update_generator.set_state(state["update_generator"])
         self.counters = Counters(**state["counters"])
+        # Last: bringing back the open episode has drawn from them.
+        set_globals(state["globals"])
 
 
 def _to_batch(sample: Sample, device: torch.device) -> Batch:

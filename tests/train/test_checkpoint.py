@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamerlab.errors import NotFound
+from dreamerlab.errors import Conflict, NotFound
 from dreamerlab.train import checkpoint
 
 
@@ -112,13 +112,14 @@ def test_nothing_usable_names_every_reason(tmp_path: Path) -> None:
         checkpoint.load_newest(tmp_path)
 
 
-def test_a_later_schema_is_passed_over(tmp_path: Path) -> None:
+def test_a_later_version_is_refused_by_its_name_and_left_where_it_is(tmp_path: Path) -> None:
     write(tmp_path, 10)
     described = tmp_path / write(tmp_path, 20).file.replace(".pt", ".json")
     described.write_text(json.dumps({**json.loads(described.read_text()), "schema": 99, "new_field": 1}))
-    loaded = checkpoint.load_newest(tmp_path)
-    assert loaded.info.env_steps == 10
-    assert "later version" in loaded.passed_over[0]
+    for look in (checkpoint.load_newest, checkpoint.load):
+        with pytest.raises(Conflict, match=r"ckpt-000000020\.pt was written by a later version .*schema 99"):
+            look(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 class _Bomb:

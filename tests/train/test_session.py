@@ -31,14 +31,3 @@ def test_updates_repeat_bit_for_bit_with_several_threads() -> None:
     """DESIGN section 7: bit-exact on CPU for one thread count, which threads adding in any order would break."""
     first = _parameters_after(5, threads=2)
     assert all(torch.equal(first, _parameters_after(5, threads=2)) for _ in range(4))
-
-
-def test_a_budget_of_updates_is_not_overshot_by_a_high_train_ratio() -> None:
-    session = Session(tiny_config(train={"train_ratio": 100.0}, budget={"unit": "updates", "amount": 7}), seed=0)
-    while session.spent() < 7:
-        session.collector.step(session.policy)
-        session.counters.env_steps = session.collector.env_steps
-        due = session.updates_due()
-        assert due in (0, 2, 5)
-        session.counters.updates += due
-    assert session.spent() == 7
