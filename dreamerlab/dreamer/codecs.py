@@ -22,7 +22,7 @@ from dreamerlab.errors import UsageError
 from dreamerlab.spaces import EnvSpec, ObsSpec
 
 
-def squash(obs: Mapping[str, Float[Tensor, "*rows _"]], keys: Sequence[str]) -> Float[Tensor, "*rows all"]:
+def squash(obs: Mapping[str, Tensor], keys: Sequence[str]) -> Float[Tensor, "*rows all"]:
     """Return the symlog of all observed numbers, in the order of `keys`: encoder input, decoder target (FACTS A2)."""
     return symlog(torch.cat([obs[key] for key in keys], -1) if len(keys) > 1 else obs[keys[0]])
 
@@ -41,18 +41,16 @@ class Choices(nn.Module):
         starts = torch.tensor([0, *self.classes[:-1]]).cumsum(0) if self.classes else torch.zeros(0, dtype=torch.int64)
         self.register_buffer("offsets", starts, persistent=False)
 
-    def joined(self, obs: Mapping[str, Int[Tensor, "*rows _"]]) -> Int[Tensor, "*rows components"]:
+    def joined(self, obs: Mapping[str, Tensor]) -> Int[Tensor, "*rows components"]:
         """Return all choices side by side, keys in sorted order."""
         return torch.cat([obs[key] for key in self.keys], -1)
 
-    def encode(self, obs: Mapping[str, Int[Tensor, "*rows _"]], dtype: torch.dtype) -> Float[Tensor, "*rows size"]:
+    def encode(self, obs: Mapping[str, Tensor], dtype: torch.dtype) -> Float[Tensor, "*rows size"]:
         """Return one-hots side by side."""
         index = self.joined(obs) + self.offsets
         return torch.zeros((*index.shape[:-1], self.size), dtype=dtype, device=index.device).scatter_(-1, index, 1.0)
 
-    def loss(
-        self, logits: Float[Tensor, "*rows size"], obs: Mapping[str, Int[Tensor, "*rows _"]]
-    ) -> Float[Tensor, "*rows"]:
+    def loss(self, logits: Float[Tensor, "*rows size"], obs: Mapping[str, Tensor]) -> Float[Tensor, "*rows"]:
         """Return the cross-entropy of what was observed, summed over components (FACTS A4)."""
         log_probs = [part.log_softmax(-1) for part in logits.split(self.classes, -1)]
         return -torch.cat(log_probs, -1).gather(-1, self.joined(obs) + self.offsets).sum(-1)
@@ -79,7 +77,7 @@ class Pictures:
         self.channels = [shape[2] for shape in shapes]
         self.shape = (height, width, sum(self.channels))
 
-    def stacked(self, obs: Mapping[str, Shaped[Tensor, "*rows H W _"]]) -> Shaped[Tensor, "N H W C"]:
+    def stacked(self, obs: Mapping[str, Tensor]) -> Shaped[Tensor, "N H W C"]:
         """Return all pictures on top of each other, one row each, keys in sorted order."""
         stack = torch.cat([obs[key] for key in self.keys], -1) if len(self.keys) > 1 else obs[self.keys[0]]
         return stack.reshape(-1, *self.shape)
