@@ -16,6 +16,7 @@ import numpy as np
 from dreamerlab.config.schema import Config
 from dreamerlab.spaces import EnvSpec
 from tests.oracles import optimiser
+from tests.oracles.codecs import Codecs
 from tests.oracles.formulas import (
     continue_cross_entropy,
     cross_entropy,
@@ -28,10 +29,9 @@ from tests.oracles.formulas import (
     replay_return,
     sigmoid,
     symexp_bins,
-    symlog,
     two_hot,
 )
-from tests.oracles.model import Array, Core, Parameters, linear, mlp
+from tests.oracles.model import Array, Core, Parameters, mlp
 from tests.oracles.policies import encode, make_head
 from tests.oracles.stops import Stops
 
@@ -108,11 +108,12 @@ class AgentOracle:
         self.discount = 1.0 - 1.0 / config.behavior.discount_horizon
         self.bins = symexp_bins(config.twohot.bins, config.twohot.support[1])
         self.head = make_head(spec.action, config)
+        self.codecs = Codecs(spec, config.model)
 
     # -- world model
 
-    def squash(self, obs: Mapping[str, Array], at: tuple[int, int]) -> Array:
-        return np.concatenate([symlog(obs[key][at]) for key in sorted(obs)])
+    def seen(self, data: Windows, b: int, t: int) -> dict[str, Array]:
+        return {key: value[b, t] for key, value in data.obs.items()}
 
     def observe(self, p: Parameters, data: Windows, draws: Draws, stops: Stops) -> list[list[State]]:
         """Posterior states [b][t] (FACTS A1, A3)."""
@@ -128,7 +129,7 @@ class AgentOracle:
                 a = encode(self.spec.action, data.prev_action[b] if t == 0 else data.action[b, t - 1])
                 if data.is_first[b, t]:
                     h, z, a = np.zeros_like(h), np.zeros_like(z), np.zeros_like(a)
-                token = mlp(p, "world.encoder.mlp", self.squash(data.obs, (b, t)))
+                token = self.codecs.token(p, self.seen(data, b, t))
                 h = core.step(h, z.flatten(), a)
                 probs = core.posterior(h, token)
                 uniform = draws.posterior[t, b]
@@ -147,16 +148,14 @@ class AgentOracle:
         out = {name: np.zeros(shape) for name in ("recon", "reward", "cont", "dyn", "rep")}
         for b, t in np.ndindex(*shape):
             feature = states[b][t].feature
-            hidden = mlp(p, "world.decoder.mlp", feature)
-            predicted = [linear(p, f"world.decoder.outputs.{i}", hidden) for i in range(len(self.spec.observations))]
-            error = np.concatenate(predicted) - self.squash(data.obs, (b, t))
-            out["recon"][b, t] = sum(e * e for e in error)
+            state = states[b][t]
+            out["recon"][b, t] = self.codecs.loss(p, state.deter, state.latent.flatten(), self.seen(data, b, t))
 
             seen = feature if config.heads.reward_grad else stops(lambda f=feature: f)
-            target = two_hot(data.reward[b, t], self.bins)
+            target = two_hot(float(data.reward[b, t]), self.bins)
             out["reward"][b, t] = cross_entropy(mlp(p, "world.reward", seen), target)
 
-            going_on = 1.0 - data.is_terminal[b, t]
+            going_on = 1.0 - float(data.is_terminal[b, t])
             target = going_on * self.discount if config.heads.continue_discounted else going_on
             out["cont"][b, t] = continue_cross_entropy(float(mlp(p, "world.cont", feature)[0]), target)
 

@@ -101,10 +101,23 @@ def draws_of(drawn: list[np.ndarray]) -> Draws:
 
 
 def directions(parameters: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """Give a random direction of length 1 for every tensor: whatever element is wrong, the slope along it is."""
+    """Give a random direction, of length 1, for every tensor."""
     rng = np.random.default_rng(seed)
     out = {}
     for name, value in parameters.items():
         direction = rng.normal(size=value.shape)
         out[name] = direction / np.sqrt((direction**2).sum())
     return out
+
+
+def parts_of(parameters: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+    """Group the names of parameters by what they belong to: encoder, core, posterior, prior, decoder, heads."""
+    parts: dict[str, list[str]] = {}
+    for name in parameters:
+        words = name.split(".")
+        if words[1] == "dynamics":
+            part = words[2] if words[2] in ("posterior", "prior") else "core"
+        else:
+            part = words[1]
+        parts.setdefault(part, []).append(name)
+    return parts

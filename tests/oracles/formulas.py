@@ -27,7 +27,7 @@ def sigmoid(x: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-x))
 
 
-def softplus(x: Array) -> Array:
+def softplus(x: Array | float) -> Array | float:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 

@@ -90,6 +90,42 @@ class BoundedNormal:
         return float(sum(0.5 * math.log(2.0 * math.pi * math.e * s * s) for s in self.moments(raw)[1]))
 
 
+class TanhNormal:
+    """tanh of a Normal: u = mean + std * noise, ln std between the ends' logarithms as (1 + tanh(s)) / 2.
+
+    ln p(tanh u) = ln N(u) - ln(1 - tanh(u)^2). The action's entropy is that of u plus the expectation of the second
+    term, which is estimated with the draw itself; optionally the entropy of u alone (FACTS A13.3).
+    """
+
+    def __init__(self, size: int, std: tuple[float, float], *, squashed: bool) -> None:
+        self.size, self.squashed = size, squashed
+        self.low, self.high = math.log(std[0]), math.log(std[1])
+
+    def moments(self, raw: Array) -> tuple[Array, Array]:
+        m, s = raw[: self.size], raw[self.size :]
+        return m, np.exp(self.low + (self.high - self.low) * (1.0 + np.tanh(s)) / 2.0)
+
+    def sample(self, raw: Array, noise: Array) -> Array:
+        mean, std = self.moments(raw)
+        return np.tanh(mean + std * noise)
+
+    def log_prob(self, raw: Array, action: Array) -> float:
+        mean, std = self.moments(raw)
+        total = 0.0
+        for a, m, s in zip(action, mean, std, strict=True):
+            total += normal_log_density(math.atanh(a), m, s) - math.log(1.0 - a * a)
+        return total
+
+    def entropy(self, raw: Array, noise: Array) -> float:
+        mean, std = self.moments(raw)
+        total = 0.0
+        for m, s, e in zip(mean, std, noise, strict=True):
+            total += 0.5 * math.log(2.0 * math.pi * math.e * s * s)
+            if self.squashed:
+                total += math.log(1.0 - math.tanh(m + s * e) ** 2)
+        return total
+
+
 def normal_log_density(x: float, mean: float, std: float) -> float:
     return -0.5 * ((x - mean) / std) ** 2 - math.log(std) - 0.5 * math.log(2.0 * math.pi)
 
@@ -100,7 +136,8 @@ def make_head(spec: ActionSpec, config: Config) -> Head:
         return Choices(spec.classes, unimix)
     if config.policy.dist == "categorical":
         return Bins(spec.size, config.policy.bins, unimix)
-    assert config.policy.dist == "bounded_normal"
+    if config.policy.dist == "tanh_normal":
+        return TanhNormal(spec.size, config.policy.std, squashed=config.policy.entropy == "squashed")
     return BoundedNormal(spec.size, config.policy.std)
 
 
