@@ -25,7 +25,8 @@ An episode of three env steps that ends by itself is four rows, then the next on
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -49,3 +50,5 @@ class Step(TypedDict):
     """Deterministic latent state (D,) float32 the policy had at `obs`."""
     stoch: np.ndarray
     """Class indices (S,) int16 of the stochastic latent at `obs`; -1 stands for a zero vector."""
+    info: NotRequired[Mapping[str, Any]]
+    """What the environment said beside it; only numbers that auxiliary heads predict are ever looked at."""

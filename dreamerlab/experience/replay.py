@@ -1,58 +1,42 @@
-"""The replay buffer: the last `capacity` rows of one stream, drawn as windows (FACTS A10, F17).
+"""The replay buffer: the newest rows of every stream, drawn as windows (FACTS A10, F17).
 
-Rows are numbered along the stream from 0 and live in a ring at `number % capacity`; a window is T rows with
-successive numbers, so it can cross the end of the ring but never its write head. Memory doubles up to the
-capacity as rows arrive. What a row means is `episode.py`; when to draw is `limiter.py` and the training loop.
+Rows are numbered along their stream from 0 and live in a ring at `number % ring`, where all rings together hold
+`capacity` rows; a window is T rows of one stream with successive numbers, so it can cross the end of the ring but
+never its write head. A row is drawable once it is final (`finishing.py`), which it is at once unless rewards are
+smoothed or a head looks ahead. What a row means is `episode.py`; where rows lie is `storage.py`; how a large buffer
+gets into a checkpoint is `archive.py`; when to draw is `limiter.py` and the training loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dreamerlab.config.heads import HeadSpec
+from dreamerlab.config.schema_experience import Smooth
+from dreamerlab.experience.drawing import NONE, UNIFORM, Sample, recent, uniform
 from dreamerlab.experience.episode import Step
+from dreamerlab.experience.finishing import Finisher
+from dreamerlab.experience.priorities import NEVER, Priorities
+from dreamerlab.experience.rewards import Smoother
+from dreamerlab.experience.storage import Layout, Rows, row_bytes
+from dreamerlab.experience.targets import check_heads, instant_targets
 from dreamerlab.spaces import EnvSpec
 
-_FIRST_ALLOCATION = 1024
 _FLAGS = ("is_first", "is_last", "is_terminal")
 
 
-@dataclass(frozen=True)
-class Sample:
-    """B windows of T rows, each with the latent state it starts from."""
-
-    obs: dict[str, np.ndarray]
-    """{key: (B, T, *shape)} with the dtypes of the specs"""
-    action: np.ndarray
-    """(B, T, A) int64 or float32: chosen at obs_t."""
-    reward: np.ndarray
-    """(B, T) float32: received on arriving at obs_t."""
-    is_first: np.ndarray
-    """(B, T) bool"""
-    is_last: np.ndarray
-    """(B, T) bool; also true where the next row of the stream is_first (abandoned episode, FACTS A1)."""
-    is_terminal: np.ndarray
-    """(B, T) bool"""
-    prev_action: np.ndarray
-    """(B, A): action of the row before the window; `ActionSpec.none` when there is no context."""
-    context_deter: np.ndarray
-    """(B, D) float32: latent state of the row before the window; zeros when there is no context."""
-    context_stoch: np.ndarray
-    """(B, S) int16 class indices of the row before the window; -1 when there is no context."""
-    starts: np.ndarray
-    """(B,) int64: stream number of the first row of each window, the address for `Replay.write_back`."""
-
-
 class Replay:
-    """A ring of rows with uniform and online windows, and latent states that training refreshes.
+    """Rings of rows with fresh, uniform, prioritised and recent windows, and latent states that training refreshes.
 
-    With `online`, every row is delivered once in fresh, non-overlapping windows, in order and before any uniform
-    draw; what was overwritten before its turn is skipped. With `latent_context`, a window comes with the stored
-    latent state and action of the row before it; without, the context is always empty (zeros and -1) and latent
-    states are not kept. A row before the window that has been evicted, or never was, is an empty context too.
+    With `online`, every row is delivered once in fresh, non-overlapping windows of its stream, oldest first and before
+    any other draw; what was overwritten before its turn is skipped. `mixture` has the shares of uniform, prioritised
+    and recent windows among the rest. With `latent_context`, a window comes with the stored latent state and action of
+    the row before it; without, the context is always empty (zeros and -1) and latent states are not kept. A row before
+    the window that has been evicted, or never was, is an empty context too.
     """
 
     def __init__(
@@ -62,87 +46,157 @@ class Replay:
         *,
         deter: int,
         stoch: int,
+        streams: int = 1,
         online: bool = True,
         latent_context: bool = True,
+        mixture: tuple[float, float, float] = UNIFORM,
+        priority_exponent: float = 0.8,
+        smooth: Smooth | None = None,
+        heads: Sequence[HeadSpec] = (),
+        max_bytes: int | None = None,
+        memory_bytes: int | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self.capacity = capacity
-        self._spec, self._obs_keys = spec, sorted(spec.observations)
+        check_heads(heads, spec)
+        self._spec, self._streams, self._heads = spec, streams, tuple(heads)
         self._deter, self._stoch = deter, stoch
         self._online, self._latent_context = online, latent_context
-        self._layout: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
-            **{f"obs/{key}": (obs.shape, obs.dtype) for key, obs in spec.observations.items()},
-            "action": ((spec.action.components,), spec.action.dtype),
-            "reward": ((), np.float32),
-            **dict.fromkeys(_FLAGS, ((), np.bool_)),
-        }
-        if latent_context:
-            self._layout |= {"deter": ((deter,), np.float32), "stoch": ((stoch,), np.int16)}
-        self._columns: dict[str, np.ndarray] = {}
-        self._allocated = 0
-        self._total = 0
-        self._next_fresh = 0
-        self._allocate(_FIRST_ALLOCATION)
+        self._mixture, self._exponent = mixture, priority_exponent
+        smoother = Smoother(smooth) if smooth is not None and smooth.kernel != "none" else None
+        later = smoother is not None or any(head.source == "reward_within" for head in heads)
+        self._finishers = [Finisher(smoother, heads) for _ in range(streams)] if later else None
+        self._raw_rewards = smoother is not None
+        self._prioritised = mixture[1] > 0
+        self.fixed, self.changing = self._columns_of()
+        layout = {**self.fixed, **self.changing}
+        self.row_bytes = row_bytes(layout)
+        """Bytes of one row over all columns."""
+        if max_bytes is not None:
+            capacity = min(capacity, max_bytes // self.row_bytes)
+        self.ring = max(1, capacity // streams)
+        """Rows held of each stream."""
+        self._obs_columns = [(key, f"obs/{key}") for key in sorted(spec.observations)]
+        self._rows = Rows(layout, streams, self.ring, memory_bytes=memory_bytes, folder=folder)
+        self._priorities = Priorities(self.ring)
+        self._totals = [0] * streams
+        self._finals = [0] * streams if later else self._totals
+        self._next_fresh = [0] * streams
+        self._touched: np.ndarray | None = None
+
+    # -- what is held ---------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """Number of rows held, resets included."""
-        return min(self._total, self.capacity)
+        return sum(min(total, self.ring) for total in self._totals)
+
+    @property
+    def streams(self) -> int:
+        """Number of streams."""
+        return self._streams
+
+    @property
+    def capacity(self) -> int:
+        """Rows held at most, over all streams."""
+        return self.ring * self._streams
 
     @property
     def total(self) -> int:
-        """Number of rows ever added; the next row gets this number."""
-        return self._total
+        """Number of rows ever added, over all streams."""
+        return sum(self._totals)
 
     @property
-    def oldest(self) -> int:
-        """Stream number of the oldest row held."""
-        return max(0, self._total - self.capacity)
+    def mapped(self) -> bool:
+        """Tell whether the rows lie in memory-mapped files."""
+        return self._rows.mapped
 
-    def add(self, step: Step) -> None:
-        """Append one row, overwriting the oldest when full. Cheap: a few microseconds."""
-        slot = self._total % self.capacity
-        if slot >= self._allocated:
-            self._allocate(2 * self._allocated)
-        columns = self._columns
-        obs = step["obs"]
-        for key in self._obs_keys:
-            columns[f"obs/{key}"][slot] = obs[key]
-        columns["action"][slot] = step["action"]
-        columns["reward"][slot] = step["reward"]
-        for flag in _FLAGS:
-            columns[flag][slot] = step[flag]
-        if self._latent_context:
-            columns["deter"][slot] = step["deter"]
-            columns["stoch"][slot] = step["stoch"]
-        self._total += 1
+    @property
+    def wants_info(self) -> bool:
+        """Tell whether rows should carry the environment's info."""
+        return any(head.source == "info" for head in self._heads)
+
+    def span(self, stream: int = 0) -> tuple[int, int]:
+        """Return the numbers of the oldest row held of a stream and of the next one to come."""
+        total = self._totals[stream]
+        return max(0, total - self.ring), total
+
+    def final(self, stream: int = 0) -> int:
+        """Return the number of the first row of a stream that is not final yet."""
+        return self._finals[stream]
 
     def num_windows(self, length: int) -> int:
-        """Return how many windows of `length` rows can start somewhere in the rows held."""
-        return max(0, len(self) - length + 1)
+        """Return how many windows of `length` rows can start somewhere in the final rows held."""
+        return sum(stop - first for first, stop in self._starts(length))
 
     def can_sample(self, batch: int, length: int) -> bool:
         """Tell whether `batch` different windows of `length` rows exist."""
         return self.num_windows(length) >= batch
 
+    # -- adding ---------------------------------------------------------------------------------------------------
+
+    def add(self, step: Step, stream: int = 0) -> None:
+        """Append one row to a stream, overwriting its oldest when full. Cheap: a few microseconds.
+
+        Raises OSError when the rows lie in files and the disk is full.
+        """
+        slot = self._totals[stream] % self.ring
+        if slot >= self._rows.room:
+            self._rows.make_room(slot + 1)
+        columns, place = self._rows.columns, (stream, slot)
+        obs = step["obs"]
+        for key, name in self._obs_columns:
+            columns[name][place] = obs[key]
+        columns["action"][place] = step["action"]
+        columns["reward"][place] = step["reward"]
+        columns["is_first"][place] = step["is_first"]
+        columns["is_last"][place] = step["is_last"]
+        columns["is_terminal"][place] = step["is_terminal"]
+        if self._latent_context:
+            columns["deter"][place] = step["deter"]
+            columns["stoch"][place] = step["stoch"]
+        if self._prioritised:
+            columns["priority"][place] = NEVER
+        if self._heads:
+            for name, value in instant_targets(self._heads, step).items():
+                columns[name][place] = value
+        self._totals[stream] += 1
+        if self._finishers is not None:
+            self._finish(self._finishers[stream], step, stream, place)
+
+    def _finish(self, finisher: Finisher, step: Step, stream: int, place: tuple[int, int]) -> None:
+        columns = self._rows.columns
+        if self._raw_rewards:
+            columns["raw_reward"][place] = step["reward"]
+        for count, values in finisher.add(step):
+            rows = self._finals[stream] + np.arange(count)
+            self._finals[stream] += count
+            held = rows >= self.span(stream)[0]
+            for name, numbers in values.items():
+                columns[name][stream, rows[held] % self.ring] = numbers[held]
+
+    # -- drawing --------------------------------------------------------------------------------------------------
+
     def sample(self, batch: int, length: int, rng: np.random.Generator) -> Sample:
-        """Return B = `batch` windows of T = `length` rows: fresh ones first, the rest uniform over all starts."""
-        starts = self._draw_starts(batch, length, rng)
+        """Return B = `batch` windows of T = `length` rows: fresh ones first, the rest by the shares of the mixture."""
+        streams, starts = self._draw(batch, length, rng)
         rows = starts[:, None] + np.arange(length)
-        slots = rows % self.capacity
-        columns = self._columns
+        place = streams[:, None], rows % self.ring
+        columns = self._rows.columns
         # The row after the window is looked at as well, if there is one: its is_first ends this episode.
-        after = np.minimum(rows + 1, self._total - 1)
-        abandoned = columns["is_first"][after % self.capacity] & (after > rows)
-        prev_action, context_deter, context_stoch = self._context(starts)
+        after = np.minimum(rows + 1, np.array(self._totals)[streams, None] - 1)
+        abandoned = columns["is_first"][place[0], after % self.ring] & (after > rows)
+        prev_action, context_deter, context_stoch = self._context(streams, starts)
         return Sample(
-            obs={key: columns[f"obs/{key}"][slots] for key in self._obs_keys},
-            action=columns["action"][slots],
-            reward=columns["reward"][slots],
-            is_first=columns["is_first"][slots],
-            is_last=columns["is_last"][slots] | abandoned,
-            is_terminal=columns["is_terminal"][slots],
+            obs={key: columns[name][place] for key, name in self._obs_columns},
+            action=columns["action"][place],
+            reward=columns["reward"][place],
+            is_first=columns["is_first"][place],
+            is_last=columns["is_last"][place] | abandoned,
+            is_terminal=columns["is_terminal"][place],
             prev_action=prev_action,
             context_deter=context_deter,
             context_stoch=context_stoch,
+            targets={head.name: columns[f"target/{head.name}"][place] for head in self._heads},
+            streams=streams,
             starts=starts,
         )
 
@@ -152,59 +206,78 @@ class Replay:
         Rows overwritten since the draw are skipped. Where windows of one sample overlap, the last one counts.
         Without `latent_context` nothing is kept and this does nothing.
         """
-        if not self._latent_context:
-            return
+        if self._latent_context:
+            kept, streams, rows = self._still_held(sample)
+            place = streams, rows % self.ring
+            self._rows.columns["deter"][place] = deter[kept]
+            self._rows.columns["stoch"][place] = stoch[kept]
+            self._touch(place)
+
+    def prioritise(self, sample: Sample, model_loss: np.ndarray) -> None:
+        """Rank a sample's rows by the world model's losses (B, T) on them; nothing to do in a mixture without it."""
+        if self._prioritised:
+            kept, streams, rows = self._still_held(sample)
+            place = streams, rows % self.ring
+            ranks = np.maximum(model_loss[kept].astype(np.float64), 0.0) ** self._exponent
+            self._rows.columns["priority"][place] = ranks
+            self._priorities.rerank(self._rows.columns["priority"], streams, rows)
+            self._touch(place)
+
+    def _still_held(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return a mask (B, T) of the sample's rows that are still there, and their streams and numbers."""
         rows = sample.starts[:, None] + np.arange(sample.action.shape[1])
-        kept = rows >= self.oldest
-        slots = rows[kept] % self.capacity
-        self._columns["deter"][slots] = deter[kept]
-        self._columns["stoch"][slots] = stoch[kept]
+        oldest = np.array([self.span(stream)[0] for stream in range(self._streams)])
+        kept = rows >= oldest[sample.streams, None]
+        return kept, np.broadcast_to(sample.streams[:, None], rows.shape)[kept], rows[kept]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything later draws depend on: copies of the rows held, oldest first, and two counters."""
-        slots = np.arange(self.oldest, self._total) % self.capacity
-        rows = {name: column[slots] for name, column in self._columns.items()}
-        return {"capacity": self.capacity, "total": self._total, "next_fresh": self._next_fresh, "rows": rows}
+    def _starts(self, length: int) -> list[tuple[int, int]]:
+        """Return the starts (first, stop) of the windows of each stream."""
+        spans: list[tuple[int, int]] = []
+        for total, final in zip(self._totals, self._finals, strict=True):
+            oldest = max(0, total - self.ring)
+            spans.append((oldest, max(oldest, final - length + 1)))
+        return spans
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore exactly, from the state of a buffer of the same capacity and layout."""
-        rows: Mapping[str, np.ndarray] = state["rows"]
-        assert state["capacity"] == self.capacity, (state["capacity"], self.capacity)
-        assert rows.keys() == self._layout.keys(), (sorted(rows), sorted(self._layout))
-        self._total, self._next_fresh = int(state["total"]), int(state["next_fresh"])
-        self._columns, self._allocated = {}, 0
-        size = _FIRST_ALLOCATION
-        while size < len(self):
-            size *= 2
-        self._allocate(size)
-        slots = np.arange(self.oldest, self._total) % self.capacity
-        for name, column in self._columns.items():
-            assert rows[name].shape == (len(self), *column.shape[1:]), (name, rows[name].shape)
-            column[slots] = rows[name]
+    def _draw(self, batch: int, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        spans = self._starts(length)
+        assert any(stop > first for first, stop in spans), (spans, length)
+        fresh_streams, fresh_starts = self._fresh(batch, length) if self._online else (NONE, NONE)
+        rest = batch - len(fresh_starts)
+        if self._mixture == UNIFORM:
+            streams, starts = uniform(spans, rest, rng)
+        else:
+            streams, starts = self._mixed(spans, rest, rng)
+        return np.concatenate([fresh_streams, streams]), np.concatenate([fresh_starts, starts])
 
-    def _allocate(self, size: int) -> None:
-        """Make room for `size` rows, at most the capacity; rows keep their slots, since none has wrapped yet."""
-        size = min(size, self.capacity)
-        for name, (shape, dtype) in self._layout.items():
-            grown = np.zeros((size, *shape), dtype)
-            if self._allocated:
-                grown[: self._allocated] = self._columns[name]
-            self._columns[name] = grown
-        self._allocated = size
+    def _fresh(self, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Take up to `batch` fresh windows: those that start earliest first, of several streams in turn."""
+        found: list[tuple[int, int]] = []
+        for stream, final in enumerate(self._finals):
+            first = self._next_fresh[stream] = max(self._next_fresh[stream], self.span(stream)[0])
+            count = min(batch, (final - first) // length)
+            found += [(first + length * number, stream) for number in range(count)]
+        taken = sorted(found)[:batch]
+        for start, stream in taken:
+            self._next_fresh[stream] = start + length
+        return np.array([s for _, s in taken], np.int64), np.array([start for start, _ in taken], np.int64)
 
-    def _draw_starts(self, batch: int, length: int, rng: np.random.Generator) -> np.ndarray:
-        assert self.num_windows(length) > 0, (len(self), length)
-        fresh = 0
-        if self._online:
-            self._next_fresh = max(self._next_fresh, self.oldest)
-            fresh = min(batch, (self._total - self._next_fresh) // length)
-        starts = np.empty(batch, np.int64)
-        starts[:fresh] = self._next_fresh + length * np.arange(fresh)
-        starts[fresh:] = rng.integers(self.oldest, self._total - length + 1, size=batch - fresh)
-        self._next_fresh += fresh * length
-        return starts
+    def _mixed(
+        self, spans: list[tuple[int, int]], count: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        kinds = np.searchsorted(np.cumsum(self._mixture[:2]), rng.random(count), side="right")
+        evenly, ranked, newest = (int((kinds == kind).sum()) for kind in range(3))
+        streams, starts = NONE, NONE
+        if ranked:
+            self._priorities.follow(self._rows.columns["priority"], spans)
+            streams, slots = self._priorities.draw(ranked, rng)
+            self._touch((streams, slots))
+            first = np.array([first for first, _ in spans])[streams]
+            starts = first + (slots - first) % self.ring
+            evenly += ranked - len(starts)  # where every priority is 0, none says anything
+        parts = [(streams, starts), uniform(spans, evenly, rng), recent(spans, newest, rng)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
-    def _context(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _context(self, streams: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (prev_action (B, A), deter (B, D), stoch (B, S)) of the rows before `starts`."""
         batch = len(starts)
         action = self._spec.action
@@ -212,9 +285,93 @@ class Replay:
         deter = np.zeros((batch, self._deter), np.float32)
         stoch = np.full((batch, self._stoch), -1, np.int16)
         if self._latent_context:
-            known = starts > self.oldest
-            slots = (starts[known] - 1) % self.capacity
-            prev_action[known] = self._columns["action"][slots]
-            deter[known] = self._columns["deter"][slots]
-            stoch[known] = self._columns["stoch"][slots]
+            oldest = np.array([self.span(stream)[0] for stream in range(self._streams)])
+            known = starts > oldest[streams]
+            place = streams[known], (starts[known] - 1) % self.ring
+            prev_action[known] = self._rows.columns["action"][place]
+            deter[known] = self._rows.columns["deter"][place]
+            stoch[known] = self._rows.columns["stoch"][place]
         return prev_action, deter, stoch
+
+    # -- saving ---------------------------------------------------------------------------------------------------
+
+    def counters(self) -> dict[str, Any]:
+        """Return the state beside the rows."""
+        finishers = None if self._finishers is None else [finisher.state_dict() for finisher in self._finishers]
+        return {
+            "ring": self.ring,
+            "totals": list(self._totals),
+            "finals": list(self._finals),
+            "next_fresh": list(self._next_fresh),
+            "finishers": finishers,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything later draws depend on: copies of the rows held, stream by stream, and the counters."""
+        parts = [self.read(stream, *self.span(stream)) for stream in range(self._streams)]
+        rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {**self.counters(), "rows": rows}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore exactly, from the state of a buffer of the same size and layout."""
+        self.restore(state)
+        rows: Mapping[str, np.ndarray] = state["rows"]
+        assert rows.keys() == self._rows.columns.keys(), (sorted(rows), sorted(self._rows.columns))
+        place = 0
+        for stream in range(self._streams):
+            first, stop = self.span(stream)
+            held = {name: column[place : place + stop - first] for name, column in rows.items()}
+            self.write(stream, np.arange(first, stop), held)
+            place += stop - first
+        assert all(len(column) == place for column in rows.values()), (place, len(self))
+
+    def restore(self, counters: Mapping[str, Any]) -> None:
+        """Take over the counters and make room for the rows, which `write` brings."""
+        assert (counters["ring"], len(counters["totals"])) == (self.ring, self._streams), (counters, self.ring)
+        self._totals[:] = [int(total) for total in counters["totals"]]
+        self._finals[:] = [int(final) for final in counters["finals"]]
+        self._next_fresh = [int(number) for number in counters["next_fresh"]]
+        if self._finishers is not None:
+            for finisher, saved in zip(self._finishers, counters["finishers"], strict=True):
+                finisher.load_state_dict(saved)
+        self._priorities = Priorities(self.ring)
+        self._rows.make_room(min(self.ring, max(self._totals)))
+
+    def read(self, stream: int, first: int, stop: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Return copies of rows `first` to `stop` of a stream, of all columns or those named."""
+        slots = np.arange(first, stop) % self.ring
+        return {name: self._rows.columns[name][stream, slots] for name in names or self._rows.columns}
+
+    def write(self, stream: int, rows: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+        """Put the values of some columns back at rows (n,) of a stream, except at rows that are gone."""
+        first, stop = self.span(stream)
+        held = (rows >= first) & (rows < stop)
+        for name, values in columns.items():
+            self._rows.columns[name][stream, rows[held] % self.ring] = values[held]
+        self._priorities = Priorities(self.ring)
+
+    def watch(self, touched: np.ndarray | None) -> None:
+        """From now on, mark in `touched` (streams, ring) bool which places of the changing columns were rewritten."""
+        self._touched = touched
+
+    def _touch(self, place: tuple[np.ndarray, np.ndarray]) -> None:
+        if self._touched is not None:
+            self._touched[place] = True
+
+    def _columns_of(self) -> tuple[Layout, Layout]:
+        """Return the columns that stay as they are once a row is final, and those that training changes."""
+        fixed: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            **{f"obs/{key}": (obs.shape, obs.dtype) for key, obs in self._spec.observations.items()},
+            "action": ((self._spec.action.components,), self._spec.action.dtype),
+            "reward": ((), np.float32),
+            **dict.fromkeys(_FLAGS, ((), np.bool_)),
+            **{f"target/{head.name}": ((), np.float32) for head in self._heads},
+        }
+        if self._raw_rewards:
+            fixed["raw_reward"] = ((), np.float32)
+        changing: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {}
+        if self._latent_context:
+            changing |= {"deter": ((self._deter,), np.float32), "stoch": ((self._stoch,), np.int16)}
+        if self._prioritised:
+            changing["priority"] = ((), np.float32)
+        return fixed, changing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,8 @@ def vector_spec(size: int) -> EnvSpec:
     return EnvSpec({"vector": ObsSpec.vector(size)}, ActionSpec.discrete(2))
 
 
-def make_replay(capacity: int, *, online: bool = True, latent_context: bool = True) -> Replay:
-    return Replay(capacity, SPEC, deter=DETER, stoch=STOCH, online=online, latent_context=latent_context)
+def make_replay(capacity: int, **options: Any) -> Replay:
+    return Replay(capacity, SPEC, deter=DETER, stoch=STOCH, **options)
 
 
 def row(number: int, flags: Mapping[str, bool] | None = None) -> Step:
@@ -50,9 +51,9 @@ def row(number: int, flags: Mapping[str, bool] | None = None) -> Step:
     }
 
 
-def fill(replay: Replay, rows: int) -> None:
+def fill(replay: Replay, rows: int, stream: int = 0) -> None:
     for _ in range(rows):
-        replay.add(row(replay.total))
+        replay.add(row(replay.span(stream)[1]), stream)
 
 
 def window_starts(sample: Sample) -> list[int]:
@@ -64,7 +65,7 @@ def same(left: Sample, right: Sample) -> bool:
     """Bit for bit the same sample."""
 
     def parts(sample: Sample) -> list[bytes]:
-        fields = {**vars(sample), **sample.obs}
-        return [value.tobytes() for key, value in sorted(fields.items()) if key != "obs"]
+        fields = {**vars(sample), **sample.obs, **sample.targets}
+        return [value.tobytes() for key, value in sorted(fields.items()) if key not in ("obs", "targets")]
 
     return parts(left) == parts(right)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import tracemalloc
+from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
@@ -14,87 +16,119 @@ from dreamerlab.experience.episode import Step
 from dreamerlab.experience.replay import Replay, Sample
 from tests.experience.streams import DETER, STOCH, fill, make_replay, row, same, vector_spec, window_starts
 
+MEMORY_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Many small files are made here; a real disk would take its time."""
+
 
 class ReplayMachine(RuleBasedStateMachine):
-    """Any order of adding, sampling, writing back and saving, compared with plain lists."""
+    """Any order of adding, sampling, writing back and saving, compared with plain lists.
+
+    A second buffer whose rows lie in files gets the same calls, and must give the same samples bit for bit.
+    """
 
     @initialize(
-        capacity=st.integers(1, 40),
+        capacity=st.integers(3, 40),
+        streams=st.integers(1, 3),
         length=st.integers(1, 8),
         online=st.booleans(),
         latent_context=st.booleans(),
+        mixture=st.sampled_from([(1.0, 0.0, 0.0), (0.3, 0.4, 0.3), (0.0, 1.0, 0.0)]),
         seed=st.integers(0, 2**32),
     )
-    def start(self, capacity: int, length: int, online: bool, latent_context: bool, seed: int) -> None:
-        self.capacity, self.length, self.online, self.latent_context = capacity, length, online, latent_context
-        self.rng = np.random.default_rng(seed)
-        self.replay = self.new_replay()
-        self.rows: list[Step] = []
-        self.delivered: set[int] = set()
+    def start(
+        self,
+        capacity: int,
+        streams: int,
+        length: int,
+        online: bool,
+        latent_context: bool,
+        mixture: tuple[float, float, float],
+        seed: int,
+    ) -> None:
+        self.ring, self.length, self.online, self.latent_context = capacity // streams, length, online, latent_context
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY_DISK)
+        options = {"streams": streams, "online": online, "latent_context": latent_context, "mixture": mixture}
+        in_files = {**options, "memory_bytes": 1, "folder": Path(self.folder.name)}
+        self.new_replays = lambda: (make_replay(capacity, **options), make_replay(capacity, **in_files))
+        self.rngs = np.random.default_rng(seed), np.random.default_rng(seed)
+        self.replay, self.mapped = self.new_replays()
+        assert (self.replay.mapped, self.mapped.mapped) == (False, True)
+        self.rows: list[list[Step]] = [[] for _ in range(streams)]
+        self.next_fresh = [0] * streams
         self.samples: list[Sample] = []
         self.fresh_latent = 0.0
 
-    def new_replay(self) -> Replay:
-        return make_replay(self.capacity, online=self.online, latent_context=self.latent_context)
+    def teardown(self) -> None:
+        assert not list(Path(self.folder.name).iterdir()), "the files have no names"
+        self.folder.cleanup()
 
-    @property
-    def oldest(self) -> int:
-        return max(0, len(self.rows) - self.capacity)
+    def oldest(self, stream: int) -> int:
+        return max(0, len(self.rows[stream]) - self.ring)
 
-    @rule(count=st.integers(1, 25), first=st.booleans(), last=st.booleans(), terminal=st.booleans())
-    def add(self, count: int, first: bool, last: bool, terminal: bool) -> None:
+    @rule(stream=st.integers(0, 2), count=st.integers(1, 25), first=st.booleans(), end=st.integers(0, 2))
+    def add(self, stream: int, count: int, first: bool, end: int) -> None:
+        stream %= len(self.rows)
+        rows = self.rows[stream]
         for place in range(count):
-            end = last and place == count - 1
-            flags = {"is_first": first and place == 0, "is_last": end, "is_terminal": end and terminal}
-            step = row(len(self.rows), flags)
-            self.replay.add(step)
-            self.rows.append(step)
-        assert (len(self.replay), self.replay.total) == (len(self.rows) - self.oldest, len(self.rows))
+            last = end > 0 and place == count - 1
+            flags = {"is_first": first and place == 0, "is_last": last, "is_terminal": last and end == 2}
+            step = row(len(rows), flags)
+            for replay in (self.replay, self.mapped):
+                replay.add(step, stream)
+            rows.append(step)
+        assert self.replay.span(stream) == (self.oldest(stream), len(rows))
+        assert self.replay.total == sum(len(rows) for rows in self.rows)
+        assert len(self.replay) == sum(len(rows) - self.oldest(stream) for stream, rows in enumerate(self.rows))
 
     @precondition(lambda self: self.replay.can_sample(1, self.length))
     @rule(batch=st.integers(1, 6))
     def sample(self, batch: int) -> None:
-        sample = self.replay.sample(batch, self.length, self.rng)
+        sample, mapped = (
+            replay.sample(batch, self.length, rng)
+            for replay, rng in zip((self.replay, self.mapped), self.rngs, strict=True)
+        )
+        assert same(sample, mapped)
         self.samples.append(sample)
-        starts = window_starts(sample)
-        assert starts == sample.starts.tolist()
+        starts = list(zip(sample.streams.tolist(), window_starts(sample), strict=True))
+        assert starts == list(zip(sample.streams.tolist(), sample.starts.tolist(), strict=True))
         self.check_online(starts)
-        for window, start in enumerate(starts):
-            assert self.oldest <= start <= len(self.rows) - self.length
-            self.check_context(sample, window, start)
+        for window, (stream, start) in enumerate(starts):
+            assert self.oldest(stream) <= start <= len(self.rows[stream]) - self.length
+            self.check_context(sample, window, stream, start)
             for time in range(self.length):
-                self.check_row(sample, window, time, start + time)
+                self.check_row(sample, window, time, self.rows[stream][start + time :])
 
-    def check_row(self, sample: Sample, window: int, time: int, number: int) -> None:
-        step = self.rows[number]
+    def check_row(self, sample: Sample, window: int, time: int, rows: list[Step]) -> None:
+        step = rows[0]
         for key, value in step["obs"].items():
             assert np.array_equal(sample.obs[key][window, time], value)
         assert np.array_equal(sample.action[window, time], step["action"])
         assert sample.reward[window, time] == np.float32(step["reward"])
         assert sample.is_first[window, time] == step["is_first"]
         assert sample.is_terminal[window, time] == step["is_terminal"]
-        abandoned = number + 1 < len(self.rows) and self.rows[number + 1]["is_first"]
+        abandoned = len(rows) > 1 and rows[1]["is_first"]
         assert sample.is_last[window, time] == (step["is_last"] or abandoned)
 
-    def check_context(self, sample: Sample, window: int, start: int) -> None:
+    def check_context(self, sample: Sample, window: int, stream: int, start: int) -> None:
         found = sample.prev_action[window], sample.context_deter[window], sample.context_stoch[window]
-        if self.latent_context and start > self.oldest:
-            before = self.rows[start - 1]
+        if self.latent_context and start > self.oldest(stream):
+            before = self.rows[stream][start - 1]
             expected = before["action"], before["deter"], before["stoch"]
         else:
             expected = [-1, -1], np.zeros(DETER), np.full(STOCH, -1)
         assert all(np.array_equal(left, right) for left, right in zip(found, expected, strict=True))
 
-    def check_online(self, starts: list[int]) -> None:
-        """Whatever was not delivered yet comes first, in order and once, and no whole window is left behind."""
+    def check_online(self, starts: list[tuple[int, int]]) -> None:
+        """Whatever was not delivered yet comes first, oldest first and once, and no whole window is left behind."""
         if not self.online:
             return
-        for start in starts:
-            waiting = [n for n in range(self.oldest, len(self.rows)) if n > max(self.delivered, default=-1)]
-            if len(waiting) < self.length:
+        for stream, start in starts:
+            fresh = [max(first, self.oldest(stream)) for stream, first in enumerate(self.next_fresh)]
+            whole = [(f, s) for s, f in enumerate(fresh) if f + self.length <= len(self.rows[s])]
+            if not whole:
                 break
-            assert start == waiting[0]
-            self.delivered |= set(waiting[: self.length])
+            assert (start, stream) == min(whole)
+            self.next_fresh[stream] = start + self.length
 
     @precondition(lambda self: self.samples)
     @rule(which=st.integers(0, 10))
@@ -106,21 +140,25 @@ class ReplayMachine(RuleBasedStateMachine):
         deter = self.fresh_latent * np.arange(1, 1 + batch * self.length * DETER, dtype=np.float32)
         deter = deter.reshape(batch, self.length, DETER)
         stoch = (deter[..., :STOCH] % 11).astype(np.int16)
-        self.replay.write_back(sample, deter, stoch)
-        for window, start in enumerate(sample.starts.tolist()):
+        for replay in (self.replay, self.mapped):
+            replay.write_back(sample, deter, stoch)
+            replay.prioritise(sample, deter[..., 0] % 7)
+        for window, (stream, start) in enumerate(zip(sample.streams, sample.starts, strict=True)):
             for time in range(self.length):
-                step = self.rows[start + time]
+                step = self.rows[stream][start + time]
                 step["deter"], step["stoch"] = deter[window, time], stoch[window, time]
 
     @rule()
     def save_and_load(self) -> None:
-        state = self.replay.state_dict()
-        self.replay = self.new_replay()
-        self.replay.load_state_dict(state)
+        """The state of either is the state of both."""
+        states = self.mapped.state_dict(), self.replay.state_dict()
+        self.replay, self.mapped = self.new_replays()
+        self.replay.load_state_dict(states[0])
+        self.mapped.load_state_dict(states[1])
 
 
 TestReplayMachine = ReplayMachine.TestCase
-TestReplayMachine.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestReplayMachine.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 
 
 def chi_square(counts: np.ndarray) -> float:
@@ -135,7 +173,7 @@ def test_every_start_is_equally_likely(rows: int) -> None:
     starts = np.concatenate(
         [replay.sample(100, length, rng).starts for rng in [np.random.default_rng(1)] for _ in range(draws // 100)]
     )
-    counts = np.bincount(starts - replay.oldest)
+    counts = np.bincount(starts - replay.span()[0])
     assert len(counts) == replay.num_windows(length) == min(rows, 60) - length + 1
     degrees = len(counts) - 1
     assert chi_square(counts) < degrees + 4 * np.sqrt(2 * degrees)
@@ -218,8 +256,11 @@ def test_shapes_and_types_are_what_the_agent_reads() -> None:
     fill(replay, 30)
     sample = replay.sample(5, 4, np.random.default_rng(0))
     found = {
-        name: (value.shape, value.dtype.name) for name, value in {**vars(sample), **sample.obs}.items() if name != "obs"
+        name: (value.shape, value.dtype.name)
+        for name, value in {**vars(sample), **sample.obs}.items()
+        if name not in ("obs", "targets")
     }
+    assert not sample.targets
     assert found == {
         "angle": ((5, 4, 1), "float32"),
         "speed": ((5, 4, 2), "float32"),
@@ -233,6 +274,7 @@ def test_shapes_and_types_are_what_the_agent_reads() -> None:
         "prev_action": ((5, 2), "int64"),
         "context_deter": ((5, DETER), "float32"),
         "context_stoch": ((5, STOCH), "int16"),
+        "streams": ((5,), "int64"),
         "starts": ((5,), "int64"),
     }
 
