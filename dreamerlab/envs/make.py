@@ -8,10 +8,12 @@ first, which is how third-party environments register themselves.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -94,9 +96,7 @@ def _build(env_id: str, limit: int | None, *, render: bool) -> gym.Env[Any, Any]
     if render:
         _draw_in_memory()
     try:
-        with warnings.catch_warnings():
-            if render:  # a mode that it does not have is refused below, not warned of
-                warnings.simplefilter("ignore")
+        with _quiet(Warning if render else DeprecationWarning):
             # gymnasium's own checker warns at the first steps; Guard refuses, at every step.
             raw = gym.make(spec, max_episode_steps=limit, disable_env_checker=True, **settings)
     except (ImportError, DependencyNotInstalled) as error:
@@ -170,12 +170,23 @@ def _import(env_id: str, module: str) -> None:
     if not _MODULE.fullmatch(module):
         raise UsageError(f"'{module}' in environment id '{env_id}' is no module name", hint="write 'module:Id-v0'")
     try:
-        importlib.import_module(module)
+        with _quiet(DeprecationWarning):
+            importlib.import_module(module)
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"environment '{env_id}': importing module '{module}' failed: {type(error).__name__}: {_one_line(error)}",
             hint=f"install the package that has '{module}', or put its folder on PYTHONPATH",
         ) from error
+
+
+@contextlib.contextmanager
+def _quiet(category: type[Warning]) -> Iterator[None]:
+    """Drop warnings of a category: deprecations are for the authors of environments, and Box2D's binding crashes where
+    they are errors; of a render mode that is missing we speak ourselves.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
+        yield
 
 
 def _one_line(error: BaseException) -> str:

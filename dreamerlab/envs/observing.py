@@ -74,8 +74,7 @@ class VectorReader(Reader):
                 vector = array.astype(np.float32).reshape(-1)
         else:
             vector = array.astype(np.float32).reshape(-1)
-        # A dot product is the cheapest look at every number; large honest ones may overflow it, so look again.
-        if not vector.dot(vector) < np.inf and not np.isfinite(vector).all():
+        if np.count_nonzero(np.isfinite(vector)) < vector.size:  # twice as fast as all()
             raise Misfit(f"{self._name} is not finite in float32: {show(value)}")
         return vector
 
@@ -152,7 +151,7 @@ class Observer:
         """Return the observation as fresh arrays by key; raise Misfit when it is not what the space promises."""
         if self._plain:
             return {key: reader.read(obs) for key, (_, reader) in self._readers.items()}
-        _check_keys("the observation", obs, self._space)
+        _check_keys((), obs, self._space)
         read: dict[str, np.ndarray] = {}
         for key, (path, reader) in self._readers.items():
             value = obs
@@ -207,7 +206,7 @@ def _leaves(env_id: str, path: tuple[Any, ...], space: Space[Any]) -> Iterator[t
 
 
 def _reader(env_id: str, path: tuple[Any, ...], space: Space[Any], image_size: int) -> Reader:
-    name = f"observation key '{'/'.join(map(str, path))}'" if path else "the observation"
+    name = _name(path)
     if isinstance(space, Discrete | MultiDiscrete | MultiBinary):
         return DiscreteReader(name, space)
     if not isinstance(space, Box):
@@ -228,18 +227,25 @@ def _reader(env_id: str, path: tuple[Any, ...], space: Space[Any], image_size: i
     raise UsageError(f"environment '{env_id}' cannot be observed: {problem}", hint=hint)
 
 
-def _check_keys(name: str, obs: Any, space: Space[Any]) -> None:
+def _check_keys(path: tuple[Any, ...], obs: Any, space: Space[Any]) -> None:
     """Raise Misfit unless `obs` has the keys of `space`, at every level."""
+    parts: Any = obs
     if isinstance(space, Dict):
         if not isinstance(obs, Mapping) or obs.keys() != space.spaces.keys():
             got = f"keys {sorted(map(str, obs))}" if isinstance(obs, Mapping) else f"{type(obs).__name__} {show(obs)}"
-            raise Misfit(f"{name} has {got}, its space promises keys {sorted(map(str, space.spaces))}")
-        for key, part in space.spaces.items():
-            if isinstance(part, Dict | Tuple):
-                _check_keys(f"observation key '{key}'", obs[key], part)
+            raise Misfit(f"{_name(path)} has {got}, its space promises keys {sorted(map(str, space.spaces))}")
+        inner = space.spaces.items()
     elif isinstance(space, Tuple):
         if not isinstance(obs, tuple | list) or len(obs) != len(space.spaces):
-            raise Misfit(f"{name} is {type(obs).__name__} {show(obs)}, its space promises {len(space.spaces)} parts")
-        for number, part in enumerate(space.spaces):
-            if isinstance(part, Dict | Tuple):
-                _check_keys(f"{name} part {number}", obs[number], part)
+            got = f"{type(obs).__name__} {show(obs)}"
+            raise Misfit(f"{_name(path)} is {got}, its space promises {len(space.spaces)} parts")
+        inner = enumerate(space.spaces)
+    else:
+        return
+    for key, part in inner:
+        if isinstance(part, Dict | Tuple):
+            _check_keys((*path, key), parts[key], part)
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return f"observation key '{'/'.join(map(str, path))}'" if path else "the observation"

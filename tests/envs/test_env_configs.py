@@ -20,17 +20,30 @@ def test_an_environment_file_names_a_task_that_can_be_made(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("# "), "the first line says what the task is"
     config = Config.model_validate(yaml.safe_load(text))
-    assert describe(make_env(config.env)).action.num_actions > 1
+    spec = describe(make_env(config.env))
+    assert spec.observations.keys() == ({"image"} if path.stem.endswith("_pixels") else {"vector"})
+    assert spec.action.is_discrete != (path.stem == "pendulum" or path.stem.endswith("_continuous"))
     reference = config.reference
     assert None not in (reference.fail, reference.random, reference.solved)
     assert reference.fail <= reference.random < reference.solved
     assert config.budget.amount % config.eval.every == 0
 
 
-@pytest.mark.parametrize("name, tolerance", [("cartpole", 6.0), ("acrobot", 12.0), ("mountaincar", 0.0)])
-def test_the_random_reference_is_what_random_play_gives(name: str, tolerance: float) -> None:
-    """Tolerance: about four standard errors of 60 (cartpole) and 12 (the others) episodes."""
+@pytest.mark.parametrize(
+    "name, episodes, tolerance",
+    [
+        ("cartpole", 60, 6.0),
+        ("cartpole_pixels", 60, 6.0),
+        ("acrobot", 12, 12.0),
+        ("mountaincar", 12, 0.0),
+        ("lunarlander", 40, 80.0),
+        ("lunarlander_continuous", 40, 90.0),
+        ("pendulum", 20, 280.0),
+        ("mountaincar_continuous", 4, 2.5),
+    ],
+)
+def test_the_random_reference_is_what_random_play_gives(name: str, episodes: int, tolerance: float) -> None:
+    """Tolerance: about four standard errors."""
     config = Config.model_validate(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
-    episodes = 60 if name == "cartpole" else 12
-    measured = check(config.env.id, config.env.time_limit, random_episodes=episodes)["random"]["mean"]
+    measured = check(config.env.model_copy(update={"observe": "state"}), episodes)["random"]["mean"]
     assert config.reference.random == pytest.approx(measured, abs=tolerance)
