@@ -62,29 +62,66 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("wm/prior_entropy_nats", "nats", "none", "entropy of the prior, summed over latents"),
     ("wm/posterior_entropy_nats", "nats", "none", "entropy of the posterior, summed over latents"),
     # -- behavior (actor and critic)
-    ("behavior/policy_loss", "weighted sum", "none", "REINFORCE loss with entropy bonus, weighted by continuation"),
-    ("behavior/entropy_nats", "nats", "none", "policy entropy on imagined states"),
+    ("behavior/policy_loss", "weighted sum", "none", "policy loss with entropy bonus, weighted by continuation"),
+    ("behavior/policy_gradient_term", "weighted sum", "none", "the policy loss without its entropy term"),
+    (
+        "behavior/entropy_term",
+        "weighted sum",
+        "none",
+        "entropy bonus in the policy loss: minus entropy_scale * entropy",
+    ),
+    (
+        "behavior/gain_abs_mean",
+        "scaled return",
+        "none",
+        "mean size of what the policy loss weighs: |advantage * log p(action)| under REINFORCE",
+    ),
+    ("behavior/log_prob_abs_mean", "nats", "none", "mean |log p(action)| of imagined actions; above 10 is divergence"),
+    ("behavior/entropy_nats", "nats", "none", "policy entropy on imagined states; of numbers it may be negative"),
+    ("behavior/entropy_rewarded_nats", "nats", "none", "policy entropy after behavior.entropy_floor: what is rewarded"),
+    ("behavior/entropy_std_nats", "nats", "none", "spread of the policy entropy over imagined states"),
+    ("behavior/entropy_min_nats", "nats", "none", "least policy entropy on an imagined state"),
+    ("behavior/entropy_max_nats", "nats", "none", "largest policy entropy on an imagined state"),
+    (
+        "behavior/entropy_frac",
+        "share",
+        "none",
+        "policy entropy within the range its head can have, 0 to 1; under tanh of the Normal before it",
+    ),
+    ("behavior/entropy_base_nats", "nats", "none", "policy entropy before tanh"),
+    ("behavior/entropy_scale", "per nat", "none", "weight of the entropy bonus in force"),
+    ("behavior/action_std", "action", "none", "mean standard deviation of the policy (before tanh, if there is one)"),
+    ("behavior/action_mean", "action", "none", "mean of imagined actions over dimensions, clipped nowhere"),
+    (
+        "behavior/action_saturated_frac",
+        "share",
+        "none",
+        "share of imagined action numbers at or beyond 0.99 in size",
+    ),
     ("behavior/advantage_mean", "scaled return", "none", "mean of (return - value) / scale on imagined states"),
     ("behavior/advantage_std", "scaled return", "none", "spread of the scaled advantages"),
     ("behavior/advantage_abs_mean", "scaled return", "none", "mean size of the scaled advantages"),
+    ("behavior/advantage_abs_max", "scaled return", "none", "largest size of a scaled advantage"),
     (
         "behavior/return_p5",
         "return",
         "none",
-        "lower percentile (return_norm.low) of imagined returns, running average, not debiased",
+        "lower percentile (return_norm.low) of imagined returns, running average",
     ),
     (
         "behavior/return_p95",
         "return",
         "none",
-        "upper percentile (return_norm.high) of imagined returns, running average, not debiased",
+        "upper percentile (return_norm.high) of imagined returns, running average",
     ),
     ("behavior/return_scale_raw", "return", "none", "upper minus lower percentile, before the limit"),
     ("behavior/return_scale", "return", "none", "what advantages are divided by: the range, at least the limit"),
+    ("behavior/return_scale_at_limit", "share", "none", "share of updates in which the scale was at its lower limit"),
     ("behavior/imagined_return", "return", "none", "mean lambda-return over imagined states"),
     ("behavior/imagined_reward", "reward", "none", "mean predicted reward over imagined states"),
     ("behavior/imagined_continue", "probability", "none", "mean predicted discount over imagined states"),
     ("behavior/value", "return", "none", "mean value over imagined states"),
+    ("behavior/value_std", "return", "none", "spread of the value over imagined states"),
     (
         "behavior/value_loss",
         "nats",
@@ -133,6 +170,19 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("pace/update_ms", "ms", "lower", "mean wall time of one update since the last line"),
     ("pace/acting_share", "share", "none", "share of wall time spent in acting, environment and replay insert"),
 )
+
+SOMETIMES: dict[str, str] = {
+    "wm/recon_loss": "numbers are observed",
+    "wm/image_loss": "pictures are observed",
+    "wm/discrete_loss": "choices are observed",
+    "wm/auxiliary_loss": "heads.auxiliary names heads",
+    "wm/auxiliary_known_frac": "heads.auxiliary names heads",
+    "behavior/entropy_base_nats": "policy.dist is tanh_normal",
+    "behavior/action_std": "actions are numbers drawn from a Normal",
+    "behavior/action_mean": "actions are numbers",
+    "behavior/action_saturated_frac": "actions are numbers",
+}
+"""Metrics of updates that not every trial has, and which trials have them."""
 
 CATALOGUE: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
 ALIASES: dict[str, str] = {"eval/return": "eval/return_mode"}

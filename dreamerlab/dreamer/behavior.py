@@ -1,27 +1,34 @@
 """Actor and critic, trained on imagined rollouts (FACTS A6), and the critic on replay as well (FACTS A7).
 
-`imagine` rolls out without gradient; `losses` then runs each network once over all imagined states, with gradient
-only into its own parameters. The rollout's first state is the replayed one, so H steps give H + 1 states: actions,
-advantages and losses exist for states 0 .. H - 1, rewards for states 1 .. H.
+`imagine` rolls out, `losses` then runs each network once over all imagined states, with gradient only into its own
+parameters. The rollout's first state is the replayed one, so H steps give H + 1 states: actions, advantages and losses
+exist for states 0 .. H - 1, rewards for states 1 .. H.
+
+The policy learns by REINFORCE, without any gradient through the rollout (reference), through the imagined dynamics, or
+by a mix of both (FACTS A13.14). In the latter two the rollout carries gradient from returns back to actions; world
+model and critic pass it on and are frozen meanwhile, so the policy's loss never reaches them (M-ML-21).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.distributions import TwoHot
-from dreamerlab.dreamer.dynamics import Losses
-from dreamerlab.dreamer.maths import lambda_return, percentiles, replay_return
+from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses
+from dreamerlab.dreamer.maths import lambda_return, replay_return
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.policies import make_policy_head
+from dreamerlab.dreamer.policy_objective import PolicyObjective
+from dreamerlab.dreamer.return_scale import ReturnScale
 from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.spaces import ActionSpec
 
@@ -30,7 +37,11 @@ PART = 2048
 
 
 class Imagined(NamedTuple):
-    """Rollouts of the policy inside the world model, time first, without gradient."""
+    """Rollouts of the policy inside the world model, time first.
+
+    Without gradient, except where the policy learns through the dynamics: features, reward, cont, slow_value and value
+    then carry it back to the actions.
+    """
 
     features: Float[Tensor, "H+1 N F"]
     action: Shaped[Tensor, "H N A"]
@@ -40,31 +51,10 @@ class Imagined(NamedTuple):
     """Predicted discount of states 0 .. H."""
     slow_value: Float[Tensor, "H+1 N"]
     """The slow critic's value of states 0 .. H."""
-
-
-class ReturnScale(nn.Module):
-    """The range that advantages are divided by: running percentiles of imagined returns (FACTS A6).
-
-    Exponential averages that start at 0 and are not debiased, so the scale is small at first; never below `limit`.
-    """
-
-    low: Tensor
-    high: Tensor
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        norm = config.return_norm
-        self.rate, self.limit, self.shares = norm.rate, norm.limit, (norm.low, norm.high)
-        self.register_buffer("low", torch.zeros(()))
-        self.register_buffer("high", torch.zeros(()))
-
-    @torch.no_grad()
-    def update(self, returns: Float[Tensor, "H N"]) -> Float[Tensor, ""]:
-        """Move the averages towards the percentiles of `returns`, then return the scale."""
-        low, high = percentiles(returns, self.shares).unbind()
-        self.low.lerp_(low, self.rate)
-        self.high.lerp_(high, self.rate)
-        return (self.high - self.low).clamp(min=self.limit)
+    noise: Float[Tensor, "H N M"] | None = None
+    """What the actions were drawn with."""
+    value: Float[Tensor, "H+1 N"] | None = None
+    """The critic's value of states 0 .. H, where gradient has to pass through it on its way to the actions."""
 
 
 class Behavior(nn.Module):
@@ -72,13 +62,16 @@ class Behavior(nn.Module):
 
     def __init__(self, feature_size: int, action: ActionSpec, config: Config) -> None:
         super().__init__()
-        model, behavior = config.model, config.behavior
+        model, behavior, twohot = config.model, config.behavior, config.twohot
         self.config = behavior
         self.head = make_policy_head(action, config)
+        self.objective = PolicyObjective(self.head, behavior)
         self.discount = 1.0 - 1.0 / behavior.discount_horizon
-        self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1])
+        # A head that predicts the bare probability of going on leaves the start undiscounted (FACTS A6, A13.7).
+        self.start_factor = 1.0 if config.heads.continue_discounted else 1.0 / self.discount
+        self.twohot = TwoHot(twohot.bins, twohot.support[1])
         self.policy = MLP(feature_size, model.units, model.policy_layers, self.head.outputs, output_scale=0.01)
-        self.critic = MLP(feature_size, model.units, model.value_layers, config.twohot.bins, output_scale=0.0)
+        self.critic = MLP(feature_size, model.units, model.value_layers, twohot.bins, output_scale=0.0)
         self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.return_scale = ReturnScale(config)
 
@@ -93,55 +86,77 @@ class Behavior(nn.Module):
     @torch.no_grad()
     def imagine(self, world: WorldModel, start: Float[Tensor, "N F"], generator: torch.Generator) -> Imagined:
         """Return rollouts of the policy from `start`, with everything the world model says about their states."""
+        noise = self.head.noise((self.config.horizon, len(start)), generator, start.device)
+        if not self.objective.through_dynamics:
+            return self._roll_out(
+                world, start, noise, lambda now, t: (self.head.sample(self.policy(now), noise[t]), None), generator
+            )
+
+        def choose(now: Tensor, t: int) -> tuple[Tensor, Tensor]:
+            # Only what an action leads to has a part in the gradient, not the state it was chosen in.
+            return self.head.sample_encoded(self.policy(now.detach()), noise[t])
+
+        with torch.enable_grad(), _frozen(world, self.critic):
+            imagined = self._roll_out(world, start, noise, choose, generator)
+            value = _by_parts(self._value, imagined.features.flatten(0, 1)).view_as(imagined.cont)
+        return imagined._replace(value=value)
+
+    def _roll_out(
+        self, world: WorldModel, start: Tensor, noise: Tensor, policy: ImaginedPolicy, generator: torch.Generator
+    ) -> Imagined:
         horizon, rows = self.config.horizon, len(start)
-        noise = self.head.noise((horizon, rows), generator, start.device)
-        features, action = world.dynamics.imagine(
-            start, lambda now, t: (self.head.sample(self.policy(now), noise[t]), None), horizon, generator
-        )
+        features, action = world.dynamics.imagine(start, policy, horizon, generator)
         flat = features.flatten(0, 1)
         reward = _by_parts(world.predict_reward, flat[rows:]).view(horizon, rows)
         cont = _by_parts(world.predict_continue, flat).view(horizon + 1, rows)
         slow_value = _by_parts(self._slow_value, flat).view(horizon + 1, rows)
-        return Imagined(features, action, reward, cont, slow_value)
+        return Imagined(features, action, reward, cont, slow_value, noise)
 
-    def losses(self, imagined: Imagined) -> tuple[Losses, Float[Tensor, " N"]]:
-        """Return the policy and value losses, (H, N) each, and the return of the starts (for `replay_loss`)."""
+    def losses(self, imagined: Imagined, made: Int[Tensor, ""] | None = None) -> tuple[Losses, Float[Tensor, " N"]]:
+        """Return the policy and value losses, (H, N) each, and the return of the starts (for `replay_loss`).
+
+        `made` counts the updates of the actor before this one; only a schedule of the entropy bonus asks for it.
+        """
         horizon, rows = imagined.reward.shape
-        flat = imagined.features[:-1].flatten(0, 1)
+        states = imagined.features.detach()
+        flat = states[:-1].flatten(0, 1)
         value_logits = self.critic(flat)
         with torch.no_grad():
             # The last state lends its value to the returns and has no loss of its own.
             value_probs = value_logits.softmax(-1)
-            last_value = self.twohot.mean(self.critic(imagined.features[-1]).softmax(-1))
-            value = torch.cat([self.twohot.mean(value_probs), last_value]).view(horizon + 1, rows)
-            bootstrap = value if self.config.bootstrap == "fast" else imagined.slow_value
-            returns = lambda_return(imagined.reward, imagined.cont[1:], bootstrap[1:], self.config.lam)
-            scale = self.return_scale.update(returns)
-            advantage = (returns - bootstrap[:-1]) / scale
+            value = torch.cat([self.twohot.mean(value_probs), self._value(states[-1])]).view(horizon + 1, rows)
             # Probability of getting here, discount included; a dead start state counts for nothing.
             weight = imagined.cont[:-1].cumprod(0)
+            if self.start_factor != 1.0:
+                weight *= self.start_factor
+        bootstrap = imagined.slow_value
+        if self.config.bootstrap == "fast":
+            bootstrap = value if imagined.value is None else imagined.value
+        # Where the rollout carries gradient, so do the returns: this is what reaches the policy through the dynamics.
+        outcome = lambda_return(imagined.reward, imagined.cont[1:], bootstrap[1:], self.config.lam)
+        returns, slow_value = outcome.detach(), imagined.slow_value.detach()
+        scale = self.return_scale.update(returns)
+        advantage = (outcome - bootstrap[:-1].detach()) / scale
+        noise = None if imagined.noise is None else imagined.noise.flatten(0, 1)
+        policy, policy_metrics = self.objective.loss(
+            self.policy(flat), imagined.action.flatten(0, 1), noise, advantage, weight, made
+        )
 
-        # REINFORCE: the gradient reaches the policy only, through the log-probability of its own actions.
-        both = self.head.log_prob_and_entropy(self.policy(flat), imagined.action.flatten(0, 1))
-        log_prob, entropy_nats = (part.view(horizon, rows) for part in both)
-        policy = -weight * (log_prob * advantage + self.config.entropy_scale * entropy_nats)
-
-        value_loss, excess = self._critic_loss(value_logits, value_probs, returns, imagined.slow_value[:-1])
+        value_loss, excess = self._critic_loss(value_logits, value_probs, returns, slow_value[:-1])
         value_loss = weight * value_loss
+        low, high = self.return_scale.ends()
         metrics = {
-            "behavior/policy_loss": policy.detach().mean(),
-            "behavior/entropy_nats": entropy_nats.detach().mean(),
-            "behavior/advantage_mean": advantage.mean(),
-            "behavior/advantage_std": advantage.std(correction=0),
-            "behavior/advantage_abs_mean": advantage.abs().mean(),
-            "behavior/return_p5": self.return_scale.low.clone(),
-            "behavior/return_p95": self.return_scale.high.clone(),
-            "behavior/return_scale_raw": self.return_scale.high - self.return_scale.low,
+            **policy_metrics,
+            "behavior/return_p5": low,
+            "behavior/return_p95": high,
+            "behavior/return_scale_raw": high - low,
             "behavior/return_scale": scale,
+            "behavior/return_scale_at_limit": (scale <= self.return_scale.limit).to(scale.dtype),
             "behavior/imagined_return": returns.mean(),
-            "behavior/imagined_reward": imagined.reward.mean(),
-            "behavior/imagined_continue": imagined.cont[1:].mean(),
+            "behavior/imagined_reward": imagined.reward.detach().mean(),
+            "behavior/imagined_continue": imagined.cont[1:].detach().mean(),
             "behavior/value": value[:-1].mean(),
+            "behavior/value_std": value[:-1].std(correction=0),
             "behavior/value_loss": value_loss.detach().mean(),
             "behavior/value_excess": excess.mean(),
         }
@@ -154,15 +169,18 @@ class Behavior(nn.Module):
         boot: Float[Tensor, "B K"],
         slow_value: Float[Tensor, "B K"],
     ) -> Losses:
-        """Return the critic's loss on the last K replayed states, (B, K - 1); its gradient enters `features`.
+        """Return the critic's loss on the last K replayed states, (B, K - 1).
 
-        `boot` and `slow_value` are the imagined return and the slow critic's value of the same states (FACTS A7).
+        Its gradient enters `features`, and with them the world model, if `replay_value_grad` says so. `boot` and
+        `slow_value` are the imagined return and the slow critic's value of the same states (FACTS A7).
         """
         kept = boot.shape[1]
         reward, last, terminal = (
             row[:, -kept:].to(boot.dtype).T for row in (batch.reward, batch.is_last, batch.is_terminal)
         )
         returns = replay_return(reward, last, terminal, boot.T, self.discount, self.config.lam).T
+        if not self.config.replay_value_grad:
+            features = features.detach()
         logits = self.critic(features[:, :-1].flatten(0, 1))
         loss, _ = self._critic_loss(logits, logits.detach().softmax(-1), returns, slow_value[:, :-1])
         loss = (1.0 - last.T[:, :-1]) * loss
@@ -183,6 +201,9 @@ class Behavior(nn.Module):
             excess = both[:, 0] - self.twohot.floor(target)[:, 0]
         return loss.view(returns.shape), excess.view(returns.shape)
 
+    def _value(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
+        return self.twohot.mean(self.critic(features).softmax(-1))
+
     def _slow_value(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
         return self.twohot.mean(self.slow_critic(features).softmax(-1))
 
@@ -197,3 +218,16 @@ class Behavior(nn.Module):
 def _by_parts(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """Return function(rows) computed a few thousand rows at a time: wide intermediate results stay in the cache."""
     return torch.cat([function(part) for part in rows.split(PART)])
+
+
+@contextmanager
+def _frozen(*modules: nn.Module) -> Iterator[None]:
+    """Meanwhile gradients pass through these modules without being collected for their parameters."""
+    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
