@@ -5,12 +5,16 @@ Named `tests.envs.odd_envs:odd/Name-v0` in a config, with the checkout on PYTHON
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Sequence, Space, Text, Tuple
+
+from tests.toy_envs import wait_for_itself
 
 
 class Spaces(gym.Env):
@@ -188,6 +192,32 @@ class TextPainter(Painter):
     metadata = {"render_modes": ["ansi"]}  # noqa: RUF012
 
 
+class Slow(Liar):
+    """Takes its time at the third step of an episode, in one of several ways."""
+
+    def __init__(self, how: str, seconds: float = 3600) -> None:
+        super().__init__()
+        self._how, self._seconds = how, seconds
+
+    def step(self, action: int) -> Any:
+        answer = super().step(action)
+        if self._left == 0:
+            if self._how == "sleep":
+                time.sleep(self._seconds)
+            elif self._how == "loop":
+                while True:
+                    pass
+            elif self._how == "swallow":
+                while True:
+                    with contextlib.suppress(BaseException):
+                        time.sleep(self._seconds)
+            elif self._how == "foreign":
+                wait_for_itself()
+            else:
+                sum(range(10**13))  # C code that lets no other thread run
+        return answer
+
+
 def noise(*shape: int) -> np.ndarray:
     """Return a picture that looks the same nowhere."""
     return np.random.default_rng(8).integers(0, 256, shape, np.uint8)
@@ -208,3 +238,12 @@ PAINTERS: dict[str, tuple[list[Any], type[Painter], Space | None]] = {
 for _name, (_frames, _kind, _space) in PAINTERS.items():
     _what = {"frames": _frames, "space": _space}
     gym.register(f"odd/{_name}-v0", entry_point=_kind, kwargs=_what, max_episode_steps=100)
+for _name, _settings in {
+    "Sleeps": {"how": "sleep"},
+    "Loops": {"how": "loop"},
+    "Swallows": {"how": "swallow"},
+    "Foreign": {"how": "foreign"},
+    "HoldsOn": {"how": "hold on"},
+    "TakesASecond": {"how": "sleep", "seconds": 1.0},
+}.items():
+    gym.register(f"odd/{_name}-v0", entry_point=Slow, kwargs=_settings, max_episode_steps=100)
