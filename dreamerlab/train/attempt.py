@@ -20,7 +20,7 @@ import torch
 
 from dreamerlab.config.layers import load_config
 from dreamerlab.errors import Conflict, Interrupted, LabError, NotFound, TrialFailed
-from dreamerlab.runs.attempts import close_attempt, open_attempt
+from dreamerlab.runs.attempts import close_attempt, open_attempt, read_attempts
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.processes import hostname, own_identity
@@ -32,6 +32,7 @@ from dreamerlab.train.loop import train
 from dreamerlab.train.recorder import Counters, Recorder
 from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock
 from dreamerlab.train.session import Session
+from dreamerlab.train.start_from import in_words, start_from
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _RESERVE_BYTES = 256 * 1024
@@ -162,12 +163,14 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
     Returns whether that was the last checkpoint of a complete trial, killed before it could say that it had finished.
     """
     trial, complete = attempt.trial, False
-    loaded, note = None, None
+    loaded, note, origin = None, None, None
     try:
         loaded = checkpoint.load_newest(trial.checkpoints, set_aside=True)
     except NotFound as nothing:
-        if attempt.number > 1:
-            note = f"started again from env step 0: {nothing.message}"
+        origin = start_from(session, trial, read_attempts(trial))
+        said = [f"started again from env step 0: {nothing.message}"] if attempt.number > 1 else []
+        said += [in_words(origin, trial.seed)] if origin is not None else []
+        note = "; ".join(said) or None
     if loaded is not None:
         belongs = (loaded.info.run, loaded.info.seed)
         if belongs != (trial.run.id, trial.seed):
@@ -180,7 +183,10 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
             session.counters = Counters(**loaded.state["session"]["counters"])
             done = f"the trial had reached its end with {loaded.info.file}"
         else:
-            session.load_state_dict(loaded.state["session"])
+            given = loaded.state["session"]
+            misfits = checkpoint.misfits(given["agent"], session.agent.state_dict())
+            checkpoint.refuse_misfits(loaded.info.file, misfits)
+            session.load_state_dict(given)
             recorder.load_state_dict(loaded.state["recorder"])
             keeper.load_state_dict(loaded.state["keeper"])
             done = f"resumed from {loaded.info.file}"
@@ -199,6 +205,7 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
         device=session.config.execution.device,
         config_sha256=hashlib.sha256(trial.run.config_path.read_bytes()).hexdigest(),
         note=note,
+        started_from=origin,
     )
     recorder.note_progress(session.counters, session.spent())
     recorder.write_status(message=note)

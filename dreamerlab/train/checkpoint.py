@@ -109,22 +109,27 @@ def load(folder: Path, which: str = "latest") -> Loaded:
     if which == "latest":
         return load_newest(folder)
     name = choose(folder, which)
+    return Loaded(_describe(folder, name), open_exactly(folder, name))
+
+
+def open_exactly(folder: Path, name: str) -> dict[str, Any]:
+    """Return the state in the checkpoint with the stem `name`; Conflict when it is damaged."""
     try:
-        return Loaded(*_open(folder, name))
+        return _open(folder, name)[1]
     except Damaged as damage:
-        raise Conflict(f"{folder / name}.pt cannot be used: {damage}", hint="dreamerlab data pull") from damage
+        raise _unusable(folder, name, damage) from damage
 
 
-def misfits(state: Mapping[str, Any], expected: Mapping[str, torch.Tensor]) -> list[str]:
+def misfits(state: Mapping[str, Any], expected: Mapping[str, torch.Tensor], prefix: str = "") -> list[str]:
     """Return a line for each tensor of `state` that does not fit into `expected` by name and shape."""
     found: list[str] = []
     for name, tensor in expected.items():
         given = state.get(name)
         if not isinstance(given, torch.Tensor):
-            found.append(f"{name} is missing")
+            found.append(f"{prefix}{name} is missing there")
         elif given.shape != tensor.shape:
-            found.append(f"{name} is {list(given.shape)} there and {list(tensor.shape)} here")
-    return found + [f"{name} is unknown here" for name in state if name not in expected]
+            found.append(f"{prefix}{name} is {list(given.shape)} there and {list(tensor.shape)} here")
+    return found + [f"{prefix}{name} is unknown here" for name in state if name not in expected]
 
 
 def refuse_misfits(file: str, found: list[str]) -> None:
@@ -132,6 +137,19 @@ def refuse_misfits(file: str, found: list[str]) -> None:
     if found:
         more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
         raise Conflict(f"{file} does not fit this agent: {'; '.join(found[:3])}{more}")
+
+
+def _describe(folder: Path, name: str) -> Checkpoint:
+    try:
+        return describe(folder, name)
+    except Damaged as damage:
+        raise _unusable(folder, name, damage) from damage
+
+
+def _unusable(folder: Path, name: str, damage: Damaged) -> Conflict:
+    return Conflict(
+        f"{folder / name}.pt cannot be used: {damage}", hint="dreamerlab data pull fetches it, where stored"
+    )
 
 
 def _set_aside(folder: Path, name: str) -> None:

@@ -1,0 +1,36 @@
+"""Whether parts of an agent trained under one config can go on under another: which leaves must be equal for that.
+
+Asked before a trial is started from another run's checkpoint, of flat configs, recorded or resolved. That the tensors
+fit as well is asked when they are there (`train/checkpoint.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from dreamerlab.config.diff import Difference, diff, show
+from dreamerlab.config.zones import Zone
+
+_BEHAVIOR = ("behavior.", "policy.", "model.policy_", "model.value_")
+_LATENTS = ("model.deter", "model.stoch", "model.classes")
+_REPLAY = ("replay.capacity", "replay.latent_context", "collect.envs")
+
+
+def unfit_leaves(theirs: Mapping[str, object], ours: Mapping[str, object], parts: Collection[str]) -> list[Difference]:
+    """Return the leaves that differ and must not, for these parts: what the task is, and how what is taken is built."""
+    return [one for one in diff(theirs, ours) if _matters(one, parts)]
+
+
+def differing(found: Collection[Difference]) -> str:
+    """Return the differences in words, `model.deter is 256 there and 512 here`."""
+    return ", ".join(f"{one.key} is {show(one.a)} there and {show(one.b)} here" for one in found)
+
+
+def _matters(one: Difference, parts: Collection[str]) -> bool:
+    if one.zone is Zone.ENVIRONMENT or ("replay" in parts and one.key in _REPLAY):
+        return True
+    if one.zone is not Zone.ARCHITECTURE:
+        return False
+    if one.key.startswith(_BEHAVIOR):
+        return "behavior" in parts
+    return bool({"world", "behavior"} & set(parts)) or one.key in _LATENTS

@@ -1,0 +1,84 @@
+"""Which checkpoint of which run a trial is started from: `init.checkpoint`, read and found (M-PROT-13, M-CP-33).
+
+`R0012-9qd@best` names a run beside the trial's own and one of its checkpoints: `latest` (also when nothing is said),
+`best`, or its env steps. The trial of the same seed is meant, or the only one there is. Nothing here opens a tensor, so
+that a run can be refused before it exists; taking the parts over is `train/start_from.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamerlab.atomic import read_object
+from dreamerlab.errors import Conflict, NotFound, did_you_mean
+from dreamerlab.ids import matching, refuse_path
+from dreamerlab.runs.checkpoints import Checkpoint, Damaged, choose, describe
+from dreamerlab.runs.directory import RunDirectory, TrialDirectory, parse_run_id
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A checkpoint that a trial is started from."""
+
+    trial: TrialDirectory
+    name: str
+    """Stem of the checkpoint's files."""
+    info: Checkpoint
+    moving: bool
+    """Whether the words may mean another checkpoint later, as long as that trial goes on: `latest` and `best`."""
+
+
+def parse_origin(text: str) -> tuple[str, str]:
+    """Return run and checkpoint of `R0012-9qd@best`; the latest one where none is named."""
+    run, _, which = text.partition("@")
+    return run, which or "latest"
+
+
+def find_origin(runs: Path, text: str, seed: int) -> Origin:
+    """Return the checkpoint that `text` means for a trial with `seed`, among the runs in the folder `runs`.
+
+    NotFound for a run, seed or checkpoint that is not there, Conflict for words that could mean several runs or a
+    checkpoint that cannot be used.
+    """
+    run_text, which = parse_origin(text)
+    run = _sibling(runs, run_text)
+    trials = run.trials()
+    same = [trial for trial in trials if trial.seed == seed]
+    if not same and len(trials) != 1:
+        seeds = ", ".join(str(trial.seed) for trial in trials) or "none at all"
+        raise NotFound(
+            f"{run.id} has no seed {seed} to start from (init.checkpoint={text}); it has seeds {seeds}",
+            hint="start the same seeds as that run has, or start from a run with a single seed",
+        )
+    trial = (same or trials)[0]
+    where = f"{run.id} seed {trial.seed}"
+    try:
+        name = choose(trial.checkpoints, which)
+        return Origin(trial, name, describe(trial.checkpoints, name), not which.isdecimal())
+    except NotFound as error:
+        hint = error.hint if trial.checkpoints.is_dir() else f"dreamerlab data pull {run.id}"
+        raise NotFound(f"init.checkpoint={text}: {error.message}", hint=hint) from None
+    except Damaged as damage:
+        raise Conflict(f"init.checkpoint={text}: the checkpoint of {where} cannot be used: {damage}") from damage
+
+
+def _sibling(runs: Path, text: str) -> RunDirectory:
+    refuse_path(text)
+    if (runs / text / "manifest.json").is_file():
+        return RunDirectory(runs / text)
+    ids = sorted(found for path in runs.glob("R*") if (found := parse_run_id(path.name)))
+    found = [str(one) for one in matching(ids, text)] or [str(one) for one in ids if _alias(runs / str(one)) == text]
+    if len(found) > 1:
+        raise Conflict(f"init.checkpoint: '{text}' could be {' or '.join(found)}", hint="write the whole id")
+    if not found:
+        near = did_you_mean(text, map(str, ids))
+        raise NotFound(f"init.checkpoint: no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
+    return RunDirectory(runs / found[0])
+
+
+def _alias(run: Path) -> object:
+    try:
+        return read_object(str(run / "manifest.json")).get("name")
+    except (OSError, ValueError):
+        return None
