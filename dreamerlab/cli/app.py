@@ -52,6 +52,7 @@ COMMANDS = (
     Command("amend", FURTHER, "deciding", "amend"),
     Command("queue", FURTHER, "queueing", "app"),
     Command("eval", FURTHER, "evaluating", "evaluate"),
+    Command("watch", FURTHER, "watching", "watch"),
     Command("doctor", FURTHER, "upkeep", "doctor"),
     Command("ui", FURTHER, "upkeep", "ui"),
     Command("config", GROUPS, "config_commands", "app"),

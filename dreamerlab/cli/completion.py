@@ -36,6 +36,11 @@ def record_ids(incomplete: str) -> list[str]:
     return list(dict.fromkeys([*hypothesis_ids(incomplete), *run_ids(incomplete)]))
 
 
+def checkpoints(incomplete: str) -> list[str]:
+    """Return the checkpoints that have a name of their own."""
+    return [word for word in ("latest", "best") if word.startswith(incomplete)]
+
+
 def envs(incomplete: str) -> list[str]:
     """Return the names of environments with a file here."""
     return _files("*.yaml", incomplete)

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from dreamerlab.cli import completion, output
+from dreamerlab.cli import output
+from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, DeviceOption
 
 
 def evaluate(
-    run: Annotated[
-        str,
-        typer.Argument(metavar="RUN", help="Run id, prefix or name, such as R12.", autocompletion=completion.run_ids),
-    ],
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Only this seed.")] = None,
+    run: AgentRunArgument,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Only this seed of the run.")] = None,
     episodes: Annotated[
         int | None,
         typer.Option(
             "--episodes", metavar="N", min=1, max=10_000, help="Episodes per policy (default: as in the run)."
         ),
     ] = None,
+    policy: Annotated[
+        Literal["mode", "sample", "both"],
+        typer.Option("--policy", help="The most likely action each time, sampled ones, or one after the other."),
+    ] = "both",
+    checkpoint: CheckpointOption = "latest",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Only from starts that no evaluation of the run has seen.")
+    ] = False,
+    device: DeviceOption = None,
+    compile_network: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first: pays with many episodes on a GPU.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Measure the newest checkpoint of each seed again.
+    """Measure the stored agents of a run again: mean, interval and range of their returns.
 
-    With the run's own number of episodes this repeats its last evaluation. Nothing in the run is changed.
+    As many episodes as in the run repeat its own evaluation exactly, on the same host; more of them begin at starts
+    that it has not seen. The interval of a seed is over its episodes, that of all seeds over seeds. Nothing in the run
+    is changed.
     """
-    from dreamerlab.lab.evaluate import measure, to_table
+    from dreamerlab.lab.evaluate import Asked, headline, levels, measure, to_tables
     from dreamerlab.lab.execute import Voice
     from dreamerlab.runs.store import Workspace
 
-    measured = measure(Workspace.find(), run, seed, episodes, Voice(output.say, output.warn))
+    asked = Asked(seed, episodes, policy, checkpoint, fresh, device, compile_network)
+    measured = measure(Workspace.find(), run, asked, Voice(output.say, output.warn))
     if as_json:
         output.emit_json(measured.to_data())
         return
-    output.emit(to_table(measured).to_text())
+    output.emit(headline(measured))
+    output.emit("\n\n".join(table.to_text() for table in to_tables(measured)))
+    if (known := levels(measured)) is not None:
+        output.emit(known)
     for caveat in measured.caveats:
         output.warn(caveat)

@@ -1,8 +1,8 @@
-"""Options that several commands take, said once: which environment, which experiment."""
+"""Options that several commands take, said once: which environment, which experiment, which stored agent."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,4 +22,19 @@ ExperimentOption = Annotated[
         help="A file in env_configs/experiments/.",
         autocompletion=completion.experiments,
     ),
+]
+AgentRunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run id, prefix or name, such as R12.", autocompletion=completion.run_ids)
+]
+CheckpointOption = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint",
+        metavar="NAME",
+        help="latest, best (by its evaluations), or the env steps it was written at.",
+        autocompletion=completion.checkpoints,
+    ),
+]
+DeviceOption = Annotated[
+    Literal["cpu", "cuda"] | None, typer.Option("--device", help="Where to compute (default: as in the run).")
 ]

@@ -1,7 +1,9 @@
 """`python -m dreamerlab.train.eval_checkpoint TRIAL_DIR`: measure a stored agent again, in this process.
 
-Prints one JSON line. With the trial's own number of episodes it repeats the last evaluation of the trial exactly,
-on the same host: same start seeds, same generators, same parameters.
+Prints one JSON line; what there is to say meanwhile goes to stderr. Episodes are played in parts. The first part has as
+many as the trial's own evaluations and repeats the one made at this checkpoint exactly, on the same host: same start
+seeds, same generators, same parameters. Further episodes begin at starts that no evaluation of the trial has seen, and
+so do all with `--fresh`.
 """
 
 from __future__ import annotations
@@ -9,11 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from dreamerlab.errors import Conflict, LabError
+import dreamerlab.train
+
+# This file may be newer than the code it looks through: what that code does not have yet is found beside this file.
+if (_HERE := str(Path(__file__).resolve().parent)) not in dreamerlab.train.__path__:
+    dreamerlab.train.__path__.append(_HERE)
+
+from dreamerlab.errors import LabError
 from dreamerlab.runs.directory import TrialDirectory
+
+POLICIES = {"mode": ("mode",), "sample": ("sample",), "both": ("mode", "sample")}
+MOST_AT_ONCE = 50
+"""Environments that are open at the same time, beyond the first part."""
 
 
 def main() -> int:
@@ -21,48 +35,87 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dreamerlab.train.eval_checkpoint", description=__doc__)
     parser.add_argument("trial", type=Path, help="trial directory, such as runs/R0012-9qd/seed-3")
     parser.add_argument("--episodes", type=int, default=None, help="episodes per policy; default: as in the run")
-    arguments = parser.parse_args()
+    parser.add_argument("--checkpoint", default="latest", help="latest, best, or env steps")
+    parser.add_argument("--policy", choices=sorted(POLICIES), default="both")
+    parser.add_argument("--fresh", action="store_true", help="only starts that no evaluation of the trial has seen")
+    parser.add_argument("--device", default=None, help="cpu or cuda; default: as in the run")
+    parser.add_argument("--compile", action="store_true", help="compile the acting network")
+    asked = parser.parse_args()
     try:
-        print(json.dumps(evaluate_newest(TrialDirectory(arguments.trial.resolve()), arguments.episodes)))
+        measured = measure(
+            TrialDirectory(asked.trial.resolve()),
+            asked.episodes,
+            name=asked.checkpoint,
+            policies=POLICIES[asked.policy],
+            fresh=asked.fresh,
+            device=asked.device,
+            compiled=asked.compile,
+        )
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    print(json.dumps(measured))
     return 0
 
 
-def evaluate_newest(trial: TrialDirectory, episodes: int | None) -> dict[str, object]:
-    """Return the evaluation of the newest whole checkpoint: position, mean and every return per policy."""
-    import torch
+def measure(
+    trial: TrialDirectory,
+    episodes: int | None,
+    *,
+    name: str = "latest",
+    policies: Sequence[str] = ("mode", "sample"),
+    fresh: bool = False,
+    device: str | None = None,
+    compiled: bool = False,
+) -> dict[str, Any]:
+    """Return the evaluation of a checkpoint: which one, mean metrics, and every return and length per policy.
 
-    from dreamerlab.config.layers import load_config
-    from dreamerlab.dreamer.agent import Agent
-    from dreamerlab.envs.make import describe, make_env
-    from dreamerlab.train import checkpoint
-    from dreamerlab.train.evaluate import Evaluator, as_metrics
-    from dreamerlab.train.runtime import prepare_process
+    `episodes` per policy, default as in the run. Raises LabError when there is no such checkpoint, it is damaged or
+    not of this trial, or its environment cannot be used.
+    """
+    from dreamerlab.envs.make import make_env
+    from dreamerlab.train.evaluate import Episodes, Evaluator, as_metrics
+    from dreamerlab.train.runtime import prepare_process, stream_seed
+    from dreamerlab.train.stored import open_agent
 
-    loaded = checkpoint.load_newest(trial.checkpoints)
-    belongs = (loaded.info.run, loaded.info.seed)
-    if belongs != (trial.run.id, trial.seed):
-        raise Conflict(
-            f"{loaded.info.file} belongs to {belongs[0]} seed {belongs[1]}, not to {trial.run.id} seed {trial.seed}"
-        )
-    config = load_config(trial.run.config_path)
+    stored = open_agent(trial, name, device=device, compiled=compiled)
+    config = stored.config
     prepare_process(trial.seed, config.execution.threads)
-    evaluator = Evaluator(partial(make_env, config.env), episodes or config.eval.episodes, trial.seed)
-    agent = Agent(describe(evaluator.envs[0]), config).to(torch.device(config.execution.device))
-    agent.load_state_dict(loaded.state["session"]["agent"])
-    results = evaluator.evaluate(agent)
-    evaluator.close()
+    own = config.eval.episodes
+    wanted = own if episodes is None else episodes
+    found: dict[str, tuple[list[float], list[int]]] = {policy: ([], []) for policy in policies}
+    for number, count in enumerate(parts(wanted, own, fresh=fresh), start=1 if fresh else 0):
+        # Part 0 is the trial's own evaluation; the seed of a later one gives it starts and generators of its own.
+        seed = trial.seed if number == 0 else stream_seed(trial.seed, f"evaluation part {number}")
+        evaluator = Evaluator(partial(make_env, config.env), count, seed)
+        # Older code always plays both.
+        both = len(policies) == 2
+        results = evaluator.evaluate(stored.agent) if both else evaluator.evaluate(stored.agent, policies=policies)
+        for policy in policies:
+            found[policy][0].extend(results[policy].returns)
+            found[policy][1].extend(results[policy].lengths)
+        done = len(found[policies[0]][0])
+        if done < wanted:
+            print(f"progress: {done} of {wanted} episodes", file=sys.stderr, flush=True)
+    episodes_of = {policy: Episodes(returns, lengths) for policy, (returns, lengths) in found.items()}
     return {
-        "seed": trial.seed,
-        "checkpoint": loaded.info.file,
-        "env_steps": loaded.info.env_steps,
-        "episodes": len(evaluator.envs),
-        "values": as_metrics(results),
-        "returns": {policy: outcome.returns for policy, outcome in results.items()},
-        "passed_over": loaded.passed_over,
+        **stored.facts(),
+        "episodes": wanted,
+        "own_starts": 0 if fresh else min(wanted, own),
+        "values": as_metrics(episodes_of),
+        "returns": {policy: one.returns for policy, one in episodes_of.items()},
+        "lengths": {policy: one.lengths for policy, one in episodes_of.items()},
     }
+
+
+def parts(wanted: int, own: int, *, fresh: bool) -> list[int]:
+    """Return how many episodes each part plays: the trial's own number first, unless `fresh`, then so many at once."""
+    sizes: list[int] = [] if fresh else [min(wanted, own)]
+    while (left := wanted - sum(sizes)) > 0:
+        sizes.append(min(left, MOST_AT_ONCE))
+    return sizes
 
 
 if __name__ == "__main__":

@@ -1,0 +1,241 @@
+"""`python .../train/watch.py TRIAL_DIR --out FILE`: record episodes of a stored agent as GIF, MP4 or a sheet of frames.
+
+Plays in environments of its own, from starts of its own, with its own generators: the same command gives the same
+film. What is filmed is what the environment renders; failing that the picture it observes; failing that curves of
+what it observes. With `--prediction` the film is the world model's: what it expects to see, beside what is seen.
+Prints one JSON line. How pictures become a film is `film.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import dreamerlab.train
+
+# This file may be newer than the code it looks through: what that code does not have yet is found beside this file.
+if (_HERE := str(Path(__file__).resolve().parent)) not in dreamerlab.train.__path__:
+    dreamerlab.train.__path__.append(_HERE)
+
+from dreamerlab.envs.make import make_env
+from dreamerlab.errors import LabError, ToolFailed, UsageError
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.train.runtime import numpy_stream, prepare_process, torch_stream
+from dreamerlab.train.stored import StoredAgent, open_agent
+
+if TYPE_CHECKING:
+    from dreamerlab.train.film import Reel
+
+_DEFAULT_FPS = 30.0
+
+
+def main() -> int:
+    """Record and print; return an exit code."""
+    parser = argparse.ArgumentParser(prog="watch.py", description=__doc__)
+    parser.add_argument("trial", type=Path, help="trial directory, such as runs/R0012-9qd/seed-3")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--format", choices=("gif", "mp4", "png"), default="gif")
+    parser.add_argument("--episodes", type=int, default=1)
+    parser.add_argument("--policy", choices=("mode", "sample"), default="mode")
+    parser.add_argument("--checkpoint", default="latest")
+    parser.add_argument("--fps", type=float, default=None)
+    parser.add_argument("--every", type=int, default=None)
+    parser.add_argument("--device", default=None)
+    parser.add_argument("--prediction", action="store_true")
+    asked = parser.parse_args()
+    try:
+        stored = open_agent(TrialDirectory(asked.trial.resolve()), asked.checkpoint, device=asked.device)
+        prepare_process(stored.seed, stored.config.execution.threads)
+        facts = predict(stored, asked) if asked.prediction else record(stored, asked)
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except ImportError as error:
+        # The environment's own missing packages are named by `make_env`; these are ours.
+        print(f"error: {ToolFailed(_missing(error), hint=_INSTALL)}", file=sys.stderr)
+        return ToolFailed.exit_code
+    except KeyboardInterrupt:
+        return 130
+    print(json.dumps({**stored.facts(), "policy": asked.policy, **facts}))
+    return 0
+
+
+_INSTALL = "pip install 'dreamerlab[watch]'"
+
+
+def _missing(error: ImportError) -> str:
+    return f"a film needs the package {(error.name or str(error)).partition('.')[0]}, which is not installed"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is there after `step` env steps of an episode; `action` led there, as the environment got it."""
+
+    episode: int
+    step: int
+    obs: dict[str, np.ndarray]
+    action: Any
+    reward: float
+    episode_return: float
+    is_last: bool
+
+
+def play(stored: StoredAgent, env: Any, episodes: int, *, mode: bool) -> Iterator[Moment]:
+    """Yield every moment of `episodes` episodes of the agent in `env` (from `make_env`), one after the other."""
+    generator = torch_stream(stored.seed, f"watched actions mode={mode}", stored.device)
+    starts = numpy_stream(stored.seed, "watched starts").integers(2**31, size=episodes)
+    for episode, start in enumerate(starts, start=1):
+        obs, _ = env.reset(seed=int(start))
+        carry, first = stored.agent.initial_carry(1), torch.ones(1, dtype=torch.bool, device=stored.device)
+        step, total, over = 0, 0.0, False
+        yield Moment(episode, 0, obs, None, 0.0, 0.0, is_last=False)
+        while not over:
+            tensors = {key: torch.from_numpy(value[None]).to(stored.device) for key, value in obs.items()}
+            action, carry = stored.agent.act(tensors, first, carry, mode=mode, generator=generator)
+            first = torch.zeros_like(first)
+            obs, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
+            over, step, total = terminated or truncated, step + 1, total + float(reward)
+            yield Moment(episode, step, obs, env.given, float(reward), total, is_last=over)
+
+
+def record(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
+    """Write a film of episodes to `asked.out`; return what was filmed, as JSON-ready values."""
+    from dreamerlab.train import film
+
+    env, shown = renderable(stored)
+    limit = film.MOST_FRAMES[asked.format]
+    reel = film.Reel(limit, asked.every)
+    told: list[dict[str, Any]] = []
+    trace: list[Moment] = []
+    for moment in play(stored, env, asked.episodes, mode=asked.policy == "mode"):
+        if shown == "curves":
+            trace = [moment] if moment.step == 0 else trace
+            trace += [moment] if moment.step else []
+            if moment.is_last:
+                _film_curves(reel, trace)
+        elif reel.wants(moment.step, is_last=moment.is_last):
+            picture = _picture(env, moment, stored, rendered=shown == "rendered")
+            reel.add(_shot(moment, lambda picture=picture: picture))
+        if moment.is_last:
+            told.append({"episode": moment.episode, "return": moment.episode_return, "length": moment.step})
+            print(
+                f"progress: episode {moment.episode}: return {moment.episode_return:.6g} in {moment.step} steps",
+                file=sys.stderr,
+                flush=True,
+            )
+    env_fps = float(env.metadata.get("render_fps") or _DEFAULT_FPS)
+    env.close()
+    fps, frames = _write(reel, asked, env_fps, title_of(stored, asked.policy))
+    return {"shown": shown, "episodes": told, "frames": frames, "every": reel.every, "fps": fps}
+
+
+def title_of(stored: StoredAgent, policy: str) -> str:
+    """Return which agent a picture shows, in one line."""
+    after = f"after {stored.info.env_steps:,} env steps"
+    return f"{stored.info.run} seed {stored.seed}, {stored.config.env.id}, {after}, policy {policy}"
+
+
+def renderable(stored: StoredAgent) -> tuple[Any, str]:
+    """Return an environment for the agent, and what of it can be filmed: `rendered`, `observed` or `curves`."""
+    env = make_env(stored.config.env)
+    if "rgb_array" in (env.metadata.get("render_modes") or []):
+        env.close()
+        return make_env(stored.config.env, render=True), "rendered"
+    return env, "observed" if stored.spec.of_kind("image") else "curves"
+
+
+def _write(reel: Reel, asked: argparse.Namespace, env_fps: float, title: str) -> tuple[float | None, int]:
+    """Write the film, whole; return its frames per second (None of a sheet) and how many there are."""
+    from dreamerlab.train import film
+
+    if asked.format == "mp4":
+        return film.mp4(reel, asked.fps, env_fps, asked.out), len(reel.shots)
+    if asked.format == "png":
+        data, frames = film.sheet(reel, title, whole=asked.every is not None)
+        asked.out.write_bytes(data)
+        return None, frames
+    data, fps = film.gif(reel, asked.fps, env_fps, may_thin=asked.every is None)
+    asked.out.write_bytes(data)
+    return fps, len(reel.shots)
+
+
+def _picture(env: Any, moment: Moment, stored: StoredAgent, *, rendered: bool) -> np.ndarray:
+    if not rendered:
+        key = next(iter(stored.spec.of_kind("image")))
+        frame = moment.obs[key]
+        return np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else np.ascontiguousarray(frame[:, :, -3:])
+    try:
+        frame = env.render()
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split())
+        raise UsageError(
+            f"environment '{stored.config.env.id}' cannot be rendered: {type(error).__name__}: {said}",
+            hint=_extra(said) or "gymnasium.make(..., render_mode='rgb_array').render() fails in the same way",
+        ) from error
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        kind = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise UsageError(
+            f"environment '{stored.config.env.id}' renders {kind}, not uint8 of shape (height, width, 3)",
+            hint="mend its render(), or look at eval instead",
+        )
+    return frame
+
+
+def _extra(said: str) -> str | None:
+    """Return the pip command for the gymnasium extra that a message names."""
+    import re
+
+    found = re.search(r"gymnasium\[[\w-]+\]", said)
+    return f'pip install "{found.group()}"' if found else None
+
+
+def _shot(moment: Moment, picture: Callable[[], np.ndarray]) -> Any:
+    from dreamerlab.train.film import Shot
+
+    words = in_words(moment.action)
+    return Shot(moment.episode, moment.step, moment.is_last, words, moment.episode_return, picture)
+
+
+def in_words(action: Any) -> str:
+    """Return an action as short text: `1`, `0,2`, `+0.35 -1.00`; the first four numbers of a longer one."""
+    if action is None:
+        return ""
+    values = np.asarray(action).reshape(-1)
+    some, more = values[:4], " ..." if len(values) > 4 else ""
+    if values.dtype.kind in "iub":
+        return ",".join(str(int(value)) for value in some) + more
+    return " ".join(f"{float(value):+.2f}" for value in some) + more
+
+
+def _film_curves(reel: Reel, trace: list[Moment]) -> None:
+    """Add an episode as curves of its observations, actions and return."""
+    from dreamerlab.train.curves import draw_curves
+
+    curves: list[tuple[str, list[float]]] = []
+    for key in sorted(trace[0].obs):
+        rows = np.stack([moment.obs[key].reshape(-1) for moment in trace])
+        plural = rows.shape[1] > 1
+        curves += [(f"{key} {part}" if plural else key, rows[:, part].tolist()) for part in range(rows.shape[1])]
+    acted = [np.asarray(0 if moment.action is None else moment.action).reshape(-1) for moment in trace]
+    curves.append(("action", [float(action[0]) for action in acted]))
+    curves.append(("return", [moment.episode_return for moment in trace]))
+    for place, moment in enumerate(trace):
+        if reel.wants(moment.step, is_last=moment.is_last):
+            reel.add(_shot(moment, lambda place=place: draw_curves(curves, place, len(trace))))
+
+
+def predict(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
+    """Write what the world model expects to see, beside what is seen; return what was filmed."""
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    sys.exit(main())
