@@ -1,27 +1,59 @@
-"""The collector: plays one environment, one env step per call, and stores every row in replay.
+"""The collector: plays its environments side by side, one env step each per call, and stores every row in replay.
 
-Owns the open episode and the reset seeds; each episode follows from its reset seed and the actions taken, which is
+Owns the open episodes and the reset seeds; each episode follows from its reset seed and the actions taken, which is
 what makes an exact resume possible: the environment is built anew, reset with the same seed and given the same
-actions. What a row means is `episode.py`; where actions come from is the caller's `policy`.
+actions. Every environment has a stream of rows and a generator of reset seeds of its own. What a row means is
+`episode.py`; where actions come from is the caller's `policy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from dreamerlab.envs.faults import EnvironmentFault, NonDeterministic
-from dreamerlab.experience.replay import Replay
+from dreamerlab.envs.random_play import random_action
+from dreamerlab.experience.episode import Step
+from dreamerlab.spaces import ActionSpec
 
 if TYPE_CHECKING:
     import gymnasium as gym
 
-Policy = Callable[[dict[str, np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""(obs {key: (N, *shape)}, is_first (N,) bool) -> (action (N, A), deter (N, D) float32, stoch (N, S) int16), one row
-per stream. It keeps its own carry, and forgets it at is_first."""
+    Env = gym.Env[dict[str, Any], np.ndarray]
+
+
+class Policy(Protocol):
+    """What chooses actions; it keeps a carry for each stream, and forgets it at is_first."""
+
+    def __call__(
+        self,
+        obs: dict[str, np.ndarray],
+        is_first: np.ndarray,
+        streams: np.ndarray,
+        actions: np.ndarray | None = None,
+        /,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (action (M, A), deter (M, D) float32, stoch (M, S) int16) for some of the streams, named in `streams`.
+
+        `obs` is {key: (M, *shape)}, `is_first` (M,) bool. Given `actions` (M, A) are taken instead of chosen.
+        """
+        ...
+
+
+class Store(Protocol):
+    """What rows are added to: replay, or the way there."""
+
+    @property
+    def wants_info(self) -> bool:
+        """Tell whether rows should carry the environment's info."""
+        ...
+
+    def add(self, step: Step, stream: int = 0) -> None:
+        """Append one row to a stream."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +65,7 @@ class EpisodeEnd:
     seed: int
     """The seed it was reset with."""
     episode_return: float
-    """Sum of its rewards."""
+    """Sum of its rewards, as the environment gave them."""
     length: int
     """Its env steps."""
     terminated: bool
@@ -46,130 +78,202 @@ class _Open:
 
     seed: int
     obs: dict[str, np.ndarray]
-    actions: list[np.ndarray]
+    info: Mapping[str, Any]
+    actions: list[np.ndarray] = field(default_factory=list)
     reward: float = 0.0
     episode_return: float = 0.0
 
 
-class Collector:
-    """Plays `env` (from `make_env`) into `replay`; `rng` draws the reset seeds and nothing else."""
+@dataclass(frozen=True)
+class RandomStart:
+    """Uniformly random actions for the first `env_steps` env steps, from a generator of their own (FACTS A13.16)."""
 
-    def __init__(self, env: gym.Env[dict[str, Any], np.ndarray], replay: Replay, rng: np.random.Generator) -> None:
-        self._env, self._replay, self._rng = env, replay, rng
+    env_steps: int
+    spec: ActionSpec
+    rng: np.random.Generator
+
+
+class Collector:
+    """Plays `envs` (from `make_env`) into `replay`, the n-th as stream n; `rngs` draw their reset seeds, no more."""
+
+    def __init__(
+        self,
+        envs: Sequence[Env],
+        replay: Store,
+        rngs: Sequence[np.random.Generator],
+        random_start: RandomStart | None = None,
+    ) -> None:
+        assert len(envs) == len(rngs), (len(envs), len(rngs))
+        self._envs, self._replay, self._rngs = list(envs), replay, list(rngs)
+        self._random_start = random_start
         self.env_steps = 0
-        """Calls of env.step so far: reset rows are rows, not env steps."""
+        """Calls of env.step so far, over all environments: reset rows are rows, not env steps."""
         self.episodes = 0
         """Episodes finished so far."""
-        self._open: _Open | None = None
+        self._open: list[_Open | None] = [None] * len(envs)
+        self._all = np.arange(len(envs))
 
     def step(self, policy: Policy) -> list[EpisodeEnd]:
-        """Choose one action, store its row, make one env step; return the episodes which that ended.
+        """Choose an action for each stream, store the rows, make one env step in each; return the episodes that ended.
 
-        Opens an episode when none is. The last row of an episode is stored at once, with action 0; the policy is
+        Opens an episode where none is. The last row of an episode is stored at once, with action 0; the policy is
         asked there as well, because training continues from that row's latent state. Raises EnvironmentFault.
         """
-        episode = self._open or self._reset()
-        action = self._store(policy, episode, is_last=False, is_terminal=False)
-        try:
-            obs, reward, terminated, truncated, _ = self._env.step(action)
-        except EnvironmentFault as fault:
-            raise fault.during(f"env step {self.env_steps + 1} of the trial") from fault.__cause__
-        self.env_steps += 1
-        episode.actions.append(action)
-        episode.obs, episode.reward = obs, float(reward)
-        episode.episode_return += episode.reward
-        if not (terminated or truncated):
-            return []
-        self._store(policy, episode, is_last=True, is_terminal=terminated)
-        self._open = None
-        self.episodes += 1
-        length = len(episode.actions)
-        return [EpisodeEnd(self.episodes, episode.seed, episode.episode_return, length, terminated)]
+        episodes = [episode or self._reset(stream) for stream, episode in enumerate(self._open)]
+        actions = self._store(policy, self._all, episodes, self._random_actions())
+        ended: list[tuple[int, bool]] = []
+        for stream, (env, episode, action) in enumerate(zip(self._envs, episodes, actions, strict=True)):
+            try:
+                obs, reward, terminated, truncated, info = env.step(action)
+            except EnvironmentFault as fault:
+                raise fault.during(f"env step {self.env_steps + 1} of the trial") from fault.__cause__
+            self.env_steps += 1
+            episode.actions.append(action)
+            episode.obs, episode.reward, episode.info = obs, float(reward), info
+            episode.episode_return += episode.reward
+            if terminated or truncated:
+                ended.append((stream, terminated))
+        return self._end(policy, ended) if ended else []
 
     def close(self) -> None:
-        """Release the environment."""
-        self._env.close()
+        """Release the environments."""
+        for env in self._envs:
+            env.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next rows depend on, beside the policy: arrays, numbers and nested dicts."""
-        episode = self._open
+        start = self._random_start
         return {
-            "generator": self._rng.bit_generator.state,
+            "generators": [rng.bit_generator.state for rng in self._rngs],
+            "random_start": None if start is None else start.rng.bit_generator.state,
             "env_steps": self.env_steps,
             "episodes": self.episodes,
-            "open": None
-            if episode is None
-            else {
-                "seed": episode.seed,
-                "actions": np.array(episode.actions),
-                "obs": {key: value.copy() for key, value in episode.obs.items()},
-                "reward": episode.reward,
-                "return": episode.episode_return,
-            },
+            "open": [None if episode is None else _saved(episode) for episode in self._open],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore exactly: bring the open episode back by its reset seed and actions.
+        """Restore exactly: bring the open episodes back by their reset seeds and actions.
 
-        Raises NonDeterministic when the environment arrives anywhere else, bit for bit.
+        Raises NonDeterministic when an environment arrives anywhere else, bit for bit.
         """
-        self._rng.bit_generator.state = state["generator"]
+        for rng, saved in zip(self._rngs, state["generators"], strict=True):
+            rng.bit_generator.state = saved
+        if self._random_start is not None:
+            self._random_start.rng.bit_generator.state = state["random_start"]
         self.env_steps, self.episodes = int(state["env_steps"]), int(state["episodes"])
-        self._open = None if state["open"] is None else self._replayed(state["open"])
+        self._open = [
+            None if saved is None else _replayed(env, saved)
+            for env, saved in zip(self._envs, state["open"], strict=True)
+        ]
 
-    def _reset(self) -> _Open:
-        seed = int(self._rng.integers(2**31))
+    def _reset(self, stream: int) -> _Open:
+        seed = int(self._rngs[stream].integers(2**31))
         try:
-            obs, _ = self._env.reset(seed=seed)
+            obs, info = self._envs[stream].reset(seed=seed)
         except EnvironmentFault as fault:
             raise fault.during(f"after env step {self.env_steps} of the trial") from fault.__cause__
-        self._open = _Open(seed, obs, [])
-        return self._open
+        episode = self._open[stream] = _Open(seed, obs, info)
+        return episode
 
-    def _store(self, policy: Policy, episode: _Open, *, is_last: bool, is_terminal: bool) -> np.ndarray:
-        """Ask the policy at the current observation and store the row; return the action to take, zeros at the end."""
-        is_first = not episode.actions
-        obs = {key: value[None] for key, value in episode.obs.items()}
-        actions, deters, stochs = policy(obs, np.array([is_first]))
-        action, deter, stoch = np.zeros_like(actions[0]) if is_last else actions[0], deters[0], stochs[0]
-        self._replay.add(
-            {
+    def _random_actions(self) -> np.ndarray | None:
+        """Return actions (N, A) while the start is random; it ends for all streams at once."""
+        start = self._random_start
+        if start is None or self.env_steps >= start.env_steps:
+            return None
+        return np.stack([random_action(start.spec, start.rng) for _ in self._envs])
+
+    def _end(self, policy: Policy, ended: Sequence[tuple[int, bool]]) -> list[EpisodeEnd]:
+        """Store the last rows of the episodes that ended, (stream, terminated) each, and close them."""
+        episodes = [episode for stream, _ in ended if (episode := self._open[stream]) is not None]
+        streams = np.array([stream for stream, _ in ended])
+        self._store(policy, streams, episodes, None, terminated=[terminated for _, terminated in ended])
+        ends: list[EpisodeEnd] = []
+        for episode, (stream, terminated) in zip(episodes, ended, strict=True):
+            self._open[stream] = None
+            self.episodes += 1
+            length = len(episode.actions)
+            ends.append(EpisodeEnd(self.episodes, episode.seed, episode.episode_return, length, terminated))
+        return ends
+
+    def _store(
+        self,
+        policy: Policy,
+        streams: np.ndarray,
+        episodes: Sequence[_Open],
+        actions: np.ndarray | None,
+        terminated: Sequence[bool] | None = None,
+    ) -> np.ndarray:
+        """Ask the policy at the current observations of some streams and store their rows; return the actions (M, A).
+
+        With `terminated` these are the last rows of their episodes, whose actions are zeros.
+        """
+        is_first = np.array([not episode.actions for episode in episodes])
+        first = episodes[0].obs
+        if len(episodes) == 1:
+            obs = {key: value[None] for key, value in first.items()}
+        else:
+            obs = {key: np.stack([episode.obs[key] for episode in episodes]) for key in first}
+        actions, deters, stochs = policy(obs, is_first, streams, actions)
+        if terminated is not None:
+            actions = np.zeros_like(actions)
+        for place, episode in enumerate(episodes):
+            step: Step = {
                 "obs": episode.obs,
-                "action": action,
+                "action": actions[place],
                 "reward": episode.reward,
-                "is_first": is_first,
-                "is_last": is_last,
-                "is_terminal": is_terminal,
-                "deter": deter,
-                "stoch": stoch,
+                "is_first": bool(is_first[place]),
+                "is_last": terminated is not None,
+                "is_terminal": terminated is not None and terminated[place],
+                "deter": deters[place],
+                "stoch": stochs[place],
             }
-        )
-        return action
+            if self._replay.wants_info:
+                step["info"] = episode.info
+            self._replay.add(step, int(streams[place]))
+        return actions
 
-    def _replayed(self, saved: Mapping[str, Any]) -> _Open:
-        actions = list(saved["actions"])
-        obs, _ = self._env.reset(seed=int(saved["seed"]))
-        reward, episode_return = 0.0, 0.0
-        for number, action in enumerate(actions, start=1):
-            obs, reward, terminated, truncated, _ = self._env.step(action)
-            reward = float(reward)
-            episode_return += reward
-            if terminated or truncated:
-                raise self._differs(saved, f"the episode ended at step {number} of {len(actions)}")
-        for key, value in saved["obs"].items():
-            if obs[key].tobytes() != value.tobytes():
-                raise self._differs(saved, f"observation '{key}' is {obs[key]} where it was {value}")
-        if (reward, episode_return) != (saved["reward"], saved["return"]):
-            was = f"{saved['reward']} and {saved['return']}"
-            raise self._differs(saved, f"reward and return are {reward} and {episode_return} where they were {was}")
-        return _Open(int(saved["seed"]), obs, actions, reward, episode_return)
 
-    def _differs(self, saved: Mapping[str, Any], problem: str) -> NonDeterministic:
-        env_id = self._env.spec.id if self._env.spec else type(self._env.unwrapped).__name__
-        return NonDeterministic(
-            env_id,
-            f"reset(seed={saved['seed']}) and the same {len(saved['actions'])} actions",
-            "the restore of an open episode",
-            problem,
-            hint="the trial cannot be continued exactly; reset(seed=...) must seed everything the episode depends on",
-        )
+def _saved(episode: _Open) -> dict[str, Any]:
+    return {
+        "seed": episode.seed,
+        "actions": np.array(episode.actions),
+        "obs": {key: value.copy() for key, value in episode.obs.items()},
+        "reward": episode.reward,
+        "return": episode.episode_return,
+    }
+
+
+def _replayed(env: Env, saved: Mapping[str, Any]) -> _Open:
+    """Return the open episode as it was, played again from its reset seed and actions."""
+    actions = list(saved["actions"])
+    obs, info = env.reset(seed=int(saved["seed"]))
+    reward, episode_return = 0.0, 0.0
+    for number, action in enumerate(actions, start=1):
+        obs, reward, terminated, truncated, info = env.step(action)
+        reward = float(reward)
+        episode_return += reward
+        if terminated or truncated:
+            raise _differs(env, saved, f"the episode ended at step {number} of {len(actions)}")
+    for key, value in saved["obs"].items():
+        if obs[key].tobytes() != value.tobytes():
+            raise _differs(env, saved, f"observation '{key}' is {_shown(obs[key])} where it was {_shown(value)}")
+    if (reward, episode_return) != (saved["reward"], saved["return"]):
+        was = f"{saved['reward']} and {saved['return']}"
+        raise _differs(env, saved, f"reward and return are {reward} and {episode_return} where they were {was}")
+    return _Open(int(saved["seed"]), obs, info, actions, reward, episode_return)
+
+
+def _shown(value: np.ndarray) -> str:
+    """Return an observation on one short line: a picture would fill the screen."""
+    return str(value) if value.size <= 32 else f"{value.shape} {value.reshape(-1)[:8]}..."
+
+
+def _differs(env: Env, saved: Mapping[str, Any], problem: str) -> NonDeterministic:
+    env_id = env.spec.id if env.spec else type(env.unwrapped).__name__
+    return NonDeterministic(
+        env_id,
+        f"reset(seed={saved['seed']}) and the same {len(saved['actions'])} actions",
+        "the restore of an open episode",
+        problem,
+        hint="the trial cannot be continued exactly; reset(seed=...) must seed everything the episode depends on",
+    )

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from dreamerlab.config.heads import parse_heads
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.envs.make import describe, make_env
-from dreamerlab.experience.collector import Collector
+from dreamerlab.experience.collector import Collector, RandomStart
 from dreamerlab.experience.limiter import Ratio
 from dreamerlab.experience.replay import Replay, Sample
 from dreamerlab.train.acting import ActingPolicy
@@ -41,8 +42,9 @@ class Session:
         device = torch.device(config.execution.device)
         repeat_gradients(device)
         make = partial(make_env, config.env, step_timeout_s=config.execution.step_timeout_s)
-        env = with_own_generators(make, alternating=False)
-        spec = describe(env)
+        count = config.collect.envs
+        envs = [with_own_generators(make, alternating=count > 1) for _ in range(count)]
+        spec = describe(envs[0])
         model, train = config.model, config.train
         self.agent = Agent(spec, config).to(device)
         self.replay = Replay(
@@ -50,11 +52,19 @@ class Session:
             spec,
             deter=model.deter,
             stoch=model.stoch,
+            streams=count,
             online=config.replay.online,
             latent_context=config.replay.latent_context,
+            mixture=config.replay.mixture,
+            priority_exponent=config.replay.priority_exponent,
+            smooth=config.smooth,
+            heads=parse_heads(config.heads.auxiliary),
+            max_bytes=config.replay.max_bytes,
         )
-        self.collector = Collector(env, self.replay, numpy_stream(seed, "episode starts"))
-        self.policy = ActingPolicy(self.agent, 1, torch_stream(seed, "actions", device))
+        starts = [numpy_stream(seed, "episode starts" + (f" {n}" if n else "")) for n in range(count)]
+        random_start = RandomStart(config.collect.random_steps, spec.action, numpy_stream(seed, "random actions"))
+        self.collector = Collector(envs, self.replay, starts, random_start)
+        self.policy = ActingPolicy(self.agent, count, torch_stream(seed, "actions", device))
         self.ratio = Ratio(train.train_ratio, train.batch_size * train.batch_length)
         self.evaluator = Evaluator(make, config.eval.episodes, seed)
         self.counters = Counters()
@@ -84,6 +94,8 @@ class Session:
         done = self.agent.update(_to_batch(sample, self._device), self._update_generator, inspect=self._inspect)
         if self.config.replay.latent_context:
             self.replay.write_back(sample, done.deter.cpu().numpy(), done.stoch.cpu().numpy())
+        if self.config.replay.mixture[1] > 0:
+            self.replay.prioritise(sample, done.model_loss.float().cpu().numpy())
         self.counters.updates += 1
         self.counters.actor_updates += 1
         return done.metrics
@@ -158,4 +170,5 @@ def _to_batch(sample: Sample, device: torch.device) -> Batch:
         prev_action=tensor(sample.prev_action),
         context_deter=tensor(sample.context_deter),
         context_stoch=tensor(sample.context_stoch).long(),
+        targets={name: tensor(value) for name, value in sample.targets.items()},
     )

@@ -13,7 +13,7 @@ from dreamerlab.envs.faults import EnvironmentFault, NonDeterministic
 from dreamerlab.envs.guard import Guard
 from dreamerlab.envs.make import describe, make_env
 from dreamerlab.envs.random_play import random_action
-from dreamerlab.experience.collector import Collector, EpisodeEnd
+from dreamerlab.experience.collector import Collector, EpisodeEnd, RandomStart
 from dreamerlab.experience.replay import Replay
 from dreamerlab.spaces import ActionSpec
 
@@ -45,7 +45,9 @@ class Counting:
     def __init__(self) -> None:
         self.calls: list[tuple[int, bool]] = []
 
-    def __call__(self, obs: dict[str, np.ndarray], is_first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(
+        self, obs: dict[str, np.ndarray], is_first: np.ndarray, streams: np.ndarray, actions: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self.calls.append((int(obs["vector"][0, 1]), bool(is_first[0])))
         number = len(self.calls)
         return np.int64([[1 + number % 4]]), np.float32([[number]]), np.int16([[number]])
@@ -59,9 +61,13 @@ def clock(end: int, limit: int) -> gym.Env:
     return guarded(gym.wrappers.TimeLimit(Clock(end), limit))
 
 
-def collector_of(env: gym.Env, seed: int = 0, capacity: int = 1000) -> tuple[Collector, Replay]:
-    replay = Replay(capacity, describe(env), deter=1, stoch=1)
-    return Collector(env, replay, np.random.default_rng(seed)), replay
+def collector_of(*envs: gym.Env, seed: int = 0, random_steps: int = 0) -> tuple[Collector, Replay]:
+    """A collector whose n-th environment draws its reset seeds from seed + n."""
+    spec = describe(envs[0])
+    replay = Replay(1000 * len(envs), spec, deter=1, stoch=1, streams=len(envs))
+    rngs = [np.random.default_rng(seed + number) for number in range(len(envs))]
+    start = RandomStart(random_steps, spec.action, np.random.default_rng(999))
+    return Collector(envs, replay, rngs, start), replay
 
 
 def rows_of(replay: Replay) -> dict[str, list[Any]]:
@@ -124,7 +130,9 @@ class SeededPolicy:
     def __init__(self, spec: ActionSpec) -> None:
         self.rng, self._spec = np.random.default_rng(77), spec
 
-    def __call__(self, obs: dict[str, np.ndarray], is_first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(
+        self, obs: dict[str, np.ndarray], is_first: np.ndarray, streams: np.ndarray, actions: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         totals = sum(value.reshape(len(is_first), -1).sum(1) for value in obs.values())
         actions = np.stack([random_action(self._spec, self.rng) for _ in is_first])
         return actions, np.float32(totals)[:, None], np.int16(is_first)[:, None]
@@ -148,7 +156,7 @@ def test_steps_with_a_restart_in_between_equal_steps_without(env_id: str, cut: i
     ends = [collector.step(policy) for _ in range(cut)]
     states = collector.state_dict(), replay.state_dict(), policy.rng.bit_generator.state
     collector, replay, policy = build()
-    collector._rng.random(3)  # whatever the new process drew before the restore does not matter
+    collector._rngs[0].random(3)  # whatever the new process drew before the restore does not matter
     collector.load_state_dict(states[0])
     replay.load_state_dict(states[1])
     policy.rng.bit_generator.state = states[2]
@@ -164,7 +172,7 @@ def test_a_state_taken_between_episodes_has_none_open() -> None:
     collector, _ = collector_of(clock(end=3, limit=100))
     for _ in range(3):
         collector.step(Counting())
-    assert collector.state_dict()["open"] is None
+    assert collector.state_dict()["open"] == [None]
 
 
 class Unseeded(Clock):
@@ -218,7 +226,7 @@ def test_an_environment_that_does_not_repeat_itself_is_found_out(make: Any, said
     state = collector.state_dict()
     with pytest.raises(NonDeterministic) as caught:
         collector_of(guarded(make()))[0].load_state_dict(state)
-    seed = state["open"]["seed"]
+    seed = state["open"][0]["seed"]
     place = "led elsewhere in the restore of an open episode: "
     name = type(make()).__name__
     start = f"environment '{name}' is not deterministic: reset(seed={seed}) and the same 6 actions {place}"
