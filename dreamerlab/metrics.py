@@ -148,9 +148,11 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
         "optim/clipped_frac",
         "share",
         "none",
-        "share of parameter tensors whose gradient was scaled down by adaptive clipping",
+        "share of parameter tensors whose gradient was scaled down by clipping",
     ),
-    ("optim/lr_world", "rate", "none", "learning rate of the world model after warm-up scaling"),
+    ("optim/lr_world", "rate", "none", "learning rate of the world model after warm-up and schedule"),
+    ("optim/lr_actor", "rate", "none", "learning rate of the actor after warm-up and schedule"),
+    ("optim/lr_critic", "rate", "none", "learning rate of the critic after warm-up and schedule"),
     # -- replay and pace
     ("replay/steps", "rows", "none", "rows held in replay: env steps and resets"),
     ("replay/updates_per_env_step", "ratio", "none", "updates made so far over env steps so far: the effective ratio"),

@@ -23,12 +23,20 @@ from dreamerlab.dreamer.actions import ActionCodec
 from dreamerlab.dreamer.batch import Batch, Carry, Update
 from dreamerlab.dreamer.behavior import Behavior
 from dreamerlab.dreamer.dynamics import Losses, Observed
-from dreamerlab.dreamer.optim import LaProp
+from dreamerlab.dreamer.optim import make_optimizer
+from dreamerlab.dreamer.schedules import Learn
 from dreamerlab.dreamer.world_model import WORLD_TERMS, WorldModel
 from dreamerlab.spaces import EnvSpec
 
 Inspect = Callable[[Mapping[str, Tensor], Sequence[Tensor], Tensor], None]
 """(metrics of the losses by name, parameters, their gradient norms (one each)) -> None, or raises."""
+
+LEARNERS: dict[Learn, tuple[str, ...]] = {
+    "all": ("world", "actor", "critic"),
+    "world": ("world",),
+    "behavior": ("actor", "critic"),
+}
+"""Groups of parameters that an update may move."""
 
 
 class Agent(nn.Module):
@@ -45,7 +53,7 @@ class Agent(nn.Module):
         self.world = WorldModel(spec, config)
         self.behavior = Behavior(self.world.dynamics.feature_size, spec.action, config)
         rates = config.optimizer
-        self.optimizer = LaProp(
+        self.optimizer = make_optimizer(
             {
                 "world": (self.world.parameters(), rates.lr_world),
                 "actor": (self.behavior.policy.parameters(), rates.lr_actor),
@@ -81,46 +89,55 @@ class Agent(nn.Module):
         action = self.behavior.act(observed.features.squeeze(1), mode=mode, generator=generator)
         return action, Carry(observed.deter.squeeze(1), observed.stoch.squeeze(1), action)
 
-    def update(self, batch: Batch, generator: torch.Generator, *, inspect: Inspect | None = None) -> Update:
-        """Learn from one batch: world model, actor and critic, slow critic, return scale.
+    def update(
+        self, batch: Batch, generator: torch.Generator, *, learn: Learn = "all", inspect: Inspect | None = None
+    ) -> Update:
+        """Learn from one batch: world model, actor and critic, slow critic, return scale, or a part of them.
 
-        Returns metrics and the batch's fresh latent states. Determined by parameters, batch and generator. `inspect`
-        is shown the losses' metrics, the parameters and their gradient norms, and may raise before any has moved.
+        Whatever is not in `learn` stays bit for bit as it is, its moments and counts in the optimiser too. Returns
+        metrics and the batch's fresh latent states. Determined by parameters, batch and generator. `inspect` is shown
+        the losses' metrics, the parameters and their gradient norms, and may raise before any has moved.
         """
-        losses, observed = self.losses(batch, generator)
+        losses, observed = self.losses(batch, generator, learn=learn)
         scales = self.config.loss_scales.model_dump()
         assert losses.terms.keys() <= scales.keys(), (losses.terms.keys(), scales.keys())
-        # A loss of scale 0 is left out altogether, so that it costs no backward pass.
-        scaled = [scales[name] * loss.mean() for name, loss in losses.terms.items() if scales[name] > 0.0]
+        # A loss of scale 0 is left out altogether, so that it costs no backward pass; a frozen one has no gradient.
+        scaled = [scales[name] * x.mean() for name, x in losses.terms.items() if scales[name] > 0.0 and x.requires_grad]
         assert scaled, "every loss has scale 0"
-        parameters = self.optimizer.parameters_in_order
+        parameters = self.optimizer.parameters_of(LEARNERS[learn])
         grads = torch.autograd.grad(torch.stack(scaled).sum(), parameters, allow_unused=True, materialize_grads=True)
         look = None if inspect is None else lambda norms: inspect(losses.metrics, parameters, norms)
-        optim = self.optimizer.step(grads, look)
-        self.behavior.follow()
+        optim = self.optimizer.step(grads, look, groups=LEARNERS[learn])
+        if learn != "world":
+            self.behavior.follow()
         metrics = losses.metrics | optim
         return Update(metrics, observed.deter.detach(), observed.stoch.to(torch.int16), self._model_loss(losses.terms))
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> tuple[Losses, Observed]:
+    def losses(self, batch: Batch, generator: torch.Generator, *, learn: Learn = "all") -> tuple[Losses, Observed]:
         """Return every loss by the name of its scale, unscaled and per element, and the states of the batch.
 
-        The return scale moves as a side effect; parameters do not.
+        Without the behavior nothing is imagined; without the world model its losses are there to be looked at and have
+        no gradient. The return scale moves as a side effect; parameters do not.
         """
-        observed = self.world.observe(batch, generator)
-        world = self.world.losses(batch, observed)
+        with torch.set_grad_enabled(learn != "behavior"):
+            observed = self.world.observe(batch, generator)
+            world = self.world.losses(batch, observed)
+        metrics = {"wm/loss": self._model_loss(world.terms).mean(), **world.metrics}
+        if learn == "world":
+            return Losses(world.terms, metrics), observed
 
         starts = self.config.train.imagination_starts
         kept = batch.action.shape[1] if starts == "all" else starts
         features = observed.features[:, -kept:]
         imagined = self.behavior.imagine(self.world, features.detach().flatten(0, 1), generator)
-        behavior, returns = self.behavior.losses(imagined)
+        behavior, returns = self.behavior.losses(imagined, self.optimizer.made("actor"))
 
         shape = features.shape[:2]
-        replay = self.behavior.replay_loss(features, batch, returns.view(shape), imagined.slow_value[0].view(shape))
-
-        total = self._model_loss(world.terms).mean()
-        metrics = {"wm/loss": total, **world.metrics, **behavior.metrics, **replay.metrics}
-        return Losses(world.terms | behavior.terms | replay.terms, metrics), observed
+        slow_value = imagined.slow_value[0].detach().view(shape)
+        replay = self.behavior.replay_loss(features, batch, returns.view(shape), slow_value)
+        return Losses(
+            world.terms | behavior.terms | replay.terms, metrics | behavior.metrics | replay.metrics
+        ), observed
 
     @torch.no_grad()
     def _model_loss(self, terms: Mapping[str, Tensor]) -> Float[Tensor, "B T"]:

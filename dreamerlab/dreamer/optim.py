@@ -1,19 +1,29 @@
-"""LaProp with adaptive gradient clipping over all parameters, with a learning rate per group (FACTS A9).
+"""Optimisers over named groups of parameters, each group with a rate, a count of updates and a right to be left out.
 
-Order: clip each tensor -> divide by the root of the squared-gradient average -> momentum -> learning rate. The
-moments are two flat buffers, so a step is a handful of large operations whatever the number of tensors.
+    LaProp    clip each tensor -> divide by the root of the squared-gradient average -> momentum -> rate  (FACTS A9)
+    AdamClip  clip each group's norm -> momentum, divided by the root of the squared average -> rate  (FACTS A13.13)
+
+The moments are two flat buffers, so a step is a handful of large operations whatever the number of tensors. A group
+left out of a step keeps its parameters, moments and count bit for bit; bias correction, warm-up and schedule follow the
+group's own count.
 """
 
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from dreamerlab.config.schedule import parse_schedule
 from dreamerlab.config.schema_learning import Optimizer as OptimizerConfig
+from dreamerlab.dreamer.schedules import factor
 
 GRADIENT_SCALE = 2.0**16
 """Gradients are held multiplied by this exact power of two.
@@ -23,83 +33,172 @@ parameter by hundreds of learning rates on machines that flush tiny numbers to z
 far below eps and moves nothing; everything else comes out bit for bit the same.
 """
 
+Groups = Mapping[str, tuple[Iterable[nn.Parameter], float]]
+"""Parameters and learning rate by the name of their group."""
 
-class LaProp(nn.Module):
-    """Optimiser of several named groups of parameters; its moments and count are buffers, its rates are not."""
 
-    updates: Tensor
-    square: Tensor
-    momentum: Tensor
+class Optimizer(nn.Module, ABC):
+    """What both optimisers share; moments and counts are buffers, rates are the config's."""
 
-    def __init__(self, groups: dict[str, tuple[Iterable[nn.Parameter], float]], config: OptimizerConfig) -> None:
+    updates: Int[Tensor, " G"]
+    square: Float[Tensor, " P"]
+    momentum: Float[Tensor, " P"]
+    rates: Float[Tensor, " G"]
+
+    def __init__(self, groups: Groups, config: OptimizerConfig) -> None:
         super().__init__()
         self.config = config
+        self.schedule = parse_schedule(config.lr_schedule)
         # A plain list: the parameters belong to the agent's modules.
         self.parameters_in_order: list[Tensor] = []
         self.tensors: dict[str, slice] = {}
         self.elements: dict[str, slice] = {}
-        self.rates: dict[str, float] = {}
         total = 0
-        for name, (parameters, rate) in groups.items():
+        for name, (parameters, _) in groups.items():
             members = list(parameters)
             size = sum(p.numel() for p in members)
             count = len(self.parameters_in_order)
             self.tensors[name] = slice(count, count + len(members))
             self.elements[name] = slice(total, total + size)
-            self.rates[name] = rate
             self.parameters_in_order += members
             total += size
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.names = tuple(groups)
+        self.register_buffer("updates", torch.zeros(len(groups), dtype=torch.int64))
         self.register_buffer("square", torch.zeros(total))
         self.register_buffer("momentum", torch.zeros(total))
+        # In float64 until used: a rate is the config's number to the last bit, whatever the agent computes in.
+        rates = torch.tensor([rate for _, rate in groups.values()], dtype=torch.float64)
+        self.register_buffer("rates", rates, persistent=False)
+
+    def parameters_of(self, groups: Sequence[str]) -> list[Tensor]:
+        """Return the parameters of `groups`, which stand side by side, in the order in which `step` takes gradients."""
+        return self.parameters_in_order[_span(self.tensors, groups)]
+
+    def made(self, group: str) -> Int[Tensor, ""]:
+        """Return how many updates a group has had."""
+        return self.updates[self.names.index(group)]
 
     @torch.no_grad()
-    def step(self, grads: Sequence[Tensor], inspect: Callable[[Tensor], None] | None = None) -> dict[str, Tensor]:
-        """Move the parameters given one gradient each, in order, and return the optimiser's metrics.
+    def step(
+        self,
+        grads: Sequence[Tensor],
+        inspect: Callable[[Tensor], None] | None = None,
+        *,
+        groups: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Move the parameters of `groups` (all of them if None) given one gradient each; return metrics.
 
         `inspect` is shown the gradient norms, one per tensor, and may raise before anything has moved.
         """
-        config = self.config
+        config, names = self.config, self.names if groups is None else tuple(groups)
+        parameters = self.parameters_of(names)
         grad_norms = torch.stack(torch._foreach_norm(list(grads)))
         if inspect is not None:
             inspect(grad_norms)
-        factors, clipped = self._clip_factors(grad_norms)
-        clipped_grads = torch._foreach_mul(list(grads), list((factors * GRADIENT_SCALE).unbind()))
-        grad = torch.cat([g.flatten() for g in clipped_grads])
+        first = self.tensors[names[0]].start
+        tensors = {name: slice(self.tensors[name].start - first, self.tensors[name].stop - first) for name in names}
+        factors, clipped = self._clip(parameters, grad_norms, tensors)
+        scaled = torch._foreach_mul(list(grads), list((factors * GRADIENT_SCALE).unbind()))
+        grad = torch.cat([g.flatten() for g in scaled])
 
-        self.updates += 1
-        self.square.lerp_(grad.square(), 1.0 - config.beta2)
-        root = (self.square / self._bias_correction(config.beta2)).sqrt_().add_(config.eps * GRADIENT_SCALE)
-        self.momentum.lerp_(grad.div_(root), 1.0 - config.beta1)
+        part, counted = _span(self.elements, names), slice(self.names.index(names[0]), self.names.index(names[-1]) + 1)
+        sizes = [self.elements[name].stop - self.elements[name].start for name in names]
+        made = self.updates[counted].clone()
+        self.updates[counted] += 1
+        count = (made + 1).to(grad.dtype)
+        rates = self.rates[counted].to(grad.dtype) * self._warmup(count) * factor(self.schedule, made, grad.dtype)
 
-        change = self.momentum / -self._bias_correction(config.beta1)
-        warm = self._warmup()
-        for name, rate in self.rates.items():
-            change[self.elements[name]] *= rate * warm
-        parts = change.split([p.numel() for p in self.parameters_in_order])
-        changes = [part.view_as(p) for part, p in zip(parts, self.parameters_in_order, strict=True)]
-        torch._foreach_add_(self.parameters_in_order, changes)
+        square, momentum = self.square[part], self.momentum[part]
+        square.lerp_(grad.square(), 1.0 - config.beta2)
+        # sqrt(square / correction) + eps, each group with the correction of its own count
+        root = square.sqrt()
+        _multiply(root, sizes, _bias_correction(config.beta2, count).rsqrt())
+        change = self._change(grad, root.add_(config.eps * GRADIENT_SCALE), momentum)
+        _multiply(change, sizes, rates / -_bias_correction(config.beta1, count))
+        pieces = change.split([p.numel() for p in parameters])
+        torch._foreach_add_(parameters, [piece.view_as(p) for piece, p in zip(pieces, parameters, strict=True)])
 
-        metrics = {f"optim/grad_norm_{name}": grad_norms[part].norm() for name, part in self.tensors.items()}
+        metrics = {f"optim/grad_norm_{name}": grad_norms[tensors[name]].norm() for name in names}
         metrics["optim/clipped_frac"] = clipped.to(grad_norms.dtype).mean()
-        metrics["optim/lr_world"] = self.rates["world"] * warm
-        return metrics
+        return metrics | {f"optim/lr_{name}": rate for name, rate in zip(names, rates.unbind(), strict=True)}
 
-    def _clip_factors(self, grad_norms: Tensor) -> tuple[Tensor, Tensor]:
+    @abstractmethod
+    def _clip(
+        self, parameters: list[Tensor], grad_norms: Float[Tensor, " T"], groups: Mapping[str, slice]
+    ) -> tuple[Float[Tensor, " T"], Bool[Tensor, " T"]]:
+        """Return what each gradient is multiplied with, and which of them that shrinks."""
+
+    @abstractmethod
+    def _change(self, grad: Tensor, root: Tensor, momentum: Tensor) -> Tensor:
+        """Move `momentum` in place and return, in memory of its own, what it asks for before rate and bias correction.
+
+        `grad` may be overwritten.
+        """
+
+    def _warmup(self, count: Float[Tensor, " G"]) -> Float[Tensor, " G"] | float:
+        """Return the share of the learning rate in force: update k (from 1) has k / warmup, at most 1."""
+        if self.config.warmup_updates == 0:
+            return 1.0
+        return (count / self.config.warmup_updates).clamp(max=1.0)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Accept the state of a time when all groups shared one count."""
+        shared = state_dict.get(f"{prefix}updates")
+        if shared is not None and shared.ndim == 0:
+            state_dict[f"{prefix}updates"] = shared.expand(len(self.names)).clone()
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class LaProp(Optimizer):
+    """Momentum of normalised gradients, after clipping every tensor in proportion to its parameters (FACTS A9)."""
+
+    def _clip(
+        self, parameters: list[Tensor], grad_norms: Float[Tensor, " T"], groups: Mapping[str, slice]
+    ) -> tuple[Float[Tensor, " T"], Bool[Tensor, " T"]]:
         """Return min(1, agc * max(floor, |w|) / |g|) of every tensor, and which tensors that shrinks."""
         if self.config.agc == 0.0:
             return torch.ones_like(grad_norms), torch.zeros_like(grad_norms, dtype=torch.bool)
-        weight_norms = torch.stack(torch._foreach_norm(self.parameters_in_order))
+        weight_norms = torch.stack(torch._foreach_norm(parameters))
         limits = self.config.agc * weight_norms.clamp(min=self.config.agc_min_norm)
         return (limits / grad_norms).clamp(max=1.0), grad_norms > limits
 
-    def _bias_correction(self, beta: float) -> Tensor:
-        """Return 1 - beta^updates as a 0-dim tensor."""
-        log_beta = math.log(beta) if beta > 0.0 else -math.inf
-        return -torch.expm1(self.updates.to(self.square.dtype) * log_beta)
+    def _change(self, grad: Tensor, root: Tensor, momentum: Tensor) -> Tensor:
+        return momentum.lerp_(grad.div_(root), 1.0 - self.config.beta1).clone()
 
-    def _warmup(self) -> Tensor:
-        """Return the share of the learning rate in force: update k (from 1) has k / warmup, at most 1."""
-        if self.config.warmup_updates == 0:
-            return torch.ones_like(self.updates, dtype=self.square.dtype)
-        return (self.updates.to(self.square.dtype) / self.config.warmup_updates).clamp(max=1.0)
+
+class AdamClip(Optimizer):
+    """Momentum of gradients over the root of their squares, after clipping each group's norm (FACTS A13.13)."""
+
+    def _clip(
+        self, parameters: list[Tensor], grad_norms: Float[Tensor, " T"], groups: Mapping[str, slice]
+    ) -> tuple[Float[Tensor, " T"], Bool[Tensor, " T"]]:
+        """Return min(1, max_norm / |g of the group|) for every tensor of a group, and which that shrinks."""
+        limit = self.config.max_norm
+        norms = torch.cat([grad_norms[part].norm().expand_as(grad_norms[part]) for part in groups.values()])
+        return (limit / norms).clamp(max=1.0), norms > limit
+
+    def _change(self, grad: Tensor, root: Tensor, momentum: Tensor) -> Tensor:
+        return momentum.lerp_(grad, 1.0 - self.config.beta1) / root
+
+
+def make_optimizer(groups: Groups, config: OptimizerConfig) -> Optimizer:
+    """Return the optimiser that `optimizer.name` asks for."""
+    return {"laprop_agc": LaProp, "adam_clip": AdamClip}[config.name](groups, config)
+
+
+def _bias_correction(beta: float, count: Float[Tensor, " G"]) -> Float[Tensor, " G"]:
+    """Return 1 - beta^count."""
+    return -torch.expm1(count * (math.log(beta) if beta > 0.0 else -math.inf))
+
+
+def _multiply(flat: Float[Tensor, " P"], sizes: Sequence[int], factors: Float[Tensor, " G"]) -> None:
+    """Multiply each group's stretch of `flat`, in place, with the group's factor."""
+    for piece, scale in zip(flat.split(list(sizes)), factors.unbind(), strict=True):
+        piece.mul_(scale)
+
+
+def _span(parts: Mapping[str, slice], names: Sequence[str]) -> slice:
+    """Return the stretch that the parts of `names` cover, one after the other without a gap."""
+    for before, after in itertools.pairwise(names):
+        assert parts[before].stop == parts[after].start, (before, after)
+    return slice(parts[names[0]].start, parts[names[-1]].stop)
