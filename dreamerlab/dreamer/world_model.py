@@ -14,6 +14,7 @@ from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import Decoder, Encoder
 from dreamerlab.dreamer.distributions import TwoHot, continue_floor, continue_loss
 from dreamerlab.dreamer.dynamics import Dynamics, Losses, Observed
+from dreamerlab.dreamer.heads import AuxiliaryHeads
 from dreamerlab.dreamer.maths import shift_actions
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.rssm import RSSM
@@ -32,6 +33,8 @@ class WorldModel(nn.Module):
         super().__init__()
         model = config.model
         self.discount = 1.0 - 1.0 / config.behavior.discount_horizon
+        self.reward_grad = config.heads.reward_grad
+        self.continue_discounted = config.heads.continue_discounted
         self.encoder = Encoder(spec, model)
         self.dynamics = RSSM(self.encoder.token_size, spec.action, model, config.free_bits.nats)
         size = self.dynamics.feature_size
@@ -39,6 +42,7 @@ class WorldModel(nn.Module):
         self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1])
         self.reward = MLP(size, model.units, model.reward_layers, config.twohot.bins, output_scale=0.0)
         self.cont = MLP(size, model.units, model.continue_layers, 1)
+        self.auxiliary = AuxiliaryHeads(size, config)
 
     def observe(self, batch: Batch, generator: torch.Generator) -> Observed:
         """Return the states of a batch of windows."""
@@ -48,21 +52,24 @@ class WorldModel(nn.Module):
         )
 
     def losses(self, batch: Batch, observed: Observed) -> Losses:
-        """Return recon, reward, cont, dyn and rep, each (B, T), and the world model's metrics."""
+        """Return recon, reward, cont, dyn, rep and, with such heads, auxiliary, each (B, T), and their metrics."""
         shape = batch.reward.shape
         features = observed.features.flatten(0, 1)
         decoded = self.decoder.losses(observed.features, batch.obs)
 
-        encoded = self.twohot.encode(batch.reward.flatten())
-        logits = self.reward(features)
+        encoded = self.twohot.encode(batch.reward.flatten().to(self.twohot.bins.dtype))
+        # Without gradient into the features the latent states know of the reward only what else they need.
+        logits = self.reward(features if self.reward_grad else features.detach())
         reward = self.twohot.cross_entropy(logits, logits.detach().softmax(-1), encoded).view(shape)
 
-        # The head predicts the discount, not the probability of going on: gamma until a death, then 0.
-        target = self.discount * (1.0 - batch.is_terminal.to(reward.dtype))
+        # The head predicts the discount, gamma until a death, then 0; as an option the probability of going on.
+        going_on = self.discount if self.continue_discounted else 1.0
+        target = going_on * (1.0 - batch.is_terminal.to(reward.dtype))
         cont = continue_loss(self.cont(features).view(shape), target)
 
         core = self.dynamics.losses(observed)
-        terms = {**decoded.terms, "reward": reward, "cont": cont, **core.terms}
+        auxiliary = self.auxiliary.losses(features, batch.targets)
+        terms = {**decoded.terms, "reward": reward, "cont": cont, **core.terms, **auxiliary.terms}
         with torch.no_grad():
             reward_mean, cont_mean = reward.mean(), cont.mean()
             metrics = {
@@ -72,6 +79,7 @@ class WorldModel(nn.Module):
                 "wm/continue_loss": cont_mean,
                 "wm/continue_excess": cont_mean - continue_floor(target).mean(),
                 **core.metrics,
+                **auxiliary.metrics,
             }
         return Losses(terms, metrics)
 
@@ -80,5 +88,9 @@ class WorldModel(nn.Module):
         return self.twohot.mean(self.reward(features).softmax(-1))
 
     def predict_continue(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
-        """Return the predicted discount of each state: gamma where it goes on, 0 after a death."""
-        return torch.sigmoid(self.cont(features).squeeze(-1))
+        """Return the predicted discount of each state: gamma where it goes on, 0 after a death.
+
+        That is what the head says, or gamma times what it says where it predicts the probability of going on.
+        """
+        said = torch.sigmoid(self.cont(features).squeeze(-1))
+        return said if self.continue_discounted else self.discount * said
