@@ -115,6 +115,17 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
         finally:
             watchdog.call = None
 
+    def close(self) -> None:
+        """Release the environment; only hanging is a fault of its own here."""
+        self._call = ("close", "")
+        watchdog.call = (self,)
+        try:
+            self.env.close()
+        except Hung as hung:
+            raise self.hanging() from hung
+        finally:
+            watchdog.call = None
+
     def hanging(self) -> EnvironmentFault:
         """Return the fault of the call under way taking too long."""
         hint = "mend the environment, or allow it more with execution.step_timeout_s"

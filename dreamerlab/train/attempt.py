@@ -15,10 +15,12 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from dreamerlab.config.layers import load_config
+from dreamerlab.envs.watchdog import watchdog
 from dreamerlab.errors import Conflict, Interrupted, LabError, NotFound, TrialFailed
 from dreamerlab.runs.attempts import close_attempt, open_attempt, read_attempts
 from dreamerlab.runs.directory import TrialDirectory
@@ -63,12 +65,12 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
     stop = StopRequest(supervisor)
     stop.listen()
     recorder = Recorder(trial, number, _running(attempt, before))
-    reserve = trial.artifacts / ".reserve"
     session: Session | None = None
     state, reason, failure = "failed", None, None
+    watchdog.on_hang(lambda fault: _write_end(attempt, recorder, session, "failed", explain(fault), fault))
     try:
         trial.attempt_dir(number).mkdir(parents=True, exist_ok=True)
-        reserve.write_bytes(bytes(_RESERVE_BYTES))
+        _reserve(trial).write_bytes(bytes(_RESERVE_BYTES))
         recorder.write_status()
         session = Session(load_config(trial.run.config_path), trial.seed)
         belongs = {"run": trial.run.id, "seed": trial.seed, "family": manifest.family}
@@ -82,9 +84,29 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
         state, reason = ("finished", None) if finished else ("interrupted", stop.reason)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: here they come from an environment
         failure, reason = error, explain(error)
+    watchdog.on_hang(None)
+    _write_end(attempt, recorder, session, state, reason, failure)
+    if session is not None:
+        _close(session)
+    if failure is not None:
+        raise TrialFailed(reason or "", hint=f"the traceback is in {trial.error_path(number)}") from failure
+    if state == "interrupted":
+        raise Interrupted(reason or "interrupted", hint=f"dreamerlab resume {trial.run.id}")
+
+
+def _write_end(
+    attempt: Attempt,
+    recorder: Recorder,
+    session: Session | None,
+    state: Literal["finished", "interrupted", "failed"],
+    reason: str | None,
+    failure: BaseException | None,
+) -> None:
+    """Write how the attempt ended: also called from the watchdog's thread, when the main one hangs for good."""
+    trial, number = attempt.trial, attempt.number
     # The reserve makes room for the last words, should the disk be full.
     with suppress(OSError):
-        reserve.unlink(missing_ok=True)
+        _reserve(trial).unlink(missing_ok=True)
     if failure is not None:
         _leave_traceback(trial.error_path(number), failure)
     if session is not None:
@@ -93,12 +115,10 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
         close_attempt(trial, number, state, reason)
     finally:
         recorder.write_status(state=state, reason=reason, diverged=isinstance(failure, Diverged))
-    if session is not None:
-        _close(session)
-    if failure is not None:
-        raise TrialFailed(reason or "", hint=f"the traceback is in {trial.error_path(number)}") from failure
-    if state == "interrupted":
-        raise Interrupted(reason or "interrupted", hint=f"dreamerlab resume {trial.run.id}")
+
+
+def _reserve(trial: TrialDirectory) -> Path:
+    return trial.artifacts / ".reserve"
 
 
 def explain(error: BaseException) -> str:
