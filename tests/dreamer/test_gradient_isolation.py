@@ -1,4 +1,4 @@
-"""Which loss teaches which module, over a whole update (FACTS F12).
+"""Which loss teaches which module, over a whole update and with every option that moves a stop-gradient (FACTS F12).
 
 One table. A module counts as taught when every one of its tensors has a gradient, as left alone when none has; any
 other outcome is an error.
@@ -94,6 +94,22 @@ def test_the_table_has_a_row_for_every_loss() -> None:
 @pytest.mark.parametrize("action", [DISCRETE, SEVERAL, CONTINUOUS], ids=["discrete", "several", "continuous"])
 def test_every_loss_teaches_its_modules_and_no_other_F12(action: ActionSpec) -> None:
     assert taught(action) == rows()
+
+
+@pytest.mark.parametrize("gradient", ["dynamics", "mix"])
+@pytest.mark.parametrize("action", [DISCRETE, SEVERAL, CONTINUOUS], ids=["discrete", "several", "continuous"])
+def test_the_policy_learns_through_the_dynamics_without_teaching_them_F12(action: ActionSpec, gradient: str) -> None:
+    """Gradients pass through world model and critic on their way to the actions, and leave nothing there (A13.14)."""
+    assert taught(action, behavior={"actor_gradient": gradient}) == rows()
+
+
+@pytest.mark.parametrize("dist", ["tanh_normal", "categorical"])
+def test_every_policy_alone_is_taught_by_its_loss_F12(dist: str) -> None:
+    assert taught(CONTINUOUS, policy={"dist": dist}) == rows()
+
+
+def test_replay_values_can_be_kept_out_of_the_latents_F12() -> None:
+    assert taught(DISCRETE, behavior={"replay_value_grad": False}) == {**rows(), "replay_value": {"critic"}}
 
 
 def test_within_a_step_dyn_teaches_the_prior_and_rep_the_posterior_F11() -> None:

@@ -55,6 +55,27 @@ CASES: dict[str, tuple[EnvSpec, dict[str, dict[str, Any]]]] = {
     "tanh": (EnvSpec(VECTORS, CONTINUOUS), {"policy": {"dist": "tanh_normal"}}),
     "tanh, base entropy": (EnvSpec(VECTORS, CONTINUOUS), {"policy": {"dist": "tanh_normal", "entropy": "base"}}),
     "bins": (EnvSpec(VECTORS, CONTINUOUS), {"policy": {"dist": "categorical", "bins": 5}}),
+    "through the dynamics": (EnvSpec(VECTORS, CONTINUOUS), {"behavior": {"actor_gradient": "dynamics"}}),
+    "through the dynamics, choices": (
+        EnvSpec(VECTORS, SEVERAL),
+        {"behavior": {"actor_gradient": "dynamics", "bootstrap": "slow", "policy_unimix": 0.1}},
+    ),
+    "mixed gradient": (
+        EnvSpec(VECTORS, DISCRETE),
+        {"behavior": {"actor_gradient": "mix", "gradient_mix": 0.3, "advantage_norm": True}},
+    ),
+    "mixed gradient, tanh": (
+        EnvSpec(VECTORS, CONTINUOUS),
+        {"behavior": {"actor_gradient": "mix"}, "policy": {"dist": "tanh_normal"}},
+    ),
+    "dynamics, bins": (
+        EnvSpec(VECTORS, CONTINUOUS),
+        {"behavior": {"actor_gradient": "dynamics"}, "policy": {"dist": "categorical", "bins": 4}},
+    ),
+    "advantages standardised": (EnvSpec(VECTORS, DISCRETE), {"behavior": {"advantage_norm": True}}),
+    "entropy floor": (EnvSpec(VECTORS, DISCRETE), {"behavior": {"entropy_floor": 1.0}}),
+    "debiased scale": (EnvSpec(VECTORS, DISCRETE), {"return_norm": {"debias": True, "rate": 0.2}}),
+    "replay value without gradient": (EnvSpec(VECTORS, DISCRETE), {"behavior": {"replay_value_grad": False}}),
     "pixels": (EnvSpec(PICTURES, CONTINUOUS), {"model": {"cnn_depth": 2}}),
     "everything at once": (EnvSpec(KINDS, SEVERAL), {"model": {"cnn_depth": 1, "cnn_downsample": "stride"}}),
     "scales": (

@@ -239,19 +239,56 @@ class AgentOracle:
                 else:
                     weight[t, n] = np.prod(rollout.cont[: t + 1]) / self.discount
         advantage, weight = stops(lambda: advantage), stops(lambda: weight)
+        gain = self.gain_through_dynamics(p, rollouts, scale, stops) if behavior.actor_gradient != "reinforce" else None
         if behavior.advantage_norm:
-            advantage = (advantage - advantage.mean()) / advantage.std()
+            mean, spread = advantage.mean(), advantage.std() + 1e-8
+            advantage = (advantage - mean) / spread
+            gain = None if gain is None else (gain - mean) / spread
         out = {"policy": np.zeros(advantage.shape), "value": np.zeros(advantage.shape)}
         for n, rollout in enumerate(rollouts):
             for t in range(horizon):
                 raw = mlp(p, "behavior.policy", rollout.features[t])
                 log_prob = self.head.log_prob(raw, rollout.actions[t])
                 entropy = self.head.entropy(raw, rollout.noise[t])
-                gain = log_prob * advantage[t, n] + behavior.entropy_scale * entropy
-                out["policy"][t, n] = -weight[t, n] * gain
+                objective = log_prob * advantage[t, n]
+                if gain is not None:
+                    share = behavior.gradient_mix if behavior.actor_gradient == "mix" else 0.0
+                    objective = share * objective + (1.0 - share) * gain[t, n]
+                if behavior.entropy_floor is not None:
+                    entropy = max(behavior.entropy_floor, entropy)
+                out["policy"][t, n] = -weight[t, n] * (objective + behavior.entropy_scale * entropy)
                 logits = mlp(p, "behavior.critic", rollout.features[t])
                 loss = self.critic_loss(logits, rollout.returns[t], rollout.slow_value[t])
                 out["value"][t, n] = weight[t, n] * loss
+        return out
+
+    def gain_through_dynamics(self, p: Parameters, rollouts: list[Rollout], scale: float, stops: Stops) -> Array:
+        """Return (H, N) scaled advantages that move with the actions (FACTS A13.14).
+
+        Only the policy's parameters move them: the world model and the critics are those of the first pass, and so are
+        the states that the policy looks at, the classes that are drawn, the baseline and the scale.
+        """
+        model, behavior = self.config.model, self.config.behavior
+        held: Parameters = stops(lambda: dict(p))
+        core = Core(held, model)
+        out = np.zeros((behavior.horizon, len(rollouts)))
+        for n, rollout in enumerate(rollouts):
+            h, z = rollout.features[0][: model.deter], rollout.features[0][model.deter :]
+            features = [rollout.features[0]]
+            for t in range(behavior.horizon):
+                raw = mlp(p, "behavior.policy", rollout.features[t])
+                h = core.step(h, z, self.head.encoded(raw, rollout.actions[t], rollout.noise[t], stops))
+                probs = core.prior(h)
+                drawn = rollout.features[t + 1][model.deter :]
+                z = drawn + (probs - stops(lambda q=probs: q)).flatten()
+                features.append(np.concatenate([h, z]))
+            reward = np.array([self.reward_of(held, f) for f in features])
+            cont = np.array([self.continue_of(held, f) for f in features])
+            slow = behavior.bootstrap == "slow"
+            value = np.array([self.value_of(held, f, slow=slow) for f in features])
+            returns = lambda_return(reward, cont, value, behavior.lam)
+            baseline = rollout.slow_value if slow else rollout.value
+            out[:, n] = (returns - baseline[:-1]) / stops(lambda: scale)
         return out
 
     def critic_loss(self, logits: Array, target: float, slow: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from dreamerlab.config.schema import Config
 from dreamerlab.spaces import ActionSpec
 from tests.oracles.formulas import draw, entropy, mixed, one_hot, sigmoid
+from tests.oracles.stops import Stops
 
 Array = np.ndarray
 
@@ -29,6 +30,10 @@ class Head(Protocol):
         """Summed over components, in nats."""
         ...
 
+    def encoded(self, raw: Array, action: Array, noise: Array, stops: Stops) -> Array:
+        """The encoding of an action already drawn, moving with `raw`: straight-through or reparameterised."""
+        ...
+
 
 class Choices:
     """One categorical for each component, all drawn at once; their log-probabilities and entropies add up."""
@@ -36,18 +41,23 @@ class Choices:
     def __init__(self, classes: tuple[int, ...], unimix: float) -> None:
         self.classes, self.unimix = classes, unimix
 
-    def _parts(self, raw: Array) -> list[Array]:
+    def parts(self, raw: Array) -> list[Array]:
         parts = np.split(raw, np.cumsum(self.classes)[:-1])
         return [mixed(part, self.unimix) for part in parts]
 
     def sample(self, raw: Array, noise: Array) -> Array:
-        return np.array([draw(probs, u) for probs, u in zip(self._parts(raw), noise, strict=True)])
+        return np.array([draw(probs, u) for probs, u in zip(self.parts(raw), noise, strict=True)])
 
     def log_prob(self, raw: Array, action: Array) -> float:
-        return sum(math.log(probs[int(a)]) for probs, a in zip(self._parts(raw), action, strict=True))
+        return sum(math.log(probs[int(a)]) for probs, a in zip(self.parts(raw), action, strict=True))
 
     def entropy(self, raw: Array, noise: Array) -> float:
-        return sum(entropy(probs) for probs in self._parts(raw))
+        return sum(entropy(probs) for probs in self.parts(raw))
+
+    def encoded(self, raw: Array, action: Array, noise: Array, stops: Stops) -> Array:
+        probs = np.concatenate(self.parts(raw))
+        one_hots = [one_hot(int(a), k) for a, k in zip(action, self.classes, strict=True)]
+        return np.concatenate(one_hots) + probs - stops(lambda: probs)
 
 
 class Bins:
@@ -66,6 +76,10 @@ class Bins:
 
     def entropy(self, raw: Array, noise: Array) -> float:
         return self.choices.entropy(raw, noise)
+
+    def encoded(self, raw: Array, action: Array, noise: Array, stops: Stops) -> Array:
+        mean = np.stack([probs @ self.values for probs in self.choices.parts(raw)])
+        return action + mean - stops(lambda: mean)
 
 
 class BoundedNormal:
@@ -88,6 +102,10 @@ class BoundedNormal:
 
     def entropy(self, raw: Array, noise: Array) -> float:
         return float(sum(0.5 * math.log(2.0 * math.pi * math.e * s * s) for s in self.moments(raw)[1]))
+
+    def encoded(self, raw: Array, action: Array, noise: Array, stops: Stops) -> Array:
+        drawn = self.sample(raw, noise)
+        return drawn / stops(lambda: np.maximum(1.0, np.abs(drawn)))
 
 
 class TanhNormal:
@@ -124,6 +142,9 @@ class TanhNormal:
             if self.squashed:
                 total += math.log(1.0 - math.tanh(m + s * e) ** 2)
         return total
+
+    def encoded(self, raw: Array, action: Array, noise: Array, stops: Stops) -> Array:
+        return self.sample(raw, noise)
 
 
 def normal_log_density(x: float, mean: float, std: float) -> float:
