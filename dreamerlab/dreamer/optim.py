@@ -141,12 +141,12 @@ class Optimizer(nn.Module, ABC):
             return 1.0
         return (count / self.config.warmup_updates).clamp(max=1.0)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Accept the state of a time when all groups shared one count."""
         shared = state_dict.get(f"{prefix}updates")
         if shared is not None and shared.ndim == 0:
             state_dict[f"{prefix}updates"] = shared.expand(len(self.names)).clone()
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 class LaProp(Optimizer):

@@ -39,8 +39,9 @@ class Counters:
 class _Means:
     """Running sums since the last metric line."""
 
-    update_sum: torch.Tensor | None = None
-    updates: int = 0
+    sums: dict[tuple[str, ...], torch.Tensor] = field(default_factory=dict)
+    """Of the metrics of updates; an update that teaches only a part has only some of them."""
+    counts: dict[tuple[str, ...], int] = field(default_factory=dict)
     returns: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     update_s: float = 0.0
@@ -50,13 +51,22 @@ class _Means:
     since: float = field(default_factory=time.monotonic)
     since_env_steps: int = 0
 
+    def of_updates(self) -> dict[str, float]:
+        """Return the mean of every metric over the updates that had it, sorted by name."""
+        totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for names, total in self.sums.items():
+            for name, value in zip(names, total.tolist(), strict=True):
+                totals[name] = totals.get(name, 0.0) + value
+                counts[name] = counts.get(name, 0) + self.counts[names]
+        return {name: totals[name] / counts[name] for name in sorted(totals)}
+
 
 class Recorder:
     """The pen of one attempt of one trial."""
 
     def __init__(self, trial: TrialDirectory, attempt: int, status: Status) -> None:
         self._trial, self.attempt, self._status = trial, attempt, status
-        self._names: list[str] = []
         self._means = _Means()
         self._written_at = (0, 0)
         self._last_beat = 0.0
@@ -69,12 +79,10 @@ class Recorder:
 
     def after_update(self, metrics: dict[str, torch.Tensor], seconds: float) -> None:
         """Add the metrics of one update; nothing is read from the device (`require_finite` does)."""
-        if not self._names:
-            self._names = list(metrics)
-        values = torch.stack([metrics[name] for name in self._names])
-        means = self._means
-        means.update_sum = values if means.update_sum is None else means.update_sum + values
-        means.updates += 1
+        names, means = tuple(metrics), self._means
+        values = torch.stack(list(metrics.values()))
+        means.sums[names] = means.sums[names] + values if names in means.sums else values
+        means.counts[names] = means.counts.get(names, 0) + 1
         means.update_s += seconds
 
     def require_finite(self) -> None:
@@ -83,8 +91,8 @@ class Recorder:
         Once not finite, a sum stays so: one look after any number of updates is enough. What is found on the CPU before
         it reaches the parameters is found by `finite.py`.
         """
-        if self._means.update_sum is not None:
-            require_finite(dict(zip(self._names, self._means.update_sum.unbind(), strict=True)))
+        for names, total in self._means.sums.items():
+            require_finite(dict(zip(names, total.unbind(), strict=True)))
 
     def after_acting(self, seconds: float) -> None:
         """Add the time of one env step with its policy call and replay insert."""
@@ -107,15 +115,16 @@ class Recorder:
         self._written_at = (at.env_steps, at.updates)
         means, now = self._means, time.monotonic()
         values: dict[str, float] = {}
-        if means.update_sum is not None:
-            values |= sorted(zip(self._names, (means.update_sum / means.updates).tolist(), strict=True))
-            values["pace/update_ms"] = 1000 * means.update_s / means.updates
+        updates = sum(means.counts.values())
+        if updates:
+            values |= means.of_updates()
+            values["pace/update_ms"] = 1000 * means.update_s / updates
         if means.returns:
             values["train/return"] = sum(means.returns) / len(means.returns)
             values["train/length"] = sum(means.lengths) / len(means.lengths)
         elapsed = max(means.elapsed_s + now - means.since, 1e-9)
         values["pace/env_steps_per_s"] = (at.env_steps - means.since_env_steps) / elapsed
-        values["pace/updates_per_s"] = means.updates / elapsed
+        values["pace/updates_per_s"] = updates / elapsed
         values["pace/acting_share"] = means.acting_s / elapsed
         values |= extra
         append_line(self._trial.metrics_path(self.attempt), {**self._position(at), "values": values})
@@ -160,9 +169,7 @@ class Recorder:
         """Return the sums since the last line, so that a resumed trial writes the same means."""
         means = self._means
         return {
-            "names": self._names,
-            "update_sum": means.update_sum,
-            "updates": means.updates,
+            "sums": [[list(names), total, means.counts[names]] for names, total in means.sums.items()],
             "returns": means.returns,
             "lengths": means.lengths,
             "update_s": means.update_s,
@@ -173,10 +180,9 @@ class Recorder:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the sums; the time between the attempts does not count."""
-        self._names = list(state["names"])
         self._means = _Means(
-            update_sum=state["update_sum"],
-            updates=state["updates"],
+            sums={tuple(names): total for names, total, _ in state["sums"]},
+            counts={tuple(names): count for names, _, count in state["sums"]},
             returns=list(state["returns"]),
             lengths=list(state["lengths"]),
             update_s=state["update_s"],

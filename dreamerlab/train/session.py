@@ -17,6 +17,7 @@ from dreamerlab.config.heads import parse_heads
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
+from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.envs.make import describe, make_env
 from dreamerlab.experience.collector import Collector, RandomStart
 from dreamerlab.experience.limiter import Ratio
@@ -91,13 +92,15 @@ class Session:
         """Make one update of the agent from replay; return its metrics."""
         train = self.config.train
         sample = self.replay.sample(train.batch_size, train.batch_length, self._replay_rng)
-        done = self.agent.update(_to_batch(sample, self._device), self._update_generator, inspect=self._inspect)
+        learn = what_learns(self.counters.updates + 1, train)
+        batch = _to_batch(sample, self._device)
+        done = self.agent.update(batch, self._update_generator, learn=learn, inspect=self._inspect)
         if self.config.replay.latent_context:
             self.replay.write_back(sample, done.deter.cpu().numpy(), done.stoch.cpu().numpy())
         if self.config.replay.mixture[1] > 0:
             self.replay.prioritise(sample, done.model_loss.float().cpu().numpy())
         self.counters.updates += 1
-        self.counters.actor_updates += 1
+        self.counters.actor_updates += learn != "world"
         return done.metrics
 
     def spent(self) -> float:
