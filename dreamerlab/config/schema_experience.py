@@ -80,6 +80,10 @@ class Smooth(Section):
             raise ValueError(
                 f"smooth.width={self.width:g} is alpha under smooth.kernel={self.kernel}: it must be below 1"
             )
+        if self.kernel == "uniform" and (self.width < 2 or self.width != round(self.width)):
+            raise ValueError(
+                f"smooth.width={self.width:g} is a number of steps under smooth.kernel=uniform: it must be 2, 3, 4, ..."
+            )
         return self
 
 
