@@ -19,24 +19,29 @@ from dreamerlab.spaces import ActionSpec, EnvSpec
 from tests.oracles.cases import CONTINUOUS, DISCRETE, SEVERAL, VECTORS, random_agent, random_batch
 
 SMALL: dict[str, dict[str, Any]] = {
+    "heads": {"auxiliary": ("binary:reward_within_3", "regression:obs/place/1")},
     "model": {"deter": 8, "hidden": 6, "stoch": 3, "classes": 4, "blocks": 2, "units": 8},
     "behavior": {"horizon": 3},
     "free_bits": {"nats": 0.0},  # below the free bits nothing is taught at all: FACTS F11
     "train": {"batch_size": 6, "batch_length": 4},
 }
 
-MODULES = ("encoder", "core", "posterior", "prior", "decoder", "reward", "cont", "policy", "critic", "slow critic")
+MODULES = (
+    "encoder", "core", "posterior", "prior", "decoder", "reward", "cont", "auxiliary", "policy", "critic",
+    "slow critic",
+)  # fmt: skip
 
 TABLE = """
-                encoder core posterior prior decoder reward cont policy critic slow
-recon           x       x    x         .     x       .      .    .      .      .
-reward          x       x    x         .     .       x      .    .      .      .
-cont            x       x    x         .     .       .      x    .      .      .
-dyn             x       x    x         x     .       .      .    .      .      .
-rep             x       x    x         .     .       .      .    .      .      .
-policy          .       .    .         .     .       .      .    x      .      .
-value           .       .    .         .     .       .      .    .      x      .
-replay_value    x       x    x         .     .       .      .    .      x      .
+                encoder core posterior prior decoder reward cont auxiliary policy critic slow
+recon           x       x    x         .     x       .      .    .         .      .      .
+reward          x       x    x         .     .       x      .    .         .      .      .
+cont            x       x    x         .     .       .      x    .         .      .      .
+dyn             x       x    x         x     .       .      .    .         .      .      .
+rep             x       x    x         .     .       .      .    .         .      .      .
+auxiliary       x       x    x         .     .       .      .    x         .      .      .
+policy          .       .    .         .     .       .      .    .         x      .      .
+value           .       .    .         .     .       .      .    .         .      x      .
+replay_value    x       x    x         .     .       .      .    .         .      x      .
 """
 """The reference. `dyn` meets encoder and posterior only through the state of the step before; see the last test."""
 
@@ -56,6 +61,7 @@ def modules(agent: Agent) -> dict[str, list[Tensor]]:
         "decoder": agent.world.decoder,
         "reward": agent.world.reward,
         "cont": agent.world.cont,
+        "auxiliary": agent.world.auxiliary,
         "policy": agent.behavior.policy,
         "critic": agent.behavior.critic,
         "slow critic": agent.behavior.slow_critic,
@@ -88,7 +94,7 @@ def reached(agent: Agent, loss: Tensor) -> set[str]:
 
 
 def test_the_table_has_a_row_for_every_loss() -> None:
-    assert rows().keys() | {"auxiliary"} == LossScales.model_fields.keys()
+    assert rows().keys() == LossScales.model_fields.keys()
 
 
 @pytest.mark.parametrize("action", [DISCRETE, SEVERAL, CONTINUOUS], ids=["discrete", "several", "continuous"])
@@ -110,6 +116,10 @@ def test_every_policy_alone_is_taught_by_its_loss_F12(dist: str) -> None:
 
 def test_replay_values_can_be_kept_out_of_the_latents_F12() -> None:
     assert taught(DISCRETE, behavior={"replay_value_grad": False}) == {**rows(), "replay_value": {"critic"}}
+
+
+def test_rewards_can_be_kept_out_of_the_latents_F12() -> None:
+    assert taught(DISCRETE, heads={"reward_grad": False}) == {**rows(), "reward": {"reward"}}
 
 
 def test_within_a_step_dyn_teaches_the_prior_and_rep_the_posterior_F11() -> None:

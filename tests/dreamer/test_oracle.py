@@ -76,6 +76,15 @@ CASES: dict[str, tuple[EnvSpec, dict[str, dict[str, Any]]]] = {
     "entropy floor": (EnvSpec(VECTORS, DISCRETE), {"behavior": {"entropy_floor": 1.0}}),
     "debiased scale": (EnvSpec(VECTORS, DISCRETE), {"return_norm": {"debias": True, "rate": 0.2}}),
     "replay value without gradient": (EnvSpec(VECTORS, DISCRETE), {"behavior": {"replay_value_grad": False}}),
+    "reward without gradient": (EnvSpec(VECTORS, DISCRETE), {"heads": {"reward_grad": False}}),
+    "continue as a probability": (
+        EnvSpec(VECTORS, DISCRETE),
+        {"heads": {"continue_discounted": False}, "behavior": {"discount_horizon": 4.0}},
+    ),
+    "auxiliary heads": (
+        EnvSpec(VECTORS, DISCRETE),
+        {"heads": {"auxiliary": ("binary:reward_within_3", "regression:obs/place/1")}},
+    ),
     "pixels": (EnvSpec(PICTURES, CONTINUOUS), {"model": {"cnn_depth": 2}}),
     "everything at once": (EnvSpec(KINDS, SEVERAL), {"model": {"cnn_depth": 1, "cnn_downsample": "stride"}}),
     "scales": (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dreamerlab.config.heads import parse_heads
 from dreamerlab.config.schema import Config
 from dreamerlab.spaces import EnvSpec
 from tests.oracles import optimiser
@@ -29,6 +30,7 @@ from tests.oracles.formulas import (
     replay_return,
     sigmoid,
     symexp_bins,
+    symlog,
     two_hot,
 )
 from tests.oracles.model import Array, Core, Parameters, mlp
@@ -49,6 +51,7 @@ class Windows:
     prev_action: Array
     context_deter: Array
     context_stoch: Array
+    targets: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,13 @@ class AgentOracle:
         return windows
 
     def world_losses(self, p: Parameters, data: Windows, states: list[list[State]], stops: Stops) -> dict[str, Array]:
-        """Return recon, reward, cont, dyn, rep, each (B, T) (FACTS A4)."""
+        """Return recon, reward, cont, dyn, rep, and auxiliary if there are such heads, each (B, T) (FACTS A4)."""
         config = self.config
         core = Core(p, config.model)
         shape = data.reward.shape
-        out = {name: np.zeros(shape) for name in ("recon", "reward", "cont", "dyn", "rep")}
+        heads = parse_heads(config.heads.auxiliary)
+        names = ("recon", "reward", "cont", "dyn", "rep", *(("auxiliary",) if heads else ()))
+        out = {name: np.zeros(shape) for name in names}
         for b, t in np.ndindex(*shape):
             feature = states[b][t].feature
             state = states[b][t]
@@ -158,6 +163,13 @@ class AgentOracle:
             going_on = 1.0 - float(data.is_terminal[b, t])
             target = going_on * self.discount if config.heads.continue_discounted else going_on
             out["cont"][b, t] = continue_cross_entropy(float(mlp(p, "world.cont", feature)[0]), target)
+
+            for place, head in enumerate(heads):
+                wanted = float(data.targets[head.name][b, t])
+                if not np.isnan(wanted):
+                    said = float(mlp(p, f"world.auxiliary.networks.{place}", feature)[0])
+                    binary = continue_cross_entropy(said, float(wanted != 0.0))
+                    out["auxiliary"][b, t] += binary if head.kind == "binary" else (said - symlog(wanted)) ** 2
 
             posterior, prior = states[b][t].probs, core.prior(states[b][t].deter)
             out["dyn"][b, t] = kl(stops(lambda q=posterior: q), prior)

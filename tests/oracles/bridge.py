@@ -54,6 +54,7 @@ def gradients_of(agent: Agent, total: Tensor) -> dict[str, np.ndarray]:
 def windows_of(batch: Batch) -> Windows:
     return Windows(
         obs={key: numpy_of(value) for key, value in batch.obs.items()},
+        targets={name: numpy_of(value) for name, value in batch.targets.items()},
         **{
             name: numpy_of(getattr(batch, name))
             for name in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dreamerlab.config.heads import parse_heads
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
@@ -38,6 +39,7 @@ def random_batch(spec: EnvSpec, config: Config, seed: int = 0, dtype: torch.dtyp
         prev_action=_action(spec.action, (rows,), g, dtype, least=-1),
         context_deter=torch.tanh(normal(rows, model.deter)),
         context_stoch=torch.randint(-1, model.classes, (rows, model.stoch), generator=g),
+        targets={head.name: _target(rows, steps, g, dtype) for head in parse_heads(config.heads.auxiliary)},
     )
 
 
@@ -54,6 +56,13 @@ def _action(action: ActionSpec, shape: tuple[int, ...], g: torch.Generator, dtyp
         return torch.stack([torch.randint(least, count, shape, generator=g) for count in action.classes], -1)
     # Stored actions may lie beyond [-1, 1].
     return torch.randn((*shape, action.size), generator=g, dtype=torch.float64).to(dtype)
+
+
+def _target(rows: int, steps: int, g: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Give numbers, about half of them 0 and some unknown."""
+    target = 5.0 * torch.randn((rows, steps), generator=g, dtype=torch.float64).to(dtype)
+    target = target * (torch.rand((rows, steps), generator=g) < 0.5)
+    return target.masked_fill(torch.rand((rows, steps), generator=g) < 0.2, float("nan"))
 
 
 def random_agent(spec: EnvSpec, config: Config, seed: int = 0, noise: float = 0.3) -> Agent:
