@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -60,6 +61,16 @@ def is_live_terminal(stream: TextIO) -> bool:
         return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     except ValueError:  # the stream is closed
         return False
+
+
+def screen_width() -> int | None:
+    """Return how many columns stdout shows; None where it is no terminal, and as wide as need be."""
+    try:
+        if not sys.stdout.isatty():
+            return None
+    except ValueError:  # the stream is closed
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def has_unicode(stream: TextIO) -> bool:

@@ -35,7 +35,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show active and recently ended trials."""
-    from dreamerlab.cli.progress import status_table
+    from dreamerlab.cli.progress import notes, status_table
     from dreamerlab.lab.status import to_data, view_recent, view_run
     from dreamerlab.runs.store import Workspace, find_run
 
@@ -46,7 +46,11 @@ def status(
     if as_json:
         output.emit_json(to_data(views))
     elif views:
-        output.emit(status_table(views).to_text())
+        width = output.screen_width()
+        output.emit(status_table(views, notes=width is None, width=width).to_text())
+        if width is not None:
+            for line in notes(views):
+                output.emit(line)
     else:
         output.say("no trial is active or ended within a day; dreamerlab list shows all runs")
 

@@ -38,6 +38,8 @@ class TrialView:
     updates_per_s: float | None
     reason: str | None
     message: str | None
+    wm_loss: float | None = None
+    """Mean loss of the world model since the metric line before the last."""
 
     @property
     def share(self) -> float:
@@ -61,6 +63,22 @@ class RunView:
     def active(self) -> bool:
         """Whether something may still happen by itself."""
         return any(trial.state in ONGOING for trial in self.trials)
+
+
+def time_left(views: Sequence[RunView]) -> float | None:
+    """Return the seconds until all trials of these runs are through, None while nothing tells.
+
+    As many run at once as do now, and one that waits is expected to take as long as the others do on average.
+    """
+    trials = [trial for view in views for trial in view.trials]
+    running = [trial for trial in trials if trial.state == "running"]
+    left = [trial.left_s for trial in running if trial.left_s is not None]
+    if not running or len(left) < len(running):
+        return None
+    queued = sum(trial.state == "queued" for trial in trials)
+    whole = [trial.wall_s + (trial.left_s or 0.0) for trial in trials if trial.state in ("running", "finished")]
+    each = sum(whole) / len(whole)
+    return max(max(left), (sum(left) + queued * each) / len(running))
 
 
 def view_run(run: RunDirectory) -> RunView:
@@ -112,6 +130,7 @@ def _view_trial(trial: TrialRow) -> TrialView:
         updates_per_s=status.latest.get("pace/updates_per_s"),
         reason=status.reason,
         message=status.message,
+        wm_loss=status.latest.get("wm/loss"),
     )
 
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from dreamerlab.cli.progress import Progress, status_table
-from dreamerlab.lab.status import RunView, TrialView
+from dreamerlab.cli.progress import Progress, bounded, status_table
+from dreamerlab.lab.status import RunView, TrialView, time_left
 
 RUNNING = TrialView(
     seed=3,
@@ -36,6 +36,9 @@ QUEUED = replace(
     RUNNING, seed=4, state="queued", attempt=0, spent=0.0, left_s=None, eval_return=None, updates_per_s=None
 )
 FAILED = replace(RUNNING, seed=5, state="failed", left_s=None, reason="the engine \x1b[31mstalled")
+
+
+MEASURED = replace(RUNNING, wm_loss=3.21)
 
 
 def read_all(terminal: int) -> str:
@@ -122,3 +125,45 @@ def test_the_table_marks_pilots_and_gives_reasons() -> None:
     assert "R0001-abc (pilot)" in text
     assert text.splitlines()[2].endswith("the engine \x1b[31mstalled")
     assert "note" not in status_table([view_of(RUNNING)], notes=False).to_text()
+
+
+def test_a_screen_of_80_columns_shows_what_tells_most() -> None:
+    """Time left, evaluations, the loss and the pace stay; one run's name is left out, two arms are told apart."""
+    alone = status_table([view_of(MEASURED, QUEUED)], runs=False, notes=False, width=80)
+    assert tuple(alone.columns) == ("seed", "state", "env steps", "done", "left", "eval return", "wm loss", "updates/s")
+    assert alone.rows[0] == ("3", "running", "250", "25 %", "1 min 15 s", "41.5", "3.21", "12.0")
+    named = [replace(view_of(MEASURED), run=run, name="a-long-name", kind=kind) for run, kind in ARMS]
+    both = status_table(named, notes=False, width=80)
+    assert [row[0] for row in both.rows] == ["treatment", "baseline"]
+    assert max(map(len, both.to_text().splitlines())) <= 80
+    assert {"left", "eval return", "wm loss", "updates/s"} <= set(both.columns)
+    assert "train return" in status_table(named, notes=False, width=130).columns
+
+
+ARMS = (("R0001-abc", "treatment"), ("R0002-xyz", "baseline"))
+
+
+def test_units_stand_in_the_head_where_they_agree_and_with_the_figures_where_they_do_not() -> None:
+    timed = replace(RUNNING, budget_unit="wall_clock", spent=75.0)
+    assert status_table([view_of(RUNNING)]).columns[3] == "env steps"
+    assert status_table([view_of(timed)]).rows[0][3] == "1 min 15 s"
+    mixed = status_table([view_of(RUNNING, timed)])
+    assert (mixed.columns[3], [row[3] for row in mixed.rows]) == ("spent", ["250 env steps", "1 min 15 s"])
+
+
+def test_a_screen_too_low_for_all_trials_shows_those_at_work_and_counts_the_others() -> None:
+    waiting = [replace(QUEUED, seed=seed) for seed in range(10, 16)]
+    done = replace(RUNNING, seed=1, state="finished")
+    (shown,), more = bounded([view_of(done, *waiting, RUNNING, FAILED)], 3)
+    assert [trial.seed for trial in shown.trials] == [1, 3, 5]
+    assert more == "and 6 more: queued"
+    assert bounded([view_of(done, RUNNING)], 3)[1] is None
+
+
+def test_the_time_until_all_are_done_counts_those_that_wait() -> None:
+    """Two run, 75 s and 25 s are left; two wait, each as long as those take on average: (80 + 30) / 2 = 55 s."""
+    faster = replace(RUNNING, seed=6, left_s=25.0)
+    assert time_left([view_of(RUNNING, faster, QUEUED, QUEUED)]) == (75 + 25 + 2 * 55) / 2
+    assert time_left([view_of(RUNNING, faster)]) == 75.0, "the last one to end"
+    assert time_left([view_of(RUNNING, replace(faster, left_s=None))]) is None
+    assert time_left([view_of(QUEUED)]) is None
