@@ -69,7 +69,7 @@ class Behavior(nn.Module):
         self.discount = 1.0 - 1.0 / behavior.discount_horizon
         # A head that predicts the bare probability of going on leaves the start undiscounted (FACTS A6, A13.7).
         self.start_factor = 1.0 if config.heads.continue_discounted else 1.0 / self.discount
-        self.twohot = TwoHot(twohot.bins, twohot.support[1])
+        self.twohot = TwoHot(twohot.bins, twohot.support[1], twohot.spacing)
         self.policy = MLP(feature_size, model.units, model.policy_layers, self.head.outputs, output_scale=0.01)
         self.critic = MLP(feature_size, model.units, model.value_layers, twohot.bins, output_scale=0.0)
         self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)

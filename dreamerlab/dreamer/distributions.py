@@ -7,14 +7,14 @@ its parts), samples use one uniform number each by inverting the cumulative dist
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dreamerlab.dreamer.maths import symexp_bins
+from dreamerlab.dreamer.maths import symexp, symexp_bins, symlog, symlog_bins
 
 
 class Categorical(NamedTuple):
@@ -47,6 +47,23 @@ def entropy(dist: Categorical) -> Float[Tensor, "*rows"]:
 def kl_divergence(p: Categorical, q: Categorical) -> Float[Tensor, "*rows"]:
     """Return KL(p || q), summed over latents and classes (the last two axes), in nats (FACTS A4)."""
     return (p.probs * (p.log_probs - q.log_probs)).sum((-2, -1))
+
+
+def leave_free(
+    kl: Float[Tensor, "B T"], nats: float, mode: Literal["clip", "straight_through", "mean_then_clip"] = "clip"
+) -> Float[Tensor, "B T"]:
+    """Return the KL of every element with its free bits (FACTS A4, A13.10).
+
+    clip: max(nats, KL), no gradient below. straight_through: the same value with the whole gradient, KL +
+    sg(max(0, nats - KL)) (M-CP-52). mean_then_clip: max(nats, mean KL) everywhere.
+    """
+    if nats == 0.0:
+        return kl
+    if mode == "straight_through":
+        return kl + (nats - kl.detach()).clamp(min=0.0)
+    if mode == "mean_then_clip":
+        return kl.mean().clamp(min=nats).expand_as(kl)
+    return kl.clamp(min=nats)
 
 
 def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> Float[Tensor, "*rows M"]:
@@ -113,6 +130,9 @@ class Encoded(NamedTuple):
 class TwoHot(nn.Module):
     """Regression by classification on symexp bins: targets and read-out in raw space (FACTS A5).
 
+    With `symlog` spacing bins are even in symlog space, targets are weighted and the mean is taken there, and symexp
+    comes last: what is read out of a mixture is too small then (FACTS A13.8).
+
     Bins are numbered upwards. Among the logits they lie outwards: first the negative ones, from the middle out, then
     0, then the positive ones, from the middle out; so opposite bins pair up without reversing anything.
     """
@@ -120,21 +140,24 @@ class TwoHot(nn.Module):
     bins: Tensor
     column: Tensor
 
-    def __init__(self, count: int, high: float) -> None:
+    def __init__(self, count: int, high: float, spacing: Literal["symexp", "symlog"] = "symexp") -> None:
         super().__init__()
         self.middle = count // 2
-        self.register_buffer("bins", symexp_bins(count, high), persistent=False)
+        self.in_symlog = spacing == "symlog"
+        bins = symlog_bins(count, high) if self.in_symlog else symexp_bins(count, high)
+        self.register_buffer("bins", bins, persistent=False)
         # Column of each bin among the logits.
         column = torch.cat([torch.arange(self.middle).flip(0), torch.arange(self.middle, count)])
         self.register_buffer("column", column, persistent=False)
 
     def mean(self, probs: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
         """Return sum p_i b_i; opposite bins are paired, so that a uniform distribution gives exactly 0."""
-        return (probs[..., self.middle + 1 :] - probs[..., : self.middle]) @ self.bins[self.middle + 1 :]
+        mean = (probs[..., self.middle + 1 :] - probs[..., : self.middle]) @ self.bins[self.middle + 1 :]
+        return symexp(mean) if self.in_symlog else mean
 
     def encode(self, x: Float[Tensor, "*rows"]) -> Encoded:
-        """Return the two bins around x, weighted linearly in raw space; beyond the range all on the edge."""
-        x = x.contiguous()
+        """Return the two bins around x, weighted linearly in the bins' space; beyond the range all on the edge."""
+        x = (symlog(x) if self.in_symlog else x).contiguous()
         above = torch.bucketize(x, self.bins, right=True).clamp_(1, len(self.bins) - 1)
         bins = torch.stack([above - 1, above], -1)
         low, high = self.bins[bins].unbind(-1)

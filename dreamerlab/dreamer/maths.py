@@ -33,6 +33,13 @@ def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:
     return torch.cat([-half.flip(0), torch.zeros(1), half])
 
 
+def symlog_bins(count: int, high: float) -> Float[Tensor, " count"]:
+    """Return `count` (odd) bins linspace(-high, high), antisymmetric bit for bit, the middle one 0 (FACTS A13.8)."""
+    assert count % 2 == 1, count
+    half = torch.linspace(0.0, high, count // 2 + 1, dtype=torch.float64).float()[1:]
+    return torch.cat([-half.flip(0), torch.zeros(1), half])
+
+
 def lambda_return(
     reward: Float[Tensor, " H *rows"],
     cont: Float[Tensor, " H *rows"],

@@ -15,9 +15,17 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dreamerlab.config.schema_learning import FreeBits
 from dreamerlab.config.schema_model import Model
 from dreamerlab.dreamer.actions import ActionCodec, one_hot_rows
-from dreamerlab.dreamer.distributions import categorical, entropy, kl_divergence, sample, sample_straight_through
+from dreamerlab.dreamer.distributions import (
+    categorical,
+    entropy,
+    kl_divergence,
+    leave_free,
+    sample,
+    sample_straight_through,
+)
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed
 from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks, rms_silu
@@ -48,11 +56,11 @@ class RSSM(nn.Module):
     one_hot: Tensor
     update_shift: Tensor
 
-    def __init__(self, token_size: int, action: ActionSpec, model: Model, free_nats: float) -> None:
+    def __init__(self, token_size: int, action: ActionSpec, model: Model, free_bits: FreeBits) -> None:
         super().__init__()
         self.deter, self.stoch, self.classes = model.deter, model.stoch, model.classes
         self.hidden, self.groups, self.unimix = model.hidden, model.blocks, model.unimix
-        self.free_nats = free_nats
+        self.free_bits = free_bits
         self.feature_size = self.deter + self.stoch * self.classes
         width = self.deter // self.groups
         # -- core
@@ -121,20 +129,21 @@ class RSSM(nn.Module):
     def losses(self, observed: Observed) -> Losses:
         """Return `dyn` and `rep`: the same KL(posterior || prior), with the stop-gradient on either side (FACTS A4).
 
-        Each is clipped at the free bits per element, after summing over latents: below, the gradient is 0.
+        Each is clipped at the free bits per element, after summing over latents: below, the gradient is 0 (see
+        `distributions.leave_free` for other ways).
         """
         prior = categorical(self.prior(observed.deter).unflatten(-1, (self.stoch, self.classes)), self.unimix)
         posterior = categorical(observed.posterior_logits, self.unimix)
         dyn = kl_divergence(posterior.detach(), prior)
         rep = kl_divergence(posterior, prior.detach())
         raw = dyn.detach()
-        if self.free_nats > 0.0:
-            dyn, rep = dyn.clamp(min=self.free_nats), rep.clamp(min=self.free_nats)
+        nats, mode = self.free_bits.nats, self.free_bits.mode
+        dyn, rep = leave_free(dyn, nats, mode), leave_free(rep, nats, mode)
         metrics = {
             "wm/kl_nats": raw.mean(),
             "wm/kl_dyn_nats": dyn.detach().mean(),
             "wm/kl_rep_nats": rep.detach().mean(),
-            "wm/free_bits_frac": (raw < self.free_nats).to(raw.dtype).mean(),
+            "wm/free_bits_frac": (raw < nats).to(raw.dtype).mean(),
             "wm/prior_entropy_nats": entropy(prior.detach()).sum(-1).mean(),
             "wm/posterior_entropy_nats": entropy(posterior.detach()).sum(-1).mean(),
         }

@@ -36,10 +36,10 @@ class WorldModel(nn.Module):
         self.reward_grad = config.heads.reward_grad
         self.continue_discounted = config.heads.continue_discounted
         self.encoder = Encoder(spec, model)
-        self.dynamics = RSSM(self.encoder.token_size, spec.action, model, config.free_bits.nats)
+        self.dynamics = RSSM(self.encoder.token_size, spec.action, model, config.free_bits)
         size = self.dynamics.feature_size
         self.decoder = Decoder(model.deter, size, spec, model)
-        self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1])
+        self.twohot = TwoHot(config.twohot.bins, config.twohot.support[1], config.twohot.spacing)
         self.reward = MLP(size, model.units, model.reward_layers, config.twohot.bins, output_scale=0.0)
         self.cont = MLP(size, model.units, model.continue_layers, 1)
         self.auxiliary = AuxiliaryHeads(size, config)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dreamerlab.config.schema_learning import FreeBits
 from dreamerlab.config.schema_model import Model
 from dreamerlab.dreamer.distributions import categorical, kl_divergence
 from dreamerlab.dreamer.dynamics import Observed
@@ -22,7 +23,7 @@ SIZES: dict[str, Any] = {"deter": 12, "hidden": 7, "stoch": 3, "classes": 4, "un
 
 def build(free_nats: float = 1.0, noise: float = 0.2, **sizes: Any) -> RSSM:
     torch.manual_seed(3)
-    rssm = RSSM(TOKEN, ActionSpec.discrete(ACTIONS), Model(**{**SIZES, "blocks": 2, **sizes}), free_nats)
+    rssm = RSSM(TOKEN, ActionSpec.discrete(ACTIONS), Model(**{**SIZES, "blocks": 2, **sizes}), FreeBits(nats=free_nats))
     with torch.no_grad():
         for parameter in rssm.parameters():
             parameter.add_(noise * torch.randn_like(parameter))
