@@ -44,9 +44,13 @@ class Shot:
     episode_return: float
     picture: Callable[[], np.ndarray]
     """Gives (height, width, 3) uint8."""
+    said: tuple[str, str, str] | None = None
+    """Words of its own, in place of step, action and return."""
 
     def words(self) -> tuple[str, ...]:
         """What is written beside the frame."""
+        if self.said is not None:
+            return self.said
         action = f"action {self.action}" if self.action else "start"
         return (f"step {self.step}", action, f"return {self.episode_return:.4g}")
 
@@ -93,14 +97,16 @@ def fitted(picture: np.ndarray, widest: int) -> np.ndarray:
     return np.asarray(even)
 
 
-def gif(reel: Reel, fps: float | None, env_fps: float, *, may_thin: bool) -> tuple[bytes, float]:
+def gif(
+    reel: Reel, fps: float | None, env_fps: float, *, may_thin: bool, widest: int = WIDTH["gif"]
+) -> tuple[bytes, float]:
     """Return a GIF that loops for ever, with a pause at the end of every episode, and its frames per second.
 
     Without `fps` it plays at the speed of the environment, but at most 25 frames a second. With `may_thin` a reel
     that would give a file beyond GIF_LIMIT is thinned.
     """
     while True:
-        frames = [Image.fromarray(_captioned(shot, WIDTH["gif"])) for shot in reel.shots]
+        frames = [Image.fromarray(_captioned(shot, widest)) for shot in reel.shots]
         pace = fps or min(25.0, max(1.0, env_fps / reel.every))
         data = _gif_bytes(frames, [_shown_ms(shot, pace) for shot in reel.shots])
         if len(data) <= GIF_LIMIT or not may_thin or len(reel.shots) < 20:
@@ -166,6 +172,22 @@ def sheet(reel: Reel, title: str, *, whole: bool) -> tuple[bytes, int]:
     file = io.BytesIO()
     page.save(file, "PNG", optimize=True)
     return file.getvalue(), len(pictures)
+
+
+def titled(picture: np.ndarray, lines: Sequence[str]) -> bytes:
+    """Return a picture as a PNG with lines of words above it."""
+    head, small = ImageFont.load_default(15), ImageFont.load_default(13)
+    fonts = [head, *[small] * (len(lines) - 1)]
+    width = max(picture.shape[1], *(round(font.getlength(line)) for font, line in zip(fonts, lines, strict=True)))
+    above = 16 + 22 * len(lines)
+    page = Image.new("RGB", (width + 24, picture.shape[0] + above + 12), _PAPER)
+    draw = ImageDraw.Draw(page)
+    for place, (font, line) in enumerate(zip(fonts, lines, strict=True)):
+        draw.text((12, 8 + 22 * place), line, _TEXT, font)
+    page.paste(Image.fromarray(picture), (12, above))
+    file = io.BytesIO()
+    page.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def _put(

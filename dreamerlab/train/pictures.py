@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,30 @@ from dreamerlab.atomic import atomic_write_bytes
 MOST_COLUMNS = 16
 """Frames shown of one sequence; of a longer one evenly chosen ones, the last context frame among them."""
 _GAP = 2
-_PAPER, _CONTEXT, _OPEN = 255, (60, 120, 216), (230, 120, 30)
+_PAPER, _CONTEXT, _OPEN, _BEYOND = 255, (60, 120, 216), (230, 120, 30), (200, 200, 200)
 _BAR = 3
 
 
-def prediction_picture(truth: np.ndarray, model: np.ndarray, context: int) -> np.ndarray:
+def prediction_picture(truth: np.ndarray, model: np.ndarray, valid: np.ndarray, context: int) -> np.ndarray:
     """Return (height, width, 3) uint8: for each sequence the rows truth, model, error; time runs to the right.
 
-    `truth` and `model` are (N, T, H, W, C) uint8 with C 1 or 3; the model has seen the first `context` frames and
-    runs on its own after them. A bar above each frame is blue while it sees and orange where it does not. The error
-    row is grey where model and truth agree, brighter where the model is brighter.
+    `truth` and `model` are (N, T, H, W, C) uint8; the model has seen the first `context` frames and runs on its own
+    after them. A bar above each frame is blue while it sees and orange where it does not; where `valid` (N, T) is false
+    (another episode has begun, which no model foresees) it is grey, and what the model drew is left out. The error row
+    is grey where model and truth agree, brighter where the model is brighter.
     """
     assert truth.shape == model.shape, (truth.shape, model.shape)
+    assert truth.shape[:2] == valid.shape, (truth.shape, valid.shape)
     assert 0 < context <= truth.shape[1], (context, truth.shape)
     chosen = chosen_columns(truth.shape[1], context)
-    truth, model = _coloured(truth[:, chosen]), _coloured(model[:, chosen])
+    truth, model, valid = _coloured(truth[:, chosen]), _coloured(model[:, chosen]), valid[:, chosen]
     error = ((model.astype(np.int16) - truth.astype(np.int16) + 255) // 2).astype(np.uint8)
+    model, error = (np.where(valid[..., None, None, None], frames, np.uint8(_PAPER)) for frames in (model, error))
     bands: list[np.ndarray] = []
-    for rows in zip(truth, model, error, strict=True):
-        lines = [_bars(chosen, context, truth.shape[3]), *(_line(row) for row in rows)]
-        bands += [_padded(line) for line in lines]
+    for known, *rows in zip(valid, truth, model, error, strict=True):
+        colours = [_CONTEXT if place < context else _OPEN for place in chosen]
+        bars = [colour if ok else _BEYOND for colour, ok in zip(colours, known, strict=True)]
+        bands += [_padded(line) for line in (_bars(bars, truth.shape[3]), *map(_line, rows))]
         bands[-1] = np.pad(bands[-1], ((0, 2 * _GAP), (0, 0), (0, 0)), constant_values=_PAPER)
     return np.concatenate(bands)
 
@@ -67,14 +72,14 @@ def png_bytes(picture: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
 
 
-def write_prediction(folder: Path, env_steps: int, truth: np.ndarray, model: np.ndarray, context: int) -> Path:
-    """Write the picture of `prediction_picture` as `env-steps-000004000.png` into `folder`; return where it is.
+def write_picture(folder: Path, env_steps: int, picture: np.ndarray) -> Path:
+    """Write a picture as `env-steps-000004000.png` into `folder`, which is made; return where it is.
 
     Raises ToolFailed when the disk refuses; nothing half-written is left.
     """
     path = folder / f"env-steps-{env_steps:09d}.png"
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_bytes(path, png_bytes(prediction_picture(truth, model, context)), durable=False)
+    atomic_write_bytes(path, png_bytes(picture), durable=False)
     return path
 
 
@@ -83,8 +88,11 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _coloured(frames: np.ndarray) -> np.ndarray:
-    """Return (..., 3): grey frames three times, of more than three channels the last (newest) three."""
-    return np.repeat(frames, 3, axis=-1) if frames.shape[-1] == 1 else frames[..., -3:]
+    """Return (..., 3): one channel three times, of two the first as red and blue, of more the last three."""
+    channels = frames.shape[-1]
+    if channels == 2:
+        return frames[..., [0, 1, 0]]
+    return np.repeat(frames, 3, axis=-1) if channels == 1 else frames[..., -3:]
 
 
 def _line(frames: np.ndarray) -> np.ndarray:
@@ -92,11 +100,10 @@ def _line(frames: np.ndarray) -> np.ndarray:
     return np.concatenate([np.pad(one, ((0, 0), (0, _GAP), (0, 0)), constant_values=_PAPER) for one in frames], 1)
 
 
-def _bars(chosen: list[int], context: int, width: int) -> np.ndarray:
-    """Return (_BAR, width of a line, 3): blue over what the model has seen, orange over what it has not."""
-    bars = np.zeros((len(chosen), _BAR, width, 3), np.uint8)
-    for index, place in enumerate(chosen):
-        bars[index] = _CONTEXT if place < context else _OPEN
+def _bars(colours: Sequence[tuple[int, int, int]], width: int) -> np.ndarray:
+    """Return (_BAR, width of a line, 3): a bar of each colour, as wide as a frame."""
+    bars = np.zeros((len(colours), _BAR, width, 3), np.uint8)
+    bars[:] = np.array(colours, np.uint8)[:, None, None]
     return _line(bars)
 
 

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,11 @@ from dreamerlab.train.stored import StoredAgent, open_agent
 
 if TYPE_CHECKING:
     from dreamerlab.train.film import Reel
+    from dreamerlab.train.predictions import Foreseen
 
 _DEFAULT_FPS = 30.0
+_PREDICTION_FPS = 8.0
+_LEGEND = "rows: truth, model, error (grey: none); bars: blue while the model sees, orange where it foresees"
 
 
 def main() -> int:
@@ -43,7 +47,7 @@ def main() -> int:
     parser.add_argument("trial", type=Path, help="trial directory, such as runs/R0012-9qd/seed-3")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--format", choices=("gif", "mp4", "png"), default="gif")
-    parser.add_argument("--episodes", type=int, default=1)
+    parser.add_argument("--episodes", type=int, default=1, help="of a prediction: windows")
     parser.add_argument("--policy", choices=("mode", "sample"), default="mode")
     parser.add_argument("--checkpoint", default="latest")
     parser.add_argument("--fps", type=float, default=None)
@@ -54,7 +58,7 @@ def main() -> int:
     try:
         stored = open_agent(TrialDirectory(asked.trial.resolve()), asked.checkpoint, device=asked.device)
         prepare_process(stored.seed, stored.config.execution.threads)
-        facts = predict(stored, asked) if asked.prediction else record(stored, asked)
+        facts = foresee(stored, asked) if asked.prediction else record(stored, asked)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -232,9 +236,45 @@ def _film_curves(reel: Reel, trace: list[Moment]) -> None:
             reel.add(_shot(moment, lambda place=place: draw_curves(curves, place, len(trace))))
 
 
-def predict(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
+def foresee(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
     """Write what the world model expects to see, beside what is seen; return what was filmed."""
-    raise NotImplementedError
+    from dreamerlab.dreamer.prediction import prediction_video
+    from dreamerlab.train import film
+    from dreamerlab.train.pictures import prediction_picture
+    from dreamerlab.train.predictions import Foresight
+
+    if not stored.spec.of_kind("image"):
+        keys = ", ".join(sorted(stored.spec.observations))
+        raise UsageError(
+            f"this agent sees no images ({stored.config.env.id} gives {keys}): there is no picture to expect",
+            hint="leave out --prediction; agents with env.observe=pixels see images",
+        )
+    windows = max(1, asked.episodes)
+    seen = Foresight(partial(make_env, stored.config.env), stored.seed, windows).look(stored.agent)
+    length, context = next(iter(seen.values())).valid.shape[1], next(iter(seen.values())).context
+    facts = {"shown": "prediction", "episodes": [], "windows": windows, "length": length, "context": context}
+    if asked.format == "png":
+        picture = np.concatenate(
+            [prediction_picture(one.truth, one.model, one.valid, context) for one in seen.values()]
+        )
+        asked.out.write_bytes(film.titled(picture, [title_of(stored, "sample"), _LEGEND]))
+        return {**facts, "frames": length * windows, "every": 1, "fps": None}
+    reel = film.Reel(film.MOST_FRAMES["gif"], asked.every)
+    frames = np.concatenate([prediction_video(one.truth, _known(one)) for one in seen.values()], 2)
+    frames = frames.repeat(2, 1).repeat(2, 2) if frames.shape[2] <= 320 else frames
+    for step, frame in enumerate(frames):
+        if reel.wants(step, is_last=step == length - 1):
+            ahead = "seen" if step < context else f"{step - context + 1} ahead"
+            words = (f"step {step}", "truth, model, error", ahead)
+            reel.add(film.Shot(1, step, step == length - 1, "", 0.0, lambda frame=frame: frame, words))
+    data, fps = film.gif(reel, asked.fps, _PREDICTION_FPS, may_thin=asked.every is None, widest=640)
+    asked.out.write_bytes(data)
+    return {**facts, "frames": len(reel.shots), "every": reel.every, "fps": fps}
+
+
+def _known(one: Foreseen) -> np.ndarray:
+    """Return what the model expects, and the truth where another episode has begun, of which it knows nothing."""
+    return np.where(one.valid[..., None, None, None], one.model, one.truth)
 
 
 if __name__ == "__main__":
