@@ -85,6 +85,9 @@ CASES: dict[str, tuple[EnvSpec, dict[str, dict[str, Any]]]] = {
         EnvSpec(VECTORS, DISCRETE),
         {"heads": {"auxiliary": ("binary:reward_within_3", "regression:obs/place/1")}},
     ),
+    "straight-through free bits": (EnvSpec(VECTORS, DISCRETE), {"free_bits": {"mode": "straight_through"}}),
+    "free bits of the mean": (EnvSpec(VECTORS, DISCRETE), {"free_bits": {"mode": "mean_then_clip"}}),
+    "bins even in symlog space": (EnvSpec(VECTORS, DISCRETE), {"twohot": {"spacing": "symlog"}}),
     "pixels": (EnvSpec(PICTURES, CONTINUOUS), {"model": {"cnn_depth": 2}}),
     "everything at once": (EnvSpec(KINDS, SEVERAL), {"model": {"cnn_depth": 1, "cnn_downsample": "stride"}}),
     "scales": (
@@ -193,20 +196,26 @@ def test_gradients_are_the_differences_of_the_oracle_A4_A6_A7(name: str, build: 
     assert all(abs(slope) > 1e-4 for part, slope in slopes.items() if part != "slow_critic"), slopes
 
 
-@pytest.mark.parametrize("agc", [0.3, 0.02])
-@pytest.mark.parametrize("warmup", [0, 3])
-def test_updates_are_the_oracles_steps_A6_A9(warmup: int, agc: float, build: Any) -> None:
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "reference": {},
+    "warm-up": {"warmup_updates": 3},
+    "tight clipping": {"agc": 0.02, "lr_schedule": "cosine to 0.1x over 3 updates"},
+    "adam": {"name": "adam_clip", "max_norm": 2.0, "eps": 1e-8, "lr_schedule": "linear to 0.5x over 2 updates"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_are_the_oracles_steps_A6_A9(name: str, build: Any) -> None:
     """Gradients are the agent's (the test above is about them): clipping, moments, rates, slow critic, order."""
-    rates = {"lr_world": 0.03, "lr_actor": 0.01, "lr_critic": 0.02, "warmup_updates": warmup, "agc": agc}
+    rates = {"lr_world": 0.03, "lr_actor": 0.01, "lr_critic": 0.02, "warmup_updates": 0, **OPTIMIZERS[name]}
     case = build("discrete", optimizer=rates, behavior={"slow_rate": 0.3})
     p, moments, oracle = bridge.parameters_of(case.agent), {}, case.oracle
     for update in range(4):
-        grads = bridge.gradients_of(case.agent, case.total())
-        p = oracle.learn(p, grads, moments)
-        # The losses above have moved the return scale already; the update must find it as it was.
+        p = oracle.learn(p, bridge.gradients_of(case.agent, case.total()), moments)
+        # The losses have moved the return scale already; the update must find it as it was.
         case.agent.behavior.return_scale.load_state_dict(case.scale_before)
         case.agent.update(case.batch, case.generator())
         got = bridge.parameters_of(case.agent)
-        for name, value in p.items():
-            assert relative(got[name], value) < 1e-9, (update, name)
+        for tensor, value in p.items():
+            assert relative(got[tensor], value) < 1e-9, (update, tensor)
         case.look_again()

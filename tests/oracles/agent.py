@@ -29,6 +29,7 @@ from tests.oracles.formulas import (
     read_out,
     replay_return,
     sigmoid,
+    symexp,
     symexp_bins,
     symlog,
     two_hot,
@@ -109,9 +110,20 @@ class AgentOracle:
     def __init__(self, spec: EnvSpec, config: Config) -> None:
         self.spec, self.config = spec, config
         self.discount = 1.0 - 1.0 / config.behavior.discount_horizon
-        self.bins = symexp_bins(config.twohot.bins, config.twohot.support[1])
+        high = config.twohot.support[1]
+        self.in_symlog = config.twohot.spacing == "symlog"
+        even = np.linspace(-high, high, config.twohot.bins)
+        self.bins = even if self.in_symlog else symexp_bins(config.twohot.bins, high)
         self.head = make_head(spec.action, config)
         self.codecs = Codecs(spec, config.model)
+
+    def encode(self, x: float) -> Array:
+        """Give the two-hot target of a scalar (FACTS A5, A13.8)."""
+        return two_hot(float(symlog(x)) if self.in_symlog else x, self.bins)
+
+    def decode(self, logits: Array) -> float:
+        mean = read_out(logits, self.bins)
+        return float(symexp(mean)) if self.in_symlog else mean
 
     # -- world model
 
@@ -157,7 +169,7 @@ class AgentOracle:
             out["recon"][b, t] = self.codecs.loss(p, state.deter, state.latent.flatten(), self.seen(data, b, t))
 
             seen = feature if config.heads.reward_grad else stops(lambda f=feature: f)
-            target = two_hot(float(data.reward[b, t]), self.bins)
+            target = self.encode(float(data.reward[b, t]))
             out["reward"][b, t] = cross_entropy(mlp(p, "world.reward", seen), target)
 
             going_on = 1.0 - float(data.is_terminal[b, t])
@@ -188,7 +200,7 @@ class AgentOracle:
         return np.full(raw.shape, max(nats, raw.mean()))
 
     def reward_of(self, p: Parameters, feature: Array) -> float:
-        return read_out(mlp(p, "world.reward", feature), self.bins)
+        return self.decode(mlp(p, "world.reward", feature))
 
     def continue_of(self, p: Parameters, feature: Array) -> float:
         """The discount to apply on arriving at a state, whatever the head was taught to predict (FACTS A6)."""
@@ -196,7 +208,7 @@ class AgentOracle:
         return predicted if self.config.heads.continue_discounted else self.discount * predicted
 
     def value_of(self, p: Parameters, feature: Array, *, slow: bool = False) -> float:
-        return read_out(mlp(p, "behavior.slow_critic" if slow else "behavior.critic", feature), self.bins)
+        return self.decode(mlp(p, "behavior.slow_critic" if slow else "behavior.critic", feature))
 
     # -- behavior
 
@@ -305,8 +317,8 @@ class AgentOracle:
 
     def critic_loss(self, logits: Array, target: float, slow: float) -> float:
         """Cross-entropy towards the return, and towards the slow critic's scalar, encoded again (FACTS A6)."""
-        regulariser = cross_entropy(logits, two_hot(slow, self.bins))
-        return cross_entropy(logits, two_hot(target, self.bins)) + self.config.behavior.slow_regularizer * regulariser
+        regulariser = cross_entropy(logits, self.encode(slow))
+        return cross_entropy(logits, self.encode(target)) + self.config.behavior.slow_regularizer * regulariser
 
     def replay_loss(
         self, p: Parameters, data: Windows, features: list[list[Array]], rollouts: list[Rollout], stops: Stops
@@ -361,10 +373,15 @@ class AgentOracle:
         """Parameters after one step of every trained tensor and of the slow critic; moves `moments`."""
         rates = self.config.optimizer
         after = dict(copy.copy(p))
+        groups = {name: name.split(".")[0 if name.startswith("world.") else 1] for name in grads}
+        norms = {
+            group: float(np.sqrt(sum((grads[name] ** 2).sum() for name, owner in groups.items() if owner == group)))
+            for group in set(groups.values())
+        }
         for name, grad in grads.items():
-            part = "world" if name.startswith("world.") else "actor" if ".policy." in name else "critic"
             kept = moments.setdefault(name, optimiser.Moments(np.zeros_like(grad), np.zeros_like(grad)))
-            after[name] = optimiser.step(p[name], grad, kept, getattr(rates, f"lr_{part}"), rates)
+            rate = {"world": rates.lr_world, "policy": rates.lr_actor, "critic": rates.lr_critic}[groups[name]]
+            after[name] = optimiser.step(p[name], grad, kept, rate, norms[groups[name]], rates)
         for name, value in p.items():
             if ".slow_critic." in name:
                 fast = after[name.replace(".slow_critic.", ".critic.")]
