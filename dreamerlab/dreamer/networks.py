@@ -5,16 +5,15 @@ Weights are stored (inputs, outputs), so that a layer is one `addmm`. Modules ta
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-RMS_EPS = 1e-4
+from dreamerlab.dreamer.norms import rms_silu
+from dreamerlab.dreamer.products import affine
+from dreamerlab.dreamer.stack import Layer, run_stack, written_out
 
 
 def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.Parameter:
@@ -25,46 +24,6 @@ def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.P
     sigma = 1.1368 / math.sqrt(fan_in)
     weight = nn.init.trunc_normal_(torch.empty(shape), std=sigma, a=-2.0 * sigma, b=2.0 * sigma)
     return nn.Parameter(weight * scale)
-
-
-def rms_silu(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Float[Tensor, "*rows F"]:
-    """Return silu(scale * x / rms(x)), the root mean square over the last axis with eps 1e-4 inside the root."""
-    if torch.is_grad_enabled():
-        return _RmsSiLU.apply(x, scale)  # type: ignore[no-any-return]
-    return functional.silu((x * _inverse_rms(x)).mul_(scale), inplace=True)
-
-
-def _inverse_rms(x: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return torch.addcmul(_eps(x.dtype, x.device), norm, norm, value=1.0 / x.shape[-1]).rsqrt_()
-
-
-@functools.cache
-def _eps(dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.full((), RMS_EPS, dtype=dtype, device=device)
-
-
-class _RmsSiLU(torch.autograd.Function):
-    """`rms_silu` with its gradient written out: half the operations of the composite (it runs 40 times an update)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
-        inverse = _inverse_rms(x)
-        normed = x * inverse
-        scaled = normed * scale
-        ctx.save_for_backward(inverse, normed, scaled, scale)
-        return functional.silu(scaled)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        inverse, normed, scaled, scale = ctx.saved_tensors
-        # With n = x / rms: dx = (w * d - n * mean(w * d * n)) / rms and dw = d * n, d the gradient before silu.
-        before = torch.ops.aten.silu_backward(grad, scaled)
-        weighted = before * normed
-        grad_scale = weighted.sum(list(range(weighted.ndim - scale.ndim)))
-        along = torch.linalg.vecdot(weighted, scale).unsqueeze(-1)
-        grad_x = before.mul_(scale).addcmul_(normed, along, value=-1.0 / normed.shape[-1]).mul_(inverse)
-        return grad_x, grad_scale
 
 
 class Linear(nn.Module):
@@ -78,8 +37,8 @@ class Linear(nn.Module):
     def forward(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
         """Return the affine image of the last axis."""
         if x.ndim == 2:
-            return torch.addmm(self.bias, x, self.weight)
-        return torch.addmm(self.bias, x.flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
+            return affine(x, self.weight, self.bias)
+        return affine(x.flatten(0, -2), self.weight, self.bias).unflatten(0, x.shape[:-1])
 
 
 class NormSiLU(nn.Module):
@@ -121,7 +80,18 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
         """Return the output layer's result, or the last hidden activation when there is none."""
-        return self.rest(self.first(x))
+        if not written_out():
+            return self.rest(self.first(x))
+        rows = x if x.ndim == 2 else x.flatten(0, -2)
+        result = run_stack(rows, [_as_layer(module) for module in (self.first, *self.rest)])
+        return result if x.ndim == 2 else result.unflatten(0, x.shape[:-1])
+
+
+def _as_layer(module: nn.Module) -> Layer:
+    if isinstance(module, Hidden):
+        return Layer(module.linear.weight, module.linear.bias, module.norm.scale)
+    assert isinstance(module, Linear)
+    return Layer(module.weight, module.bias, None)
 
 
 class BlockLinear(nn.Module):

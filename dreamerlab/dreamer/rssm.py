@@ -28,7 +28,11 @@ from dreamerlab.dreamer.distributions import (
 )
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed
-from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks, rms_silu
+from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks
+from dreamerlab.dreamer.norms import rms_silu
+from dreamerlab.dreamer.products import affine
+from dreamerlab.dreamer.scan import Scanned, Weights, scan
+from dreamerlab.dreamer.stack import written_out
 from dreamerlab.spaces import ActionSpec
 
 
@@ -99,32 +103,72 @@ class RSSM(nn.Module):
         generator: torch.Generator,
     ) -> Observed:
         """Return posterior states of a window; see `dynamics.Dynamics.observe`."""
-        batch, length = is_first.shape
         hoisted = self._hoist() if torch.is_grad_enabled() else self._kept_hoist()
+        batch, length = is_first.shape
         # Time first: a window observed step by step, as in acting, draws the same numbers.
         uniform = torch.rand((length, batch, self.stoch), generator=generator, device=tokens.device)
-        threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
-        none = self.codec.spec.none
-        action_term = self._action_term(hoisted, prev_action.masked_fill(is_first.unsqueeze(-1), none)).unbind(1)
-        keep = (~is_first).to(deter.dtype).unsqueeze(-1).unbind(1)
+        threshold = sampling_thresholds(uniform, self.classes, self.unimix)
+        first_time = is_first.T
+        actions = prev_action.transpose(0, 1).masked_fill(first_time.unsqueeze(-1), self.codec.spec.none)
+        action_term = self._action_term(hoisted, actions)
         first = self.posterior.first.linear
-        weight_deter, weight_token = first.weight.split([self.deter, tokens.shape[-1]])
-        token_term = torch.matmul(tokens, weight_token).add(first.bias).unbind(1)
-        latent = self.one_hot[stoch].flatten(1)
-        deters, latents, classes, logits = [], [], [], []
-        for t in range(length):
+        token_term = affine(tokens.transpose(0, 1).flatten(0, 1), first.weight[self.deter :], first.bias)
+        token_term = token_term.unflatten(0, (length, batch))
+        start = torch.cat([deter, functional.embedding(stoch % len(self.one_hot), self.one_hot).flatten(1)], -1)
+        inputs = (start, first_time, token_term, action_term, threshold)
+        if torch.is_grad_enabled() and written_out() and not self.core_rest and len(self.posterior.rest) == 1:
+            features, classes, logits = scan(*inputs, self._scan_weights(hoisted), self.unimix)
+        else:
+            features, classes, logits = self._scan_plainly(*inputs, hoisted)
+        features = features.transpose(0, 1)
+        logits = logits.transpose(0, 1).unflatten(-1, (self.stoch, self.classes))
+        return Observed(features, features[..., : self.deter], classes.transpose(0, 1), logits)
+
+    def _scan_plainly(
+        self,
+        start: Float[Tensor, "B F"],
+        is_first: Bool[Tensor, "T B"],
+        token_term: Float[Tensor, "T B hidden"],
+        action_term: Float[Tensor, "T B D"],
+        threshold: Float[Tensor, "T B S M"],
+        hoisted: Hoisted,
+    ) -> Scanned:
+        """Return what `scan.scan` returns, step by step, with the gradient left to autograd; takes any layers."""
+        keep = (~is_first).to(start.dtype).unsqueeze(-1)
+        weight_deter = self.posterior.first.linear.weight[: self.deter]
+        deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
+        features, classes, logits = [], [], []
+        for t in range(len(keep)):
             deter = self._step(hoisted, deter * keep[t], latent * keep[t], action_term[t])
             hidden = self.posterior.first.norm(torch.addmm(token_term[t], deter, weight_deter))
-            logit = self.posterior.rest(hidden).view(batch, self.stoch, self.classes)
+            logit = self.posterior.rest(hidden).view(-1, self.stoch, self.classes)
             latent, drawn = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)
             latent = latent.flatten(1)
-            deters.append(deter)
-            latents.append(latent)
+            features.append(torch.cat([deter, latent], -1))
             classes.append(drawn)
-            logits.append(logit)
-        all_deter = torch.stack(deters, 1)
-        features = torch.cat([all_deter, torch.stack(latents, 1)], -1)
-        return Observed(features, all_deter, torch.stack(classes, 1), torch.stack(logits, 1))
+            logits.append(logit.flatten(1))
+        return Scanned(torch.stack(features), torch.stack(classes), torch.stack(logits))
+
+    def _scan_weights(self, hoisted: Hoisted) -> Weights:
+        """Return what `scan.scan` multiplies with; one group gets its axis back."""
+        width = self.deter // self.groups
+        output = self.posterior.rest[0]
+        return Weights(
+            deter=self.deter_input.weight,
+            deter_bias=self.deter_input.bias,
+            stoch=self.stoch_input.weight,
+            stoch_bias=self.stoch_input.bias,
+            inputs_scale=hoisted.inputs_scale,
+            from_inputs=hoisted.from_inputs,
+            from_deter=hoisted.from_deter.view(self.groups, width, width),
+            core_scale=self.core_norm.scale,
+            gates=hoisted.gates.view(self.groups, width, 3 * width),
+            gates_bias=hoisted.gates_bias,
+            posterior=self.posterior.first.linear.weight[: self.deter],
+            posterior_scale=self.posterior.first.norm.scale,
+            logits=output.weight,
+            logits_bias=output.bias,
+        )
 
     def losses(self, observed: Observed) -> Losses:
         """Return `dyn` and `rep`: the same KL(posterior || prior), with the stop-gradient on either side (FACTS A4).

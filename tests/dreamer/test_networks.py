@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from dreamerlab.dreamer.networks import MLP, BlockLinear, Hidden, Linear, init_weight, rms_silu
+from dreamerlab.dreamer.networks import MLP, BlockLinear, Hidden, Linear, init_weight
+from dreamerlab.dreamer.norms import rms_silu
 
 
 def test_initial_weights_have_deviation_one_over_root_fan_in_and_are_cut_at_two_sigma_A3() -> None:

@@ -1,0 +1,79 @@
+"""RMSNorm followed by SiLU, with its gradient written out: it follows every hidden layer (FACTS A2).
+
+Plain functions for those who walk backwards themselves (`scan`, `stack`), and `rms_silu` for everybody else.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+RMS_EPS = 1e-4
+
+
+def rms_silu(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Float[Tensor, "*rows F"]:
+    """Return silu(scale * x / rms(x)), the root mean square over the last axis with eps 1e-4 inside the root."""
+    if torch.is_grad_enabled():
+        return _RmsSiLU.apply(x, scale)  # type: ignore[no-any-return]
+    return functional.silu((x * _inverse_rms(x)).mul_(scale), inplace=True)
+
+
+class Normed(NamedTuple):
+    """What the gradient of norm and SiLU needs."""
+
+    inverse: Float[Tensor, "*rows 1"]
+    normed: Float[Tensor, "*rows F"]
+    scaled: Float[Tensor, "*rows F"]
+
+
+def norm_silu(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> tuple[Float[Tensor, "*rows F"], Normed]:
+    """Return `rms_silu` and what its gradient needs."""
+    inverse = _inverse_rms(x)
+    normed = x * inverse
+    scaled = normed * scale
+    return functional.silu(scaled), Normed(inverse, normed, scaled)
+
+
+def norm_silu_gradient(
+    grad: Float[Tensor, "*rows F"], saved: Normed, scale: Float[Tensor, " ..."]
+) -> tuple[Float[Tensor, "*rows F"], Float[Tensor, "*rows F"]]:
+    """Return the gradient of x and, row by row, that of scale.
+
+    With n = x / rms: dx = (w * d - n * mean(w * d * n)) / rms and dw = d * n, d the gradient before SiLU.
+    """
+    before = torch.ops.aten.silu_backward(grad, saved.scaled)
+    weighted = before * saved.normed
+    along = torch.linalg.vecdot(weighted, scale).unsqueeze(-1)
+    before = before.mul_(scale).addcmul_(saved.normed, along, value=-1.0 / saved.normed.shape[-1])
+    return before.mul_(saved.inverse), weighted
+
+
+def _inverse_rms(x: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return torch.addcmul(_eps(x.dtype, x.device), norm, norm, value=1.0 / x.shape[-1]).rsqrt_()
+
+
+@functools.cache
+def _eps(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.full((), RMS_EPS, dtype=dtype, device=device)
+
+
+class _RmsSiLU(torch.autograd.Function):
+    """`rms_silu` for autograd: half the operations of the composite."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
+        result, saved = norm_silu(x, scale)
+        ctx.save_for_backward(*saved, scale)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        *saved, scale = ctx.saved_tensors
+        to_x, to_scale = norm_silu_gradient(grad, Normed(*saved), scale)
+        return to_x, to_scale.sum(list(range(to_scale.ndim - scale.ndim)))

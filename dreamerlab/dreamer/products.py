@@ -1,0 +1,105 @@
+"""Matrix products x @ weight + bias and their gradients, each by the fastest library at hand.
+
+On a CPU torch hands float32 products to MKL, which uses half the vector width of processors that are not Intel's;
+oneDNN, which torch brings along for convolutions, is more than twice as fast there and no slower elsewhere
+(protocol/reference/benchmarks.md). It takes products that are large enough to pay for its call; small ones, other types
+and other devices go the usual way. The rule looks at shapes and types only, so that a run repeats bit for bit.
+
+`computing_in(torch.bfloat16)` rounds the factors of every product here, sums in float32 and returns float32: the rest
+of the agent does not know (FACTS A9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LARGE = 1_000_000
+"""Multiplications from which on oneDNN's dearer call pays."""
+PART = 1024
+"""Rows of a weight gradient that oneDNN is given at once; fewer than a quarter of it are left to MKL."""
+
+_ONEDNN = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+_rounded_to: torch.dtype | None = None
+
+
+@contextmanager
+def computing_in(dtype: torch.dtype) -> Iterator[None]:
+    """Round the factors of all products within to `dtype`, if it is narrower than theirs."""
+    global _rounded_to
+    before, _rounded_to = _rounded_to, dtype if dtype == torch.bfloat16 else None
+    try:
+        yield
+    finally:
+        _rounded_to = before
+
+
+def affine(x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"]) -> Float[Tensor, "N O"]:
+    """Return x @ weight + bias, differentiable."""
+    if _rounded_to is None and not _suits(x, weight):
+        return torch.addmm(bias, x, weight)
+    if torch.is_grad_enabled():
+        return _Affine.apply(x, weight, bias)  # type: ignore[no-any-return]
+    return product(x, weight, bias)
+
+
+def product(
+    x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"] | None = None
+) -> Float[Tensor, "N O"]:
+    """Return x @ weight, plus bias if given, without gradient."""
+    if _rounded_to is not None:
+        rounded = (x.to(_rounded_to) @ weight.to(_rounded_to)).to(x.dtype)
+        return rounded if bias is None else rounded.add_(bias)
+    if _suits(x, weight):
+        return _onednn(x, weight.t(), bias)
+    return x @ weight if bias is None else torch.addmm(bias, x, weight)
+
+
+def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Float[Tensor, "I O"]:
+    """Return x^T @ grad: the gradient of a weight from its inputs and the gradient of its outputs, all rows at once."""
+    if _rounded_to is not None:
+        return (x.t().to(_rounded_to) @ grad.to(_rounded_to)).to(x.dtype)
+    if len(x) < PART // 4 or not _suits(x, grad):
+        return x.t() @ grad
+    total: Tensor | None = None
+    for part, grad_part in zip(x.split(PART), grad.split(PART), strict=True):
+        summand = _onednn(part.t(), grad_part.t(), None)
+        total = summand if total is None else total.add_(summand)
+    assert total is not None
+    return total
+
+
+def _suits(x: Tensor, weight: Tensor) -> bool:
+    """Tell whether oneDNN takes the product: without packed rows or columns it would be hundreds of times slower."""
+    packed = weight.is_contiguous() or weight.t().is_contiguous()
+    right = _ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu"
+    return right and packed and x.is_contiguous() and x.numel() * weight.shape[1] >= LARGE
+
+
+def _onednn(x: Tensor, transposed: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise.default(x, transposed, bias, "none", [], "")
+
+
+class _Affine(torch.autograd.Function):
+    """`affine` with gradients that are computed by the same rule."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
+        x, weight = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        grad = grad.contiguous()
+        return (
+            product(grad, weight.t()) if needs_x else None,
+            weight_gradient(x, grad) if needs_weight else None,
+            grad.sum(0) if needs_bias else None,
+        )

@@ -1,0 +1,262 @@
+"""The recurrent loop over a window with its gradient written out, for the core as the reference sizes it.
+
+autograd would multiply out the gradient of every weight at every step, as thin products of B rows. Here the way back
+through time carries the gradient of the state only, and notes what went into each weight and what came back from it;
+after the loop every weight has its gradient from all T * B rows in one product.
+
+Same formulas as `rssm.RSSM._step` and `observe`, which remain the plain path: the test of this module holds one against
+the other. The letters: h deterministic state, z latents, x the core's hidden layer, r, c and u reset gate, candidate
+and update gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient
+from dreamerlab.dreamer.products import weight_gradient
+
+
+class Weights(NamedTuple):
+    """What the loop multiplies with; see `rssm.Hoisted` for the rearranged ones."""
+
+    deter: Float[Tensor, "D hidden"]
+    deter_bias: Float[Tensor, " hidden"]
+    stoch: Float[Tensor, "S*K hidden"]
+    stoch_bias: Float[Tensor, " hidden"]
+    inputs_scale: Float[Tensor, "2 hidden"]
+    from_inputs: Float[Tensor, "2*hidden D"]
+    from_deter: Float[Tensor, "G w w"]
+    core_scale: Float[Tensor, " D"]
+    gates: Float[Tensor, "G w 3*w"]
+    gates_bias: Float[Tensor, " 3*D"]
+    posterior: Float[Tensor, "D hidden"]
+    posterior_scale: Float[Tensor, " hidden"]
+    logits: Float[Tensor, "hidden S*K"]
+    logits_bias: Float[Tensor, " S*K"]
+
+
+class Scanned(NamedTuple):
+    """States of a window, time first."""
+
+    features: Float[Tensor, "T B F"]
+    classes: Int[Tensor, "T B S"]
+    logits: Float[Tensor, "T B S*K"]
+
+
+def scan(
+    start: Float[Tensor, "B F"],
+    is_first: Bool[Tensor, "T B"],
+    token_term: Float[Tensor, "T B hidden"],
+    action_term: Float[Tensor, "T B D"],
+    threshold: Float[Tensor, "T B S M"],
+    weights: Weights,
+    unimix: float,
+) -> Scanned:
+    """Return the posterior states of a window that continues from `start`, differentiable.
+
+    `token_term` and `action_term` are what token and action add to the first layers of posterior and core, biases
+    included; `threshold` is what samples are drawn with (`distributions.thresholds`).
+    """
+    keep = (~is_first).to(start.dtype).unsqueeze(-1)
+    features, classes, logits = _Scan.apply(start, keep, token_term, action_term, threshold, unimix, *weights)
+    return Scanned(features, classes, logits)
+
+
+class _Step(NamedTuple):
+    """What one step leaves behind for its gradient."""
+
+    state: Tensor
+    """h and z before the step, zeroed where an episode starts."""
+    branches: Tensor
+    branches_normed: Normed
+    x: Tensor
+    x_normed: Normed
+    r: Tensor
+    candidate: Tensor
+    c: Tensor
+    u: Tensor
+    hidden: Tensor
+    hidden_normed: Normed
+    probs: Tensor
+
+
+class _StepGradient(NamedTuple):
+    """What comes back to each product and each norm of one step."""
+
+    branches: Tensor
+    branches_scale: Tensor
+    x: Tensor
+    x_scale: Tensor
+    gates: Tensor
+    hidden: Tensor
+    hidden_scale: Tensor
+    logits: Tensor
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        start: Tensor,
+        keep: Tensor,
+        token_term: Tensor,
+        action_term: Tensor,
+        threshold: Tensor,
+        unimix: float,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        w = Weights(*tensors)
+        length, batch, latents, classes = (*threshold.shape[:3], threshold.shape[3] + 1)
+        features = start.new_zeros(length, batch, start.shape[1])
+        logits = start.new_empty(length, batch, latents * classes)
+        drawn = torch.empty((length, batch, latents), dtype=torch.int64, device=start.device)
+        steps: list[_Step] = []
+        before = start
+        inputs = zip(keep.unbind(0), token_term.unbind(0), action_term.unbind(0), threshold.unbind(0), strict=True)
+        outputs = zip(features.unbind(0), logits.unbind(0), drawn.unbind(0), strict=True)
+        for (keep_t, token_t, action_t, threshold_t), (after, logits_t, drawn_t) in zip(inputs, outputs, strict=True):
+            steps.append(_forward(w, before * keep_t, token_t, action_t, threshold_t, after, logits_t, drawn_t))
+            before = after
+        ctx.steps, ctx.unimix = steps, unimix
+        ctx.save_for_backward(keep, features, *tensors)
+        ctx.mark_non_differentiable(drawn)
+        return features, drawn, logits
+
+    @staticmethod
+    def backward(ctx: Any, grad_features: Tensor, _: Tensor | None, grad_logits: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        keep, features, *tensors = ctx.saved_tensors
+        w = Weights(*tensors)
+        backs: list[_StepGradient] = []
+        carry: Tensor | None = None
+        pairs = list(zip(grad_features.unbind(0), grad_logits.unbind(0), keep.unbind(0), ctx.steps, strict=True))
+        for grad, grad_logits_t, keep_t, step in reversed(pairs):
+            back, before = _backward(w, step, grad if carry is None else grad + carry, grad_logits_t, ctx.unimix)
+            carry = before.mul_(keep_t)
+            backs.append(back)
+        backs.reverse()
+        grads = _StepGradient(*(torch.cat(parts) for parts in zip(*backs, strict=True)))
+        to_token, to_action = (part.unflatten(0, keep.shape[:2]) for part in (grads.hidden, grads.x))
+        return (carry, None, to_token, to_action, None, None, *_weight_gradients(w, ctx.steps, features, grads))
+
+
+def _forward(
+    w: Weights,
+    state: Tensor,
+    token: Tensor,
+    action: Tensor,
+    threshold: Tensor,
+    after: Tensor,
+    logits: Tensor,
+    drawn: Tensor,
+) -> _Step:
+    """Make one step from `state` (B, F), write its results into `after` (B, F), `logits` and `drawn`."""
+    rows, deter, hidden, groups = len(state), w.deter.shape[0], w.deter.shape[1], w.gates.shape[0]
+    h, z = state[:, :deter], state[:, deter:]
+    inputs = state.new_empty(rows, 2, hidden)
+    torch.addmm(w.deter_bias, h, w.deter, out=inputs[:, 0])
+    torch.addmm(w.stoch_bias, z, w.stoch, out=inputs[:, 1])
+    branches, branches_normed = norm_silu(inputs, w.inputs_scale)
+    shared = torch.addmm(action, branches.view(rows, 2 * hidden), w.from_inputs)
+    x, x_normed = norm_silu(_blocks(h, w.from_deter, shared), w.core_scale)
+    gates = _blocks(x, w.gates, w.gates_bias).view(rows, groups, 3, deter // groups)
+    r, candidate, u = torch.sigmoid(gates[:, :, 0]), gates[:, :, 1], torch.sigmoid(gates[:, :, 2])
+    c = torch.tanh(r * candidate)
+    h_after = after[:, :deter]
+    torch.lerp(h.view(rows, groups, -1), c, u, out=h_after.view(rows, groups, -1))
+    hidden_after, hidden_normed = norm_silu(torch.addmm(token, h_after, w.posterior), w.posterior_scale)
+    torch.addmm(w.logits_bias, hidden_after, w.logits, out=logits)
+    # Inverse cumulative sampling, as in `distributions.sample`.
+    grouped = logits.view(rows, threshold.shape[1], -1)
+    exp = (grouped - grouped.amax(-1, keepdim=True)).exp_()
+    cumulative = exp.cumsum(-1)
+    total = cumulative[..., -1:]
+    torch.sum(cumulative[..., :-1] <= threshold * total, -1, out=drawn)
+    after[:, deter:].view_as(grouped).scatter_(-1, drawn.unsqueeze(-1), 1.0)
+    return _Step(
+        *(state, branches, branches_normed, x, x_normed, r, candidate, c, u),
+        *(hidden_after, hidden_normed, exp.div_(total)),
+    )
+
+
+def _backward(
+    w: Weights, step: _Step, grad: Tensor, grad_logits: Tensor, unimix: float
+) -> tuple[_StepGradient, Tensor]:
+    """Return what comes back to the step's products, and to the state before it (B, F), given that of its results."""
+    rows, deter, hidden, groups = len(grad), w.deter.shape[0], w.deter.shape[1], w.gates.shape[0]
+    # Straight-through: the sample has the gradient of the mixed probabilities.
+    weighted = step.probs * grad[:, deter:].view_as(step.probs)
+    straight = torch.addcmul(weighted, step.probs, weighted.sum(-1, keepdim=True), value=-1.0)
+    to_logits = torch.add(grad_logits, straight.view_as(grad_logits), alpha=1.0 - unimix)
+    to_hidden, hidden_scale = norm_silu_gradient(to_logits @ w.logits.t(), step.hidden_normed, w.posterior_scale)
+    to_h = torch.addmm(grad[:, :deter], to_hidden, w.posterior.t()).view(rows, groups, -1)
+
+    h = step.state[:, :deter].view(rows, groups, -1)
+    to_product = torch.ops.aten.tanh_backward(to_h * step.u, step.c)
+    to_gates = torch.empty_like(step.c).unsqueeze(2).repeat(1, 1, 3, 1)
+    to_gates[:, :, 0] = torch.ops.aten.sigmoid_backward(to_product * step.candidate, step.r)
+    torch.mul(to_product, step.r, out=to_gates[:, :, 1])
+    to_gates[:, :, 2] = torch.ops.aten.sigmoid_backward(to_h * (step.c - h), step.u)
+    to_gates = to_gates.view(rows, 3 * deter)
+    to_x, x_scale = norm_silu_gradient(_blocks(to_gates, w.gates.mT), step.x_normed, w.core_scale)
+
+    to_branches = (to_x @ w.from_inputs.t()).view(rows, 2, hidden)
+    to_branches, branches_scale = norm_silu_gradient(to_branches, step.branches_normed, w.inputs_scale)
+    before = torch.empty_like(grad)
+    kept = torch.addcmul(to_h, to_h, step.u, value=-1.0).view(rows, deter)
+    kept = _blocks(to_x, w.from_deter.mT, kept)
+    torch.addmm(kept, to_branches[:, 0], w.deter.t(), out=before[:, :deter])
+    torch.mm(to_branches[:, 1], w.stoch.t(), out=before[:, deter:])
+    back = _StepGradient(to_branches, branches_scale, to_x, x_scale, to_gates, to_hidden, hidden_scale, to_logits)
+    return back, before
+
+
+def _weight_gradients(w: Weights, steps: Sequence[_Step], after: Tensor, grads: _StepGradient) -> Weights:
+    """Return the gradient of every weight from all T * B rows; `after` (T, B, F) are the states after each step."""
+    deter = w.deter.shape[0]
+    state = torch.cat([step.state for step in steps])
+    h, z, h_after = (part.contiguous() for part in (state[:, :deter], state[:, deter:], after.flatten(0, 1)[:, :deter]))
+    branches = torch.cat([step.branches for step in steps]).flatten(1)
+    x = torch.cat([step.x for step in steps])
+    hidden = torch.cat([step.hidden for step in steps])
+    to_deter, to_stoch = (part.contiguous() for part in grads.branches.unbind(1))
+    return Weights(
+        deter=weight_gradient(h, to_deter),
+        deter_bias=to_deter.sum(0),
+        stoch=weight_gradient(z, to_stoch),
+        stoch_bias=to_stoch.sum(0),
+        inputs_scale=grads.branches_scale.sum(0),
+        from_inputs=weight_gradient(branches, grads.x),
+        from_deter=_blocks_gradient(h, grads.x, w.from_deter),
+        core_scale=grads.x_scale.sum(0),
+        gates=_blocks_gradient(x, grads.gates, w.gates),
+        gates_bias=grads.gates.sum(0),
+        posterior=weight_gradient(h_after, grads.hidden),
+        posterior_scale=grads.hidden_scale.sum(0),
+        logits=weight_gradient(hidden, grads.logits),
+        logits_bias=grads.logits.sum(0),
+    )
+
+
+def _blocks_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient of `weight` in `_blocks`."""
+    groups, inputs, outputs = weight.shape
+    return torch.bmm(x.view(-1, groups, inputs).permute(1, 2, 0), grad.view(-1, groups, outputs).transpose(0, 1))
+
+
+def _blocks(x: Tensor, weight: Tensor, base: Tensor | None = None) -> Tensor:
+    """Return base + x @ blockdiag(weight); x (B, G*i), weight (G, i, o)."""
+    groups, inputs, outputs = weight.shape
+    if groups == 1:
+        return x @ weight[0] if base is None else torch.addmm(base, x, weight[0])
+    grouped = x.view(-1, groups, inputs).transpose(0, 1)
+    if base is None:
+        out = torch.bmm(grouped, weight)
+    else:
+        out = torch.baddbmm(base.view(-1, groups, outputs).transpose(0, 1), grouped, weight)
+    return out.transpose(0, 1).reshape(-1, groups * outputs)
