@@ -1,0 +1,1 @@
+"""Our update against those of other DreamerV3 implementations, measured side by side (`make bench-peers`)."""
