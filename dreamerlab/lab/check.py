@@ -18,6 +18,7 @@ from dreamerlab.lab.inert_proofs import read_proofs
 from dreamerlab.lab.known_seeds import known_seeds
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.machine import machine_gate
+from dreamerlab.lab.origins import origin_gate
 from dreamerlab.launch.local import default_jobs
 from dreamerlab.protocol import gates, launch_rules
 from dreamerlab.protocol.families import family
@@ -171,6 +172,8 @@ def examine(
             *launch_rules.fresh_seeds(proposal, _seeds_of(workspace, proposal.replicates), subject),
             *launch_rules.unknown_seeds(proposal, known, subject),
             *launch_rules.committed(dirt, allowed=allow_dirty, subject=subject),
+            *origin_gate(workspace, arms.treatment, proposal.plan.seeds),
+            *(origin_gate(workspace, arms.control, proposal.plan.baseline_seeds) if to_measure else ()),
             *machine,
         ),
         caveats=(

@@ -14,6 +14,7 @@ from dreamerlab.lab.baseline import METRIC
 from dreamerlab.lab.execute import Execution, Stage, Voice, claim
 from dreamerlab.lab.launch_hypothesis import Order, require_trainable, run_files, surroundings
 from dreamerlab.lab.ledger import open_record
+from dreamerlab.lab.origins import require_origin
 from dreamerlab.lab.outstanding import tasks_of
 from dreamerlab.lab.preflight import machine_warnings
 from dreamerlab.lab.publish import publish
@@ -88,6 +89,7 @@ def open_pilot(workspace: Workspace, tried: Tried, order: Order, voice: Voice) -
     resolved = shortened(tried.resolved)
     config = resolved.config
     require_trainable(workspace, resolved)
+    require_origin(workspace, resolved, [tried.seed])
     for line in machine_warnings(1, config.execution.threads):
         voice.warn(line)
     identity = compute(workspace)

@@ -20,6 +20,7 @@ from dreamerlab.lab.code_scope import changed_sources
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.inert_proofs import PROOF
 from dreamerlab.lab.ledger import open_record
+from dreamerlab.lab.origins import link_origin
 from dreamerlab.lab.preflight import require_training_parts
 from dreamerlab.lab.publish import publish
 from dreamerlab.launch.trainer import settle, start_trainer
@@ -145,6 +146,7 @@ def _train(
     run = RunDirectory(folder)
     trial = run.trial(recorded.trial.seed)
     trial.path.mkdir(parents=True)
+    link_origin(workspace, flatten(config)["init.checkpoint"], folder.parent)
     run.config_path.write_text(to_yaml(config))
     write_manifest(run.manifest_path, replace(manifest, budget=Budget("env_steps", recorded.env_steps)))
     write_status(trial, Status("queued", trial.seed))

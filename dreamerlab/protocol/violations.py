@@ -32,6 +32,7 @@ Rule = Literal[
     "not-open",
     "seeds-after-verdict",
     "uncommitted",
+    "starting-point",
     "orphan-trainers",
     "oversubscribed",
 ]

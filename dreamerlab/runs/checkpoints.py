@@ -48,6 +48,11 @@ class Checkpoint:
     schema: int = SCHEMA
 
 
+def name_of(env_steps: int, kind: str = LATEST) -> str:
+    """Return the stem of the checkpoint of a kind at an env step."""
+    return f"{kind}-{env_steps:09d}"
+
+
 def names(folder: Path, kind: str = LATEST) -> list[str]:
     """Return the stems of the described checkpoints of one kind, newest first."""
     found = [match for path in folder.glob(f"{kind}-*.json") if (match := _NAME.fullmatch(path.name))]
@@ -75,15 +80,19 @@ def describe(folder: Path, name: str) -> Checkpoint:
     return info
 
 
-def choose(folder: Path, which: str = "latest") -> str:
-    """Return the stem of the checkpoint called `latest`, `best`, or by its env steps; NotFound says what there is."""
+def choose(folder: Path, which: str = "latest", *, replay: bool = False) -> str:
+    """Return the stem of the checkpoint called `latest`, `best`, or by its env steps; NotFound says what there is.
+
+    Of several with the same env steps the one that stays longest is taken, or with `replay` one that may hold it.
+    """
     if which == "latest":
         found = names(folder, LATEST)[:1]
     elif which == "best":
         found = sorted(names(folder, BEST), key=lambda name: (-_score(folder, name), name))[:1]
     else:
         wanted = int(which) if which.isdecimal() else -1
-        found = [name for kind in KINDS for name in names(folder, kind) if int(name.partition("-")[2]) == wanted][:1]
+        kinds = KINDS if replay else KINDS[::-1]
+        found = [name for kind in kinds for name in names(folder, kind) if int(name.partition("-")[2]) == wanted][:1]
     if found:
         return found[0]
     there = sorted({int(name.partition("-")[2]) for kind in KINDS for name in names(folder, kind)})

@@ -35,14 +35,16 @@ def parse_origin(text: str) -> tuple[str, str]:
     return run, which or "latest"
 
 
-def find_origin(runs: Path, text: str, seed: int) -> Origin:
+def find_origin(runs: Path, text: str, seed: int, *, replay: bool = False) -> Origin:
     """Return the checkpoint that `text` means for a trial with `seed`, among the runs in the folder `runs`.
+
+    With `replay` one that may hold it is preferred.
 
     NotFound for a run, seed or checkpoint that is not there, Conflict for words that could mean several runs or a
     checkpoint that cannot be used.
     """
     run_text, which = parse_origin(text)
-    run = _sibling(runs, run_text)
+    run = find_sibling(runs, run_text)
     trials = run.trials()
     same = [trial for trial in trials if trial.seed == seed]
     if not same and len(trials) != 1:
@@ -54,7 +56,7 @@ def find_origin(runs: Path, text: str, seed: int) -> Origin:
     trial = (same or trials)[0]
     where = f"{run.id} seed {trial.seed}"
     try:
-        name = choose(trial.checkpoints, which)
+        name = choose(trial.checkpoints, which, replay=replay)
         return Origin(trial, name, describe(trial.checkpoints, name), not which.isdecimal())
     except NotFound as error:
         hint = error.hint if trial.checkpoints.is_dir() else f"dreamerlab data pull {run.id}"
@@ -63,7 +65,8 @@ def find_origin(runs: Path, text: str, seed: int) -> Origin:
         raise Conflict(f"init.checkpoint={text}: the checkpoint of {where} cannot be used: {damage}") from damage
 
 
-def _sibling(runs: Path, text: str) -> RunDirectory:
+def find_sibling(runs: Path, text: str) -> RunDirectory:
+    """Return the run in the folder `runs` with an id, a prefix of one, or an alias; NotFound, or Conflict."""
     refuse_path(text)
     if (runs / text / "manifest.json").is_file():
         return RunDirectory(runs / text)
