@@ -18,9 +18,14 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.behavior import Behavior, Imagined
 from dreamerlab.dreamer.distributions import TwoHot, categorical, entropy
+from dreamerlab.dreamer.dynamics import ImaginedPolicy
 from dreamerlab.dreamer.maths import lambda_return, replay_return
+from dreamerlab.dreamer.policies import make_policy_head
+from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
-from dreamerlab.spaces import ActionSpec
+from dreamerlab.dreamer.world_model import WorldModel
+from dreamerlab.spaces import ActionSpec, EnvSpec
+from tests.oracles.cases import VECTORS, random_agent
 
 H, N, F, ACTIONS = 4, 6, 9, 3
 THREE = ActionSpec.discrete(ACTIONS)
@@ -95,6 +100,19 @@ def test_return_scale_options_rate_limit_percentiles(make_config: Callable[..., 
     assert norm.update(torch.tensor([[3.0, 3.0, 3.001]])).item() == pytest.approx(0.01)
 
 
+def test_a_debiased_return_scale_counts_its_first_update_in_full_A13_4(make_config: Callable[..., Config]) -> None:
+    spread = torch.linspace(-50.0, 50.0, 101).view(1, -1)  # 90 between the percentiles
+    plain, debiased = (ReturnScale(make_config(return_norm={"debias": on})) for on in (False, True))
+    assert [plain.update(spread).item() for _ in range(2)] == pytest.approx([1.0, 90.0 * (1 - 0.99**2)])
+    assert [debiased.update(spread).item() for _ in range(2)] == pytest.approx([90.0, 90.0])
+    # Then it moves like the plain one, towards what is new with weight 0.01 / (1 - 0.99^3).
+    share = 0.01 / (1 - 0.99**3)
+    assert debiased.update(2.0 * spread).item() == pytest.approx(90.0 * (1.0 + share), rel=1e-5)
+    again = ReturnScale(make_config(return_norm={"debias": True}))
+    again.load_state_dict(debiased.state_dict())
+    assert again.update(spread).item() == debiased.update(spread).item()
+
+
 # -- policy and value losses
 
 
@@ -166,6 +184,231 @@ def test_weights_golden_F6(make_behavior: Callable[..., Behavior], imagined: Ima
     value_loss = behavior.losses(imagined._replace(cont=cont))[0].terms["value"]
     # A critic of zeros costs ln 255 everywhere, so that the loss shows the weights.
     assert (value_loss[:, 0] / math.log(255)).tolist() == pytest.approx([0.9, 0.45, 0.225, 0.225], rel=1e-5)
+
+
+def test_a_head_of_bare_probabilities_leaves_the_start_undiscounted_A13_7(
+    make_behavior: Callable[..., Behavior], imagined: Imagined
+) -> None:
+    """Weights are cumprod(discount) either way, divided by gamma where the head does not predict the discount."""
+    cont = torch.tensor([0.9, 0.5, 0.5, 1.0, 1.0])[:, None].expand(H + 1, N).contiguous()
+    losses = {}
+    for discounted in (True, False):
+        behavior = make_behavior(heads={"continue_discounted": discounted})
+        losses[discounted] = behavior.losses(imagined._replace(cont=cont))
+    gamma = 1.0 - 1.0 / 333.0
+    for name in ("policy", "value"):
+        assert torch.allclose(losses[False][0].terms[name] * gamma, losses[True][0].terms[name], atol=1e-5)
+    assert torch.equal(losses[False][1], losses[True][1])  # returns have the discount in both
+
+
+# -- options of the policy's objective
+
+
+def objective(make_config: Callable[..., Config], **leaves: object) -> PolicyObjective:
+    config = make_config(behavior=leaves)
+    return PolicyObjective(make_policy_head(THREE, config), config.behavior)
+
+
+def scored(
+    objective: PolicyObjective, advantage: Tensor, raw: Tensor, **more: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """One imagined step of as many rollouts as there are rows, all of weight 1 and action 0."""
+    action = torch.zeros(len(raw), 1, dtype=torch.int64)
+    loss, metrics = objective.loss(raw, action, None, advantage.view(1, -1), torch.ones(1, len(raw)), **more)
+    return loss[0], metrics
+
+
+QUARTERS = torch.tensor([[math.log(2.0), 0.0, 0.0]])  # probabilities (1/2, 1/4, 1/4), 1.5 ln 2 nats
+
+
+def test_the_policy_loss_and_its_terms_by_hand_A6_M_ADD_12(make_config: Callable[..., Config]) -> None:
+    loss, metrics = scored(objective(make_config, entropy_scale=0.1), torch.tensor([2.0, -1.0]), QUARTERS.expand(2, -1))
+    ln2 = math.log(2.0)
+    assert loss.tolist() == pytest.approx([2.0 * ln2 - 0.15 * ln2, -ln2 - 0.15 * ln2])
+    expected = {
+        "policy_loss": (0.5 - 0.15) * ln2, "policy_gradient_term": 0.5 * ln2, "entropy_term": -0.15 * ln2,
+        "gain_abs_mean": 1.5 * ln2, "log_prob_abs_mean": ln2, "entropy_nats": 1.5 * ln2, "entropy_std_nats": 0.0,
+        "entropy_frac": 1.5 * ln2 / math.log(3.0), "entropy_scale": 0.1, "entropy_rewarded_nats": 1.5 * ln2,
+        "advantage_mean": 0.5, "advantage_std": 1.5, "advantage_abs_mean": 1.5, "advantage_abs_max": 2.0,
+    }  # fmt: skip
+    assert {name: metrics[f"behavior/{name}"].item() for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_advantages_are_standardised_only_if_asked_DIS_26(make_config: Callable[..., Config]) -> None:
+    advantage, raw = torch.tensor([1.0, 2.0, 6.0]), QUARTERS.expand(3, -1)
+    plain, _ = scored(objective(make_config, entropy_scale=0.0), advantage, raw)
+    assert torch.allclose(plain, math.log(2.0) * advantage)
+    normed, metrics = scored(objective(make_config, entropy_scale=0.0, advantage_norm=True), advantage, raw)
+    assert torch.allclose(normed, math.log(2.0) * (advantage - 3.0) / math.sqrt(14.0 / 3.0), atol=1e-6)
+    assert metrics["behavior/advantage_mean"].item() == pytest.approx(3.0)  # logged as they came
+    equal, _ = scored(objective(make_config, entropy_scale=0.0, advantage_norm=True), torch.ones(3), raw)
+    assert (equal == 0.0).all()
+
+
+@pytest.mark.parametrize(("floor", "rewards"), [(None, True), (0.5, True), (1.05, False)])
+def test_below_its_floor_entropy_has_no_gradient_at_all_M_OPT_02(
+    make_config: Callable[..., Config], floor: float | None, rewards: bool
+) -> None:
+    """1.5 ln 2 = 1.04 nats: above 0.5 the bonus pulls, below 1.05 its value is the floor and nothing pulls (A13.1)."""
+    raw = QUARTERS.clone().requires_grad_()
+    loss, metrics = scored(objective(make_config, entropy_scale=1.0, entropy_floor=floor), torch.zeros(1), raw)
+    (grad,) = torch.autograd.grad(loss.sum(), raw)
+    assert bool((grad != 0).any()) is rewards
+    assert loss.item() == pytest.approx(-1.5 * math.log(2.0) if rewards else -1.05)
+    assert metrics["behavior/entropy_nats"].item() == pytest.approx(1.5 * math.log(2.0))
+    assert metrics["behavior/entropy_rewarded_nats"].item() == pytest.approx(-loss.item())
+
+
+@pytest.mark.parametrize(("made", "eta"), [(0, 0.2), (50, 0.11), (100, 0.02), (500, 0.02)])
+def test_the_entropy_bonus_follows_its_schedule_M_CP_59(
+    make_config: Callable[..., Config], made: int, eta: float
+) -> None:
+    scheduled = objective(make_config, entropy_scale=0.2, entropy_schedule="linear to 0.1x over 100 updates")
+    loss, metrics = scored(scheduled, torch.zeros(1), QUARTERS, made=torch.tensor(made))
+    assert loss.item() == pytest.approx(-eta * 1.5 * math.log(2.0))
+    assert metrics["behavior/entropy_scale"].item() == pytest.approx(eta)
+
+
+def test_one_possible_action_has_no_entropy_and_no_trouble(make_config: Callable[..., Config]) -> None:
+    config = make_config()
+    single = PolicyObjective(make_policy_head(ActionSpec.discrete(1), config), config.behavior)
+    loss, metrics = scored(single, torch.ones(2), torch.randn(2, 1))
+    assert (loss == 0.0).all()
+    assert metrics["behavior/entropy_frac"].item() == 0.0
+
+
+# -- the gradient through the dynamics
+
+
+class Steps:
+    """The dynamics of `Line`."""
+
+    feature_size = 1
+
+    def imagine(
+        self, start: Tensor, policy: ImaginedPolicy, horizon: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        states, actions = [start], []
+        for t in range(horizon):
+            action, encoded = policy(states[-1], t)
+            states.append(states[-1] + (action.clamp(-1.0, 1.0) if encoded is None else encoded))
+            actions.append(action)
+        return torch.stack(states), torch.stack(actions)
+
+
+class Line(WorldModel):
+    """A world on a line that can be worked out by hand: s' = s + action, reward 2 s', discount 0.9 everywhere."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+        self.dynamics = Steps()  # type: ignore[assignment]
+        self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def predict_reward(self, features: Tensor) -> Tensor:
+        return self.weight * features.squeeze(-1)
+
+    def predict_continue(self, features: Tensor) -> Tensor:
+        return torch.full_like(features.squeeze(-1), 0.9)
+
+
+def on_the_line(make_config: Callable[..., Config], **leaves: object) -> tuple[Behavior, Imagined, Tensor]:
+    """A policy that ignores the state (mean tanh(0.2), deviation 0.8927), two steps ahead, with a critic of zeros."""
+    torch.manual_seed(0)
+    leaves = {"horizon": 2, "entropy_scale": 0.0, **leaves}
+    behavior = Behavior(1, ActionSpec.continuous(1), make_config(behavior=leaves, return_norm={"limit": 4.0}))
+    output = behavior.policy.rest[-1]
+    with torch.no_grad():
+        output.weight.zero_()
+        output.bias.copy_(torch.tensor([0.2, 0.0]))
+    world = Line()
+    imagined = behavior.imagine(world, torch.zeros(5, 1), torch.Generator().manual_seed(3))
+    assert world.weight.requires_grad  # frozen only meanwhile
+    return behavior, imagined, output.bias
+
+
+def slope_by_hand(imagined: Imagined) -> Tensor:
+    """d(policy loss) / d(raw mean) of every rollout, summed over its two steps.
+
+    R_1 = 2 s_2 and R_0 = 2 s_1 + 0.9 * 0.95 * R_1, as the critic is 0; s_1 = e_0 and s_2 = e_0 + e_1, where e is the
+    action within [-1, 1] and moves by (1 - tanh(0.2)^2) / max(1, |action|). Weights are 0.9 and 0.81, the scale is 4.
+    """
+    action = imagined.action.squeeze(-1)
+    move = (1.0 - math.tanh(0.2) ** 2) / action.abs().clamp(min=1.0)
+    by_mean_1 = 2.0 * (move[0] + move[1])
+    by_mean_0 = 2.0 * move[0] + 0.9 * 0.95 * by_mean_1
+    return -(0.9 * by_mean_0 + 0.81 * by_mean_1) / 4.0
+
+
+def test_the_gradient_through_the_dynamics_by_hand_A13_14(make_config: Callable[..., Config]) -> None:
+    behavior, imagined, bias = on_the_line(make_config, actor_gradient="dynamics")
+    assert (imagined.action.abs() > 1.0).any()
+    assert (imagined.action.abs() < 1.0).any()
+    loss = behavior.losses(imagined)[0].terms["policy"]
+    for rollout in range(5):
+        (grad,) = torch.autograd.grad(loss[:, rollout].sum(), bias, retain_graph=True)
+        assert grad[0].item() == pytest.approx(slope_by_hand(imagined)[rollout].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_mix_is_the_weighted_sum_of_both_gradients_A13_14(make_config: Callable[..., Config], share: float) -> None:
+    grads = []
+    for leaves in (
+        {"actor_gradient": "reinforce"},
+        {"actor_gradient": "dynamics"},
+        {"actor_gradient": "mix", "gradient_mix": share},
+    ):
+        behavior, imagined, bias = on_the_line(make_config, **leaves)
+        grads.append(torch.autograd.grad(behavior.losses(imagined)[0].terms["policy"].sum(), bias)[0])
+    reinforce, dynamics, mix = grads
+    assert not torch.allclose(reinforce, dynamics, atol=0.1)
+    assert torch.allclose(mix, share * reinforce + (1.0 - share) * dynamics, atol=1e-5)
+
+
+KINDS: dict[str, tuple[ActionSpec, dict[str, object]]] = {
+    "choice": (THREE, {}),
+    "choices": (ActionSpec.discrete(3, 2), {}),
+    "bounded": (ActionSpec.continuous(2), {}),
+    "tanh": (ActionSpec.continuous(2), {"dist": "tanh_normal"}),
+    "bins": (ActionSpec.continuous(2), {"dist": "categorical", "bins": 5}),
+}
+
+
+@pytest.mark.parametrize("bootstrap", ["fast", "slow"])
+@pytest.mark.parametrize("gradient", ["dynamics", "mix"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_through_the_model_the_policy_learns_and_nothing_else_M_ML_21(
+    make_config: Callable[..., Config], kind: str, gradient: str, bootstrap: str
+) -> None:
+    action, policy = KINDS[kind]
+    behavior = {"actor_gradient": gradient, "bootstrap": bootstrap, "entropy_scale": 0.0}
+    agent = random_agent(EnvSpec(VECTORS, action), make_config(behavior=behavior, policy=policy), noise=0.1)
+    start = torch.randn(7, agent.world.dynamics.feature_size, requires_grad=True)
+    imagined = agent.behavior.imagine(agent.world, start.detach(), torch.Generator().manual_seed(0))
+    terms = agent.behavior.losses(imagined)[0].terms
+    names, parameters = zip(*((n, p) for n, p in agent.named_parameters() if p.requires_grad), strict=True)
+    assert any(name.startswith("world.") for name in names)
+    for term, owner in (("policy", "behavior.policy."), ("value", "behavior.critic.")):
+        grads = torch.autograd.grad(terms[term].sum(), parameters, allow_unused=True, retain_graph=True)
+        reached = {name for name, grad in zip(names, grads, strict=True) if grad is not None and (grad != 0).any()}
+        assert reached == {name for name in names if name.startswith(owner)}, term
+
+
+def test_a_rollout_with_gradient_is_the_same_rollout(make_config: Callable[..., Config]) -> None:
+    outcomes = []
+    for gradient in ("reinforce", "dynamics"):
+        agent = random_agent(EnvSpec(VECTORS, THREE), make_config(behavior={"actor_gradient": gradient}), noise=0.1)
+        start = torch.ones(4, agent.world.dynamics.feature_size)
+        imagined = agent.behavior.imagine(agent.world, start, torch.Generator().manual_seed(0))
+        outcomes.append((imagined, agent.behavior.losses(imagined)))
+    (plain, (plain_losses, plain_return)), (carrying, (losses, first_return)) = outcomes
+    assert torch.equal(plain.action, carrying.action)
+    assert not plain.features.requires_grad
+    assert carrying.features.requires_grad
+    assert torch.allclose(plain.features, carrying.features, atol=1e-5)
+    assert torch.allclose(plain_return, first_return, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(plain_losses.terms["value"], losses.terms["value"], rtol=1e-3, atol=1e-3)
+    assert not first_return.requires_grad
+    assert not any(value.requires_grad for value in losses.metrics.values())
 
 
 def test_a_fresh_critic_values_everything_at_zero_F2(
@@ -243,6 +486,23 @@ def test_replay_loss_uses_the_last_states_only_A7(
     assert torch.allclose(losses.terms["replay_value"], expected, atol=1e-4)
     (grad,) = torch.autograd.grad(losses.terms["replay_value"].sum(), features)
     assert (grad[:, :-1] != 0).any()  # it enters the world model
+
+
+@pytest.mark.parametrize("reaches", [True, False])
+def test_the_replay_loss_reaches_the_states_only_if_asked_A7(
+    make_behavior: Callable[..., Behavior],
+    make_config: Callable[..., Config],
+    make_batch: Callable[..., Batch],
+    reaches: bool,
+) -> None:
+    behavior = make_behavior(behavior={"replay_value_grad": reaches})
+    features = torch.randn(3, 5, F, requires_grad=True)
+    boot, slow = torch.randn(2, 3, 5).unbind(0)
+    loss = behavior.replay_loss(features, make_batch(make_config(), seed=2), boot, slow).terms["replay_value"].sum()
+    parameters = [features, *behavior.critic.parameters()]
+    into_states, *into_critic = torch.autograd.grad(loss, parameters, allow_unused=True)
+    assert (into_states is not None) is reaches
+    assert all((grad != 0).any() for grad in into_critic)
 
 
 def test_rows_that_end_an_episode_train_no_value_A7(
