@@ -39,7 +39,7 @@ class Prediction:
 def predict(world: WorldModel, batch: Batch, generator: torch.Generator, context: int = CONTEXT) -> Prediction:
     """Return the states of a batch whose rows from `context` on are imagined with the recorded actions."""
     length = batch.action.shape[1]
-    assert 0 < context <= length, (context, length)
+    assert 0 < context < length, (context, length)
     first = batch.is_first
     prev_action = shift_actions(batch.prev_action, batch.action)[:, :context]
     tokens = world.encoder({key: value[:, :context] for key, value in batch.obs.items()})
