@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
-from dreamerlab.envs.observing import choices_of, short
+from dreamerlab.envs.faults import ActionNotFinite
+from dreamerlab.envs.observing import choices_of, short, show
 from dreamerlab.errors import UsageError
 from dreamerlab.spaces import ActionSpec
 
@@ -77,8 +78,10 @@ class Mover(Actor):
         self.spec = ActionSpec.continuous(len(low))
 
     def act(self, action: np.ndarray) -> Any:
-        """Return the point that `action` stands for."""
+        """Return the point that `action` stands for; raise ActionNotFinite."""
         assert action.shape == self._low.shape, (action, self.spec)
+        if np.count_nonzero(np.isfinite(action)) < action.size:
+            raise ActionNotFinite(f"the agent's action is not finite: {show(action)}")
         point = np.minimum(np.maximum(action, -1.0), 1.0) * self._half + self._middle
         return np.minimum(np.maximum(point.astype(self._type), self._low), self._high).reshape(self._shape)
 

@@ -1,7 +1,8 @@
 """What an environment can do wrong while a trial runs, said so that its author can find the place.
 
-Owns the two errors; `guard.py` raises the first at every call, the collector raises the second when it brings an
-open episode back. Needs no gymnasium, so that `experience` can name them.
+Owns the errors; `guard.py` raises the first at every call, the collector raises the second when it brings an open
+episode back, `acting.py` the third, so that an environment is not blamed for what it was told to do. Needs no
+gymnasium, so that `experience` can name them.
 """
 
 from __future__ import annotations
@@ -32,3 +33,7 @@ class NonDeterministic(EnvironmentFault):
     """The same reset seed and actions gave another episode, so a trial cannot be continued exactly."""
 
     _wording = "environment '{env_id}' is not deterministic: {call} led elsewhere in {place}: {problem}"
+
+
+class ActionNotFinite(TrialFailed):
+    """The agent gave numbers that are none: it has diverged, and the environment is not to blame."""

@@ -8,7 +8,10 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.acting import actor_for
+from dreamerlab.envs.faults import ActionNotFinite
+from dreamerlab.envs.make import make_env
 from dreamerlab.envs.random_play import random_action
 
 SHAPES = st.sampled_from([(), (1,), (3,), (2, 3), (4, 1)])
@@ -110,3 +113,11 @@ def test_an_agent_that_offers_no_such_action_is_our_own_mistake(space: Space, ac
     actor = actor_for("env", space)
     with pytest.raises(AssertionError):
         actor.act(np.array(action, actor.spec.dtype))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_an_agent_that_has_diverged_is_named_before_its_environment_is(number: float) -> None:
+    env = make_env(Env(id="Pendulum-v1"))
+    env.reset(seed=0)
+    with pytest.raises(ActionNotFinite, match=r"the agent's action is not finite: \["):
+        env.step(np.float32([number]))
