@@ -1,4 +1,4 @@
-"""Losses of the world model: what they are, where they start, what they can reach (FACTS A2, A4, F18, F22, F23)."""
+"""Losses of the world model: what they are, where they start, what they can reach (FACTS A2, A4, A13.7, F18, F22, F23)."""
 
 from __future__ import annotations
 
@@ -129,6 +129,7 @@ def test_reward_excess_is_the_loss_over_its_floor_A5(parts: tuple[Agent, Batch],
 def test_support_of_the_config_reaches_the_heads(
     make_config: Callable[..., Config], make_agent: Callable[..., Agent]
 ) -> None:
+    """Narrow bins of a small model (M-CP-05)."""
     agent = make_agent(make_config(twohot={"bins": 11, "support": (-5.0, 5.0)}))
     for twohot in (agent.world.twohot, agent.behavior.twohot):
         assert twohot.bins.shape == (11,)
