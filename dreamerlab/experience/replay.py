@@ -339,7 +339,11 @@ class Replay:
 
     def read(self, stream: int, first: int, stop: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return copies of rows `first` to `stop` of a stream, of all columns or those named."""
-        slots = np.arange(first, stop) % self.ring
+        return self.pick(stream, np.arange(first, stop), names)
+
+    def pick(self, stream: int, rows: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Return copies of some rows (n,) of a stream, of all columns or those named."""
+        slots = rows % self.ring
         return {name: self._rows.columns[name][stream, slots] for name in names or self._rows.columns}
 
     def write(self, stream: int, rows: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:

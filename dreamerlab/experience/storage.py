@@ -81,6 +81,7 @@ class Rows:
 
     def _move_into_files(self, folder: Path) -> None:
         """Map a sparse file of the full size for each column, and copy what there is."""
+        folder.mkdir(parents=True, exist_ok=True)
         held, self.columns = self.columns, {}
         rows, self.room = self.room, 0
         for name, (shape, dtype) in self._layout.items():

@@ -162,6 +162,11 @@ class TrialDirectory:
         return self.artifacts / "predictions"
 
     @property
+    def replay(self) -> Path:
+        """Files of a replay buffer that is too large for memory or for one checkpoint; gone when the trial is done."""
+        return self.artifacts / "replay"
+
+    @property
     def episodes_path(self) -> Path:
         """Every training episode of every attempt, one line each."""
         return self.artifacts / "episodes.jsonl"

@@ -20,8 +20,10 @@ from typing import Literal
 import torch
 
 from dreamerlab.config.layers import load_config
+from dreamerlab.envs.faults import ActionNotFinite
 from dreamerlab.envs.watchdog import watchdog
 from dreamerlab.errors import Conflict, Interrupted, LabError, NotFound, TrialFailed
+from dreamerlab.experience.archive import damage
 from dreamerlab.runs.attempts import close_attempt, open_attempt, read_attempts
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
@@ -72,7 +74,7 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
         trial.attempt_dir(number).mkdir(parents=True, exist_ok=True)
         _reserve(trial).write_bytes(bytes(_RESERVE_BYTES))
         recorder.write_status()
-        session = Session(load_config(trial.run.config_path), trial.seed)
+        session = Session(load_config(trial.run.config_path), trial.seed, trial.replay)
         belongs = {"run": trial.run.id, "seed": trial.seed, "family": manifest.family}
         keeper = KeepAll(trial.checkpoints, session, recorder, belongs)
         finished = _restore(session, recorder, keeper, attempt)
@@ -114,7 +116,7 @@ def _write_end(
     try:
         close_attempt(trial, number, state, reason)
     finally:
-        recorder.write_status(state=state, reason=reason, diverged=isinstance(failure, Diverged))
+        recorder.write_status(state=state, reason=reason, diverged=isinstance(failure, Diverged | ActionNotFinite))
 
 
 def _reserve(trial: TrialDirectory) -> Path:
@@ -185,7 +187,9 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
     trial, complete = attempt.trial, False
     loaded, note, origin = None, None, None
     try:
-        loaded = checkpoint.load_newest(trial.checkpoints, set_aside=True)
+        loaded = checkpoint.load_newest(
+            trial.checkpoints, set_aside=True, damage=lambda state: damage(state["session"]["replay"], trial.replay)
+        )
     except NotFound as nothing:
         origin = start_from(session, trial, read_attempts(trial))
         said = [f"started again from env step 0: {nothing.message}"] if attempt.number > 1 else []
@@ -201,6 +205,7 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
         complete = not loaded.info.has_replay
         if complete:
             session.counters = Counters(**loaded.state["session"]["counters"])
+            session.sweep_replay([])
             done = f"the trial had reached its end with {loaded.info.file}"
         else:
             given = loaded.state["session"]

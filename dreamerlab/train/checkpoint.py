@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +21,7 @@ import torch
 
 from dreamerlab.atomic import atomic_write_json
 from dreamerlab.errors import Conflict, NotFound
-from dreamerlab.runs.checkpoints import KINDS, LATEST, Checkpoint, Damaged, choose, describe, names
+from dreamerlab.runs.checkpoints import KINDS, LATEST, Checkpoint, Damaged, choose, describe, name_of, names
 
 
 @dataclass
@@ -40,7 +40,7 @@ def save(folder: Path, state: dict[str, Any], keep: int | None, *, kind: str = L
     disk refuses; nothing earlier is lost then.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{kind}-{facts['env_steps']:09d}"
+    name = name_of(facts["env_steps"], kind)
     temporary = folder / f".{name}.pt.tmp"
     try:
         with temporary.open("wb") as file:
@@ -80,18 +80,23 @@ def _write_tensors(state: Any, file: IO[bytes]) -> None:
         raise OSError(refused.errno, refused.strerror, file.name) from error
 
 
-def load_newest(folder: Path, *, set_aside: bool = False) -> Loaded:
+def load_newest(
+    folder: Path, *, set_aside: bool = False, damage: Callable[[dict[str, Any]], str | None] | None = None
+) -> Loaded:
     """Open the newest checkpoint that is whole; raise NotFound when there is none, Conflict for a later version's.
 
     With `set_aside` those passed over are renamed, `ckpt-000004000.pt.passed-over`: a trial that goes on from an older
-    one would else count them among its newest, and drop what it writes itself.
+    one would else count them among its newest, and drop what it writes itself. `damage` may find more wrong with a
+    state than its own file tells.
     """
     passed_over: list[str] = []
     for name in names(folder):
         try:
             info, state = _open(folder, name)
-        except Damaged as damage:
-            passed_over.append(f"{name}.pt: {damage}")
+            if damage is not None and (problem := damage(state)) is not None:
+                raise Damaged(problem)
+        except Damaged as found:
+            passed_over.append(f"{name}.pt: {found}")
             if set_aside:
                 _set_aside(folder, name)
             continue

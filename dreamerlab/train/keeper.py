@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dreamerlab.runs.checkpoints import BEST, KEPT, LATEST
+from dreamerlab.runs.checkpoints import BEST, KEPT, LATEST, names
 from dreamerlab.train import checkpoint
 from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.session import Session
@@ -68,6 +68,7 @@ class KeepAll:
         session = self._session.state_dict(with_replay=with_replay)
         state = {"session": session, "recorder": self._recorder.state_dict(), "keeper": self.state_dict()}
         self._save(LATEST, state, keep=keep, has_replay=with_replay)
+        self._session.sweep_replay(names(self._folder) if with_replay else [])
         self._recorded = None if self._best is None else self._best["name"]
         self._drop_beaten(None)
 

@@ -7,7 +7,9 @@ ratio and the sums of the next metric line (FACTS F20). What a trial does with i
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,11 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.envs.make import describe, make_env
+from dreamerlab.experience.archive import Archive
 from dreamerlab.experience.collector import Collector, RandomStart
 from dreamerlab.experience.limiter import Ratio
 from dreamerlab.experience.replay import Replay, Sample
+from dreamerlab.runs.checkpoints import name_of
 from dreamerlab.train.acting import ActingPolicy
 from dreamerlab.train.evaluate import Evaluator
 from dreamerlab.train.finite import Inspector, require_finite_parameters
@@ -36,7 +40,7 @@ COUNT_UPDATES = ("updates", "actor_updates")
 class Session:
     """One trial in memory."""
 
-    def __init__(self, config: Config, seed: int) -> None:
+    def __init__(self, config: Config, seed: int, replay_folder: Path | None = None) -> None:
         self.config, self.seed = config, seed
         seed_globals(seed)
         prepare_process(seed, config.execution.threads)
@@ -61,7 +65,10 @@ class Session:
             smooth=config.smooth,
             heads=parse_heads(config.heads.auxiliary),
             max_bytes=config.replay.max_bytes,
+            memory_bytes=config.replay.memory_bytes,
+            folder=replay_folder,
         )
+        self._archive = None if replay_folder is None else Archive(self.replay, replay_folder)
         starts = [numpy_stream(seed, "episode starts" + (f" {n}" if n else "")) for n in range(count)]
         random_start = RandomStart(config.collect.random_steps, spec.action, numpy_stream(seed, "random actions"))
         self.collector = Collector(envs, self.replay, starts, random_start)
@@ -132,11 +139,27 @@ class Session:
         """Return what was learnt and when: enough to measure the agent, or to start another trial from it."""
         return {"agent": self.agent.state_dict(), "counters": dict(vars(self.counters))}
 
+    def load_replay(self, state: Mapping[str, Any], folder: Path | None = None) -> None:
+        """Restore replay alone, whose files lie in `folder` where they are another trial's."""
+        if self._archive is None:
+            self.replay.load_state_dict(state)
+        else:
+            self._archive.load_state_dict(state, folder)
+
+    def sweep_replay(self, checkpoints: Collection[str]) -> None:
+        """Remove the files of replay that none of the checkpoints with these names needs any more."""
+        if self._archive is not None:
+            self._archive.sweep(checkpoints) if checkpoints else self._archive.remove()
+
+    def _replay_state(self) -> dict[str, Any]:
+        name = name_of(self.counters.env_steps)
+        return self.replay.state_dict() if self._archive is None else self._archive.state_dict(name)
+
     def state_dict(self, *, with_replay: bool = True) -> dict[str, Any]:
         """Return the whole state: nested dicts of tensors, arrays and numbers."""
         return {
             **self.agent_state(),
-            "replay": self.replay.state_dict() if with_replay else None,
+            "replay": self._replay_state() if with_replay else None,
             "collector": self.collector.state_dict(),
             "policy": self.policy.state_dict(),
             "ratio": self.ratio.state_dict(),
@@ -148,7 +171,7 @@ class Session:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore exactly; the environment is brought back by replaying its open episode."""
         self.agent.load_state_dict(state["agent"])
-        self.replay.load_state_dict(state["replay"])
+        self.load_replay(state["replay"])
         self.collector.load_state_dict(state["collector"])
         self.policy.load_state_dict(state["policy"])
         self.ratio.load_state_dict(state["ratio"])

@@ -8,6 +8,7 @@ came from one file never starts from another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from dreamerlab.config.layers import flatten
 from dreamerlab.config.lineage import differing, unfit_leaves
 from dreamerlab.config.recorded import load_recorded
 from dreamerlab.errors import Conflict, UsageError
+from dreamerlab.experience.archive import damage
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.lineage import find_origin
 from dreamerlab.train import checkpoint
@@ -37,7 +39,7 @@ def start_from(session: Session, trial: TrialDirectory, before: Sequence[Mapping
     parts = tuple(init.parts)
     if parts == ("optimizer",):
         raise UsageError("init.parts=[optimizer] takes over nothing", hint="name world or behavior as well")
-    origin = find_origin(trial.run.path.parent, init.checkpoint, trial.seed)
+    origin = find_origin(trial.run.path.parent, init.checkpoint, trial.seed, replay="replay" in parts)
     where = f"{origin.info.file} of {origin.trial.run.id} seed {origin.trial.seed}"
     if origin.trial == trial:
         raise UsageError(f"init.checkpoint={init.checkpoint} is the trial itself", hint="name another run")
@@ -56,7 +58,7 @@ def start_from(session: Session, trial: TrialDirectory, before: Sequence[Mapping
             hint="choose init.parts without what differs, or a run of this family",
         )
     state = checkpoint.open_exactly(origin.trial.checkpoints, origin.name)["session"]
-    _take(session, state, parts, where)
+    _take(session, state, parts, where, origin.trial.replay)
     info = origin.info
     facts = {"run": info.run, "seed": info.seed, "file": info.file, "sha256": info.sha256, "parts": list(parts)}
     return {**facts, "env_steps": info.env_steps, "updates": info.updates}
@@ -69,7 +71,7 @@ def in_words(origin: Mapping[str, Any], seed: int) -> str:
     return f"started from {origin['file']} of {origin['run']} seed {origin['seed']} ({parts}){other}"
 
 
-def _take(session: Session, state: Mapping[str, Any], parts: Sequence[str], where: str) -> None:
+def _take(session: Session, state: Mapping[str, Any], parts: Sequence[str], where: str, folder: Path) -> None:
     agent, given = session.agent, state["agent"]
     for part in ("world", "behavior"):
         if part in parts:
@@ -91,7 +93,9 @@ def _take(session: Session, state: Mapping[str, Any], parts: Sequence[str], wher
         if state.get("replay") is None:
             hint = "leave replay out of init.parts, or train that run with checkpoint.keep_replay=true"
             raise UsageError(f"{where} holds no replay", hint=hint)
-        session.replay.load_state_dict(state["replay"])
+        if (problem := damage(state["replay"], folder)) is not None:
+            raise Conflict(f"{where} cannot be used: {problem}", hint="dreamerlab data pull fetches stored artifacts")
+        session.load_replay(state["replay"], folder)
 
 
 def _load(module: torch.nn.Module, given: dict[str, torch.Tensor], where: str, part: str) -> None:
