@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dreamerlab.config.schema_learning import Optimizer as OptimizerConfig
-from dreamerlab.dreamer.optim import LaProp
+from dreamerlab.dreamer.optim import AdamClip, LaProp, Optimizer, make_optimizer
 
 
 def parameter(values: Any) -> nn.Parameter:
@@ -180,3 +180,147 @@ def test_moments_and_count_are_saved_and_rates_are_not() -> None:
     optimizer.step([grads[4]])
     other.step([grads[4]])
     assert torch.allclose(other_weight - before, 2 * (weight - before), rtol=1e-4)
+
+
+# -- groups of parameters
+
+LEARNERS = [("world",), ("actor", "critic"), ("world", "actor", "critic")]
+
+
+def three(name: str = "laprop_agc", **leaves: Any) -> tuple[list[nn.Parameter], Optimizer]:
+    weights = [parameter([[1.0, -2.0], [0.5, 3.0]]), parameter([0.3, 0.0]), parameter([-1.0, 2.0, 4.0])]
+    rates = {"world": 0.01, "actor": 0.02, "critic": 0.05}
+    groups = {group: ([weight], rates[group]) for group, weight in zip(rates, weights, strict=True)}
+    return weights, make_optimizer(groups, OptimizerConfig(name=name, **{"warmup_updates": 3, **leaves}))  # type: ignore[arg-type]
+
+
+def random_grads(weights: list[Tensor], g: torch.Generator) -> list[Tensor]:
+    return [torch.randn(weight.shape, generator=g) for weight in weights]
+
+
+@pytest.mark.parametrize("learners", LEARNERS, ids="+".join)
+@pytest.mark.parametrize("name", ["laprop_agc", "adam_clip"])
+def test_a_group_left_out_stays_bit_for_bit_and_the_rest_moves(name: str, learners: tuple[str, ...]) -> None:
+    weights, optimizer = three(name)
+    g = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        optimizer.step(random_grads(weights, g))
+    before = {k: v.clone() for k, v in optimizer.state_dict().items()}
+    kept = [weight.detach().clone() for weight in weights]
+    metrics = optimizer.step(random_grads(optimizer.parameters_of(learners), g), groups=learners)
+    for k, group in enumerate(("world", "actor", "critic")):
+        moves = group in learners
+        part = optimizer.elements[group]
+        assert torch.equal(weights[k], kept[k]) is not moves
+        assert torch.equal(optimizer.square[part], before["square"][part]) is not moves
+        assert torch.equal(optimizer.momentum[part], before["momentum"][part]) is not moves
+        assert optimizer.made(group).item() == 2 + moves
+        assert (f"optim/grad_norm_{group}" in metrics) is moves
+        assert (f"optim/lr_{group}" in metrics) is moves
+
+
+@pytest.mark.parametrize("name", ["laprop_agc", "adam_clip"])
+def test_each_group_is_as_it_would_be_alone_whenever_it_learns_M_SUR_11(name: str) -> None:
+    """Warm-up, schedule and bias correction follow a group's own count, so waiting costs it nothing."""
+    leaves = {"lr_schedule": "linear to 0.5x over 4 updates", "max_norm": 0.7}
+    weights, together = three(name, **leaves)
+    alone = {}
+    for k, (group, rate) in enumerate((("world", 0.01), ("actor", 0.02), ("critic", 0.05))):
+        copy = nn.Parameter(weights[k].detach().clone())
+        config = OptimizerConfig(name=name, warmup_updates=3, **leaves)  # type: ignore[arg-type]
+        alone[group] = (copy, make_optimizer({group: ([copy], rate)}, config))
+    g = torch.Generator().manual_seed(1)
+    for learners in (LEARNERS[k] for k in (0, 0, 2, 1, 0, 1, 2, 2)):
+        grads = random_grads(together.parameters_of(learners), g)
+        together.step(grads, groups=learners)
+        for group, grad in zip(learners, grads, strict=True):
+            alone[group][1].step([grad])
+    assert together.updates.tolist() == [6, 5, 5]
+    for weight, (copy, _) in zip(weights, alone.values(), strict=True):
+        assert torch.allclose(weight, copy, atol=1e-7)
+
+
+@pytest.mark.parametrize(("update", "share"), [(1, 1.0), (3, 0.82), (6, 0.55), (11, 0.1), (99, 0.1)])
+def test_rates_follow_their_schedule_and_the_warm_up_A9(update: int, share: float) -> None:
+    for warmup in (0, 4):
+        _, optimizer = single([1.0], rate=0.2, warmup_updates=warmup, lr_schedule="linear to 0.1x over 10 updates")
+        optimizer.updates.fill_(update - 1)
+        warm = min(1.0, update / warmup) if warmup else 1.0
+        got = optimizer.step([torch.tensor([1.0])])["optim/lr_world"].item()
+        assert got == pytest.approx(0.2 * share * warm, rel=1e-5)
+
+
+def test_a_state_with_one_count_for_all_groups_still_loads() -> None:
+    weights, optimizer = three()
+    optimizer.step(random_grads(weights, torch.Generator().manual_seed(0)))
+    state = optimizer.state_dict()
+    state["updates"] = torch.tensor(7)
+    optimizer.load_state_dict(state)
+    assert optimizer.updates.tolist() == [7, 7, 7]
+
+
+def test_a_look_at_the_norms_may_stop_the_step_before_anything_moves() -> None:
+    weights, optimizer = three()
+
+    def refuse(norms: Tensor) -> None:
+        assert norms.tolist() == pytest.approx([5.0, 0.0])
+        raise RuntimeError
+
+    before = {k: v.clone() for k, v in optimizer.state_dict().items()}
+    with pytest.raises(RuntimeError):
+        optimizer.step([torch.tensor([3.0, 4.0]), torch.zeros(3)], refuse, groups=("actor", "critic"))
+    assert all(torch.equal(value, before[key]) for key, value in optimizer.state_dict().items())
+    assert weights[1].tolist() == pytest.approx([0.3, 0.0])
+
+
+# -- Adam
+
+
+@pytest.mark.parametrize("max_norm", [1e9, 1.0])
+def test_adam_is_the_textbooks_after_clipping_each_group_A13_13(max_norm: float) -> None:
+    weights, optimizer = three("adam_clip", warmup_updates=0, max_norm=max_norm, eps=1e-8)
+    assert isinstance(optimizer, AdamClip)
+    expected = [weight.detach().double().numpy() for weight in weights]
+    first, second = ([np.zeros_like(weight) for weight in expected] for _ in range(2))
+    g = torch.Generator().manual_seed(2)
+    for update in range(1, 6):
+        grads = random_grads(weights, g)
+        optimizer.step(grads)
+        for k, rate in enumerate((0.01, 0.02, 0.05)):
+            grad = grads[k].double().numpy()
+            grad = grad * min(1.0, max_norm / np.linalg.norm(grad))
+            first[k] = 0.9 * first[k] + 0.1 * grad
+            second[k] = 0.999 * second[k] + 0.001 * grad**2
+            root = np.sqrt(second[k] / (1 - 0.999**update)) + 1e-8
+            expected[k] = expected[k] - rate * first[k] / (1 - 0.9**update) / root
+    for weight, wanted in zip(weights, expected, strict=True):
+        assert weight.detach().numpy() == pytest.approx(wanted, abs=2e-6)
+
+
+def test_adam_clips_a_group_as_a_whole_M_ML_22() -> None:
+    weights = [parameter([1.0]), parameter([1.0])]
+    config = OptimizerConfig(name="adam_clip", max_norm=1.0, warmup_updates=0)
+    optimizer = make_optimizer({"world": (weights, 0.1)}, config)
+    metrics = optimizer.step([torch.tensor([3.0]), torch.tensor([4.0])])
+    assert metrics["optim/grad_norm_world"].item() == pytest.approx(5.0)  # as it came
+    assert metrics["optim/clipped_frac"].item() == 1.0
+    assert (optimizer.momentum / 0.1 / 2.0**16).tolist() == pytest.approx([0.6, 0.8])
+
+
+def test_adam_divides_momentum_where_laprop_gathers_what_is_divided_F15() -> None:
+    weight = parameter([0.0])
+    optimizer = make_optimizer({"world": ([weight], 1.0)}, OptimizerConfig(name="adam_clip", warmup_updates=0))
+    optimizer.step([torch.tensor([1.0])])
+    optimizer.step([torch.tensor([3.0])])
+    square = (0.999 * 0.001 * 1 + 0.001 * 9) / (1 - 0.999**2)
+    assert weight.item() == pytest.approx(-1.0 - (0.9 * 0.1 + 0.1 * 3.0) / (1 - 0.9**2) / square**0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("exponent", range(-38, -8, 6))
+def test_tiny_gradients_never_make_gigantic_steps_of_adam_either_A9(flushing: bool, exponent: int) -> None:
+    weight = parameter([1.0, 1.0])
+    optimizer = make_optimizer({"world": ([weight], 1.0)}, OptimizerConfig(name="adam_clip", warmup_updates=0))
+    for _ in range(3):
+        before = weight.detach().clone()
+        optimizer.step([torch.tensor([10.0**exponent, 3 * 10.0**exponent])])
+        assert (weight.detach() - before).abs().max().item() <= 1.0 + 1e-4
