@@ -29,6 +29,7 @@ def require_finite(values: Mapping[str, Tensor]) -> None:
     if bool(torch.isfinite(numbers).all()):
         return
     bad = [(name, number) for name, number in zip(values, numbers.tolist(), strict=True) if not math.isfinite(number)]
+    bad.sort(key=lambda one: one[0].endswith("/loss"))  # the sum of others is not what went wrong first
     others = [name for name, _ in bad[1:5]]
     also = f" (and so are {', '.join(others)}{', ...' if len(bad) > 5 else ''})" if others else ""
     raise Diverged(f"{bad[0][0]} is {bad[0][1]}, not finite{also}")
