@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from dreamerlab.train.predictions import foresight_of_trial
 from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.runtime import StopRequest, TrainingClock
 from dreamerlab.train.session import COUNT_UPDATES, Session
@@ -40,6 +41,7 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
     """
     config, at = session.config, session.counters
     in_updates = config.budget.unit in COUNT_UPDATES
+    foresight = foresight_of_trial(config, session.agent, session.seed)
 
     def beat() -> None:
         recorder.heartbeat(at, session.spent())
@@ -74,6 +76,8 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
             recorder.write_metrics(at, session.pace_metrics())
         if passed(config.eval.every, before, at.env_steps) or finished:
             keeper.evaluated(recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat)))
+            if foresight is not None:
+                recorder.write_predictions(at, foresight.look(session.agent, beat))
             recorder.note_progress(at, session.spent())
             recorder.write_status()
         if passed(config.checkpoint.keep_every, before, at.env_steps):

@@ -2,20 +2,23 @@
 
 Played in environments and with generators of their own, from the same starts each time, so looking changes nothing in
 a trial, and pictures of one trial at different moments show the same beginnings. The model's part is
-`dreamer/prediction.py`, the picture's `pictures.py`.
+`dreamer/prediction.py`, the picture's `pictures.py`; `loop.py` looks at every evaluation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.prediction import CONTEXT, predict, predicted_pictures
+from dreamerlab.envs.make import make_env
 from dreamerlab.train.generators import Env, undisturbed_globals, with_own_generators
 from dreamerlab.train.runtime import numpy_stream, torch_stream
 
@@ -34,6 +37,13 @@ class Foreseen:
     valid: np.ndarray
     """(N, T): whether a row belongs to the episode that the model saw begin; a later one cannot be foreseen."""
     context: int
+
+
+def foresight_of_trial(config: Config, agent: Agent, seed: int) -> Foresight | None:
+    """Return what looks ahead at every evaluation of a trial; None where no images are seen, or none are wanted."""
+    if not (config.log.predictions and agent.world.decoder.pictures.keys):
+        return None
+    return Foresight(partial(make_env, config.env, step_timeout_s=config.execution.step_timeout_s), seed)
 
 
 class Foresight:

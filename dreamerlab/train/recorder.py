@@ -7,9 +7,11 @@ kept as one tensor and read once a line. Does not decide when anything is due; `
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from dreamerlab.experience.collector import EpisodeEnd
@@ -19,6 +21,8 @@ from dreamerlab.runs.series import append_line
 from dreamerlab.runs.status import Status, write_status
 from dreamerlab.train.evaluate import Episodes, as_metrics
 from dreamerlab.train.finite import require_finite
+from dreamerlab.train.pictures import prediction_picture, write_picture
+from dreamerlab.train.predictions import Foreseen
 
 HEARTBEAT_S = 1.0
 
@@ -138,6 +142,11 @@ class Recorder:
         append_line(self._trial.evals_path, {**self._position(at), "values": values, "returns": returns})
         self._status = replace(self._status, latest={**self._status.latest, **values})
         return values[ALIASES["eval/return"]]
+
+    def write_predictions(self, at: Counters, foreseen: Mapping[str, Foreseen]) -> None:
+        """Draw what the world model expects to see, every image key below the other."""
+        drawn = [prediction_picture(one.truth, one.model, one.valid, one.context) for one in foreseen.values()]
+        write_picture(self._trial.predictions, at.env_steps, np.concatenate(drawn))
 
     def note_progress(self, at: Counters, spent: float) -> None:
         """Take over how far the trial has come; the next status says so."""

@@ -27,7 +27,7 @@ if (_HERE := str(Path(__file__).resolve().parent)) not in dreamerlab.train.__pat
     dreamerlab.train.__path__.append(_HERE)
 
 from dreamerlab.envs.make import make_env
-from dreamerlab.errors import LabError, ToolFailed, UsageError
+from dreamerlab.errors import Conflict, LabError, ToolFailed, UsageError
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.runtime import numpy_stream, prepare_process, torch_stream
 from dreamerlab.train.stored import StoredAgent, open_agent
@@ -63,20 +63,24 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except ImportError as error:
-        # The environment's own missing packages are named by `make_env`; these are ours.
-        print(f"error: {ToolFailed(_missing(error), hint=_INSTALL)}", file=sys.stderr)
-        return ToolFailed.exit_code
+        lacking = _lacking(error)
+        print(f"error: {lacking}", file=sys.stderr)
+        return lacking.exit_code
     except KeyboardInterrupt:
         return 130
     print(json.dumps({**stored.facts(), "policy": asked.policy, **facts}))
     return 0
 
 
-_INSTALL = "pip install 'dreamerlab[watch]'"
-
-
-def _missing(error: ImportError) -> str:
-    return f"a film needs the package {(error.name or str(error)).partition('.')[0]}, which is not installed"
+def _lacking(error: ImportError) -> LabError:
+    """Return the error for a module that is not there: of the code that trained the agent, or of a package."""
+    name = error.name or str(error)
+    if name.startswith("dreamerlab"):
+        return Conflict(f"the code that trained this agent is older than this: it has no {name}")
+    package = name.partition(".")[0]
+    return ToolFailed(
+        f"a film needs the package {package}, which is not installed", hint="pip install 'dreamerlab[watch]'"
+    )
 
 
 @dataclass(frozen=True)
