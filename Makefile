@@ -35,6 +35,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m dreamerlab.config.reference_docs --check
+	$(BIN)/python -m dreamerlab.train.preset_docs --check
 	$(BIN)/dreamerlab lint
 
 format: $(INSTALLED)
