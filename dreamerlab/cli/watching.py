@@ -17,8 +17,11 @@ def watch(
         int | None, typer.Option("--seed", metavar="N", help="Which seed of the run (default: its first).")
     ] = None,
     episodes: Annotated[
-        int, typer.Option("--episodes", metavar="N", min=1, max=100, help="Episodes, one after the other.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--episodes", metavar="N", min=1, max=100, help="Episodes, one after the other (default: 1; 3 predictions)."
+        ),
+    ] = None,
     policy: Annotated[
         Literal["mode", "sample"], typer.Option("--policy", help="The most likely action each time, or sampled ones.")
     ] = "mode",

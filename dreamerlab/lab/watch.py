@@ -33,7 +33,8 @@ class Wish:
     """What is to be filmed, and where the film is to go."""
 
     seed: int | None = None
-    episodes: int = 1
+    episodes: int | None = None
+    """None: one; of a prediction three windows."""
     policy: str = "mode"
     checkpoint: str = "latest"
     format: str | None = None
@@ -47,7 +48,7 @@ class Wish:
     def words(self, format_name: str, scratch: Path) -> list[str]:
         """Return the options of the program that films."""
         words = ["--out", str(scratch), "--format", format_name, "--policy", self.policy]
-        words += ["--episodes", str(self.episodes)]
+        words += ["--episodes", str(self.episodes or (3 if self.prediction else 1))]
         for option, value in (("--fps", self.fps), ("--every", self.every), ("--device", self.device)):
             words += [option, str(value)] if value is not None else []
         return [*words, *(["--prediction"] if self.prediction else [])]

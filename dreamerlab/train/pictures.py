@@ -19,7 +19,7 @@ from dreamerlab.atomic import atomic_write_bytes
 MOST_COLUMNS = 16
 """Frames shown of one sequence; of a longer one evenly chosen ones, the last context frame among them."""
 _GAP = 2
-_PAPER, _CONTEXT, _OPEN, _BEYOND = 255, (60, 120, 216), (230, 120, 30), (200, 200, 200)
+_PAPER, _CONTEXT, _OPEN, _BEYOND = 225, (60, 120, 216), (230, 120, 30), (180, 180, 180)
 _BAR = 3
 
 

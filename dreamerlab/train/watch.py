@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_FPS = 30.0
 _PREDICTION_FPS = 8.0
+_NOTHING = 225
 _LEGEND = "rows: truth, model, error (grey: none); bars: blue while the model sees, orange where it foresees"
 
 
@@ -242,18 +243,17 @@ def _film_curves(reel: Reel, trace: list[Moment]) -> None:
 
 def foresee(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
     """Write what the world model expects to see, beside what is seen; return what was filmed."""
-    from dreamerlab.dreamer.prediction import prediction_video
-    from dreamerlab.train import film
-    from dreamerlab.train.pictures import prediction_picture
-    from dreamerlab.train.predictions import Foresight
-
     if not stored.spec.of_kind("image"):
         keys = ", ".join(sorted(stored.spec.observations))
         raise UsageError(
             f"this agent sees no images ({stored.config.env.id} gives {keys}): there is no picture to expect",
             hint="leave out --prediction; agents with env.observe=pixels see images",
         )
-    windows = max(1, asked.episodes)
+    from dreamerlab.train import film
+    from dreamerlab.train.pictures import prediction_picture
+    from dreamerlab.train.predictions import Foresight
+
+    windows = asked.episodes
     seen = Foresight(partial(make_env, stored.config.env), stored.seed, windows).look(stored.agent)
     length, context = next(iter(seen.values())).valid.shape[1], next(iter(seen.values())).context
     facts = {"shown": "prediction", "episodes": [], "windows": windows, "length": length, "context": context}
@@ -264,7 +264,7 @@ def foresee(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
         asked.out.write_bytes(film.titled(picture, [title_of(stored, "sample"), _LEGEND]))
         return {**facts, "frames": length * windows, "every": 1, "fps": None}
     reel = film.Reel(film.MOST_FRAMES["gif"], asked.every)
-    frames = np.concatenate([prediction_video(one.truth, _known(one)) for one in seen.values()], 2)
+    frames = np.concatenate([_video(one) for one in seen.values()], 2)
     frames = frames.repeat(2, 1).repeat(2, 2) if frames.shape[2] <= 320 else frames
     for step, frame in enumerate(frames):
         if reel.wants(step, is_last=step == length - 1):
@@ -276,9 +276,19 @@ def foresee(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
     return {**facts, "frames": len(reel.shots), "every": reel.every, "fps": fps}
 
 
-def _known(one: Foreseen) -> np.ndarray:
-    """Return what the model expects, and the truth where another episode has begun, of which it knows nothing."""
-    return np.where(one.valid[..., None, None, None], one.model, one.truth)
+def _video(one: Foreseen) -> np.ndarray:
+    """Return (T, 3 H, N W, 3): windows side by side, truth, model and error below each other.
+
+    Where another episode has begun, of which the model knows nothing, it shows nothing.
+    """
+    from dreamerlab.dreamer.prediction import prediction_video
+
+    known = np.where(one.valid[..., None, None, None], one.model, one.truth)
+    frames = prediction_video(one.truth, known)
+    height, width = one.truth.shape[2:4]
+    for window, valid in enumerate(one.valid):
+        frames[~valid, height : 2 * height, window * width : (window + 1) * width] = _NOTHING
+    return frames
 
 
 if __name__ == "__main__":
