@@ -51,11 +51,11 @@ def chosen_columns(length: int, context: int) -> list[int]:
     """Return the frames that are shown of a sequence: all, or `MOST_COLUMNS` with both sides of the boundary."""
     if length <= MOST_COLUMNS:
         return list(range(length))
-    seen = max(1, min(context, round(MOST_COLUMNS * context / length)))
-    ahead = MOST_COLUMNS - seen if context < length else 0
+    seen = max(1, min(context, round(MOST_COLUMNS * context / length), MOST_COLUMNS - min(2, length - context)))
+    ahead = MOST_COLUMNS - seen
     # The boundary is what the picture is looked at for: the last frame seen and the first one not seen stay.
     before = np.linspace(0 if seen > 1 else context - 1, context - 1, seen)
-    after = np.linspace(context, length - 1, ahead)
+    after = np.linspace(context, length - 1, ahead if context < length else 0)
     return sorted({round(float(place)) for place in (*before, *after)})
 
 
