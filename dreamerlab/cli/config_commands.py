@@ -246,6 +246,7 @@ def _list_leaves(infos: Iterable[LeafInfo], selected: _Selected) -> None:
 def _explain_leaf(info: LeafInfo, selected: _Selected) -> None:
     from dreamerlab.config.catalogue import inactive_leaves
     from dreamerlab.config.diff import show
+    from dreamerlab.config.disputes import disputes_about, spell
     from dreamerlab.config.reference import REFERENCE
 
     present = info.key in selected.flat
@@ -260,6 +261,9 @@ def _explain_leaf(info: LeafInfo, selected: _Selected) -> None:
     rows.append(("origin", selected.origins.get(info.key, "")))
     if info.key in inactive_leaves(selected.flat):
         rows.append(("inactive", f"does nothing here; it acts only when {info.active_text}"))
+    for dispute in disputes_about(info.key):
+        rows.append(("disputed", f"{', '.join(dispute.ids)}: {dispute.question}"))
+        rows += [("", f"{spell(p) or 'no leaf'}: {p.claim} ({p.who})") for p in dispute.positions]
     for name, text in rows:
         if text:
             emit(f"  {name:<12} {text}")
@@ -274,6 +278,7 @@ def _unknown_today(key: str, selected: _Selected) -> None:
 
 def _leaf_json(info: LeafInfo, selected: _Selected) -> dict[str, object]:
     from dreamerlab.config.catalogue import inactive_leaves
+    from dreamerlab.config.disputes import disputes_about
 
     data: dict[str, object] = {
         "key": info.key,
@@ -286,5 +291,6 @@ def _leaf_json(info: LeafInfo, selected: _Selected) -> dict[str, object]:
         "meaning": info.docstring,
         "active_when": info.active_text,
         "inactive": info.key in inactive_leaves(selected.flat),
+        "disputes": [name for dispute in disputes_about(info.key) for name in dispute.ids],
     }
     return data if info.founding else data | {"absent_means": info.absent_means}

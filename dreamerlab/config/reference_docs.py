@@ -1,6 +1,6 @@
-"""Writes `protocol/reference/config.md` and `metrics.md` from the schema and the metric catalogue.
+"""Writes `protocol/reference/config.md`, `metrics.md` and `disputes.md` from schema, metric catalogue and disputes.
 
-    python -m dreamerlab.config.reference_docs            write both pages
+    python -m dreamerlab.config.reference_docs            write the pages
     python -m dreamerlab.config.reference_docs --check    exit 6 when a committed page is not what would be written
 
 The pages are generated so that they cannot drift: the words live in the docstrings of `schema.py` and in `metrics.py`.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dreamerlab.config.catalogue import leaves, section_docstring, sections
 from dreamerlab.config.diff import show
+from dreamerlab.config.disputes import disputes_about, disputes_page
 from dreamerlab.config.reference import REFERENCE
 from dreamerlab.metrics import ALIASES, CATALOGUE, SOMETIMES
 from dreamerlab.tables import Table
@@ -54,6 +55,11 @@ def metrics_page() -> str:
     )
 
 
+def pages() -> dict[str, str]:
+    """Return every generated page by its file name."""
+    return {"config.md": config_page(), "metrics.md": metrics_page(), "disputes.md": disputes_page(COMMAND)}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write or check the pages; returns the exit code."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Write the generated reference pages, or check them.")
@@ -62,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     folder: Path = arguments.folder
     stale: list[str] = []
-    for name, text in {"config.md": config_page(), "metrics.md": metrics_page()}.items():
+    for name, text in pages().items():
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(str(path))
@@ -80,7 +86,8 @@ def _meaning(key: str) -> str:
     acts = f" Acts only when {info.active_text}." if info.active_when else ""
     departs = key in REFERENCE and show(REFERENCE[key][0]) != show(info.default)
     reference = f" The reference has {show(REFERENCE[key][0])}." if departs else ""
-    return f"{info.docstring}{acts}{reference}"
+    disputed = ", ".join(name for dispute in disputes_about(key) for name in dispute.ids)
+    return f"{info.docstring}{acts}{reference}" + (f" Disputed: {disputed}." if disputed else "")
 
 
 if __name__ == "__main__":

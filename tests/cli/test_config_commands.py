@@ -86,6 +86,7 @@ def test_without_a_key_all_leaves_are_listed_and_a_section_lists_its_own(workspa
         "return_norm.limit",
         "return_norm.low",
         "return_norm.high",
+        "return_norm.debias",
     ]
 
 
