@@ -1,0 +1,26 @@
+"""Finished tiny trials in a workspace, for tests of whatever looks at stored agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.train.attempt import execute
+from dreamerlab.train.runtime import StopRequest
+from tests.train.trials import make_trial, tiny_config
+
+SQUARE = {"env": {"id": "tests.toy_envs:Square-v0"}, "eval": {"every": 20, "episodes": 1}, "budget": {"amount": 40}}
+
+
+def finished_trial(workspace: Path, seed: int = 0, run_id: str = "R0001-abc", **sections: Any) -> TrialDirectory:
+    """Return a trial of a run in `workspace`, trained to its end in this process."""
+    (workspace / "protocol").mkdir(parents=True, exist_ok=True)
+    (workspace / "protocol" / "workspace.yaml").touch()
+    trial = make_trial(workspace / "runs", tiny_config(**sections), seed, run_id)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(StopRequest, "listen", lambda self: None)
+        execute(trial.path, None, None)
+    return trial
