@@ -157,6 +157,13 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("replay/steps", "rows", "none", "rows held in replay: env steps and resets"),
     ("replay/updates_per_env_step", "ratio", "none", "updates made so far over env steps so far: the effective ratio"),
     ("replay/train_ratio_effective", "ratio", "none", "replayed steps so far over env steps so far"),
+    ("replay/train_ratio_configured", "ratio", "none", "train.train_ratio, what the effective one comes to from below"),
+    (
+        "replay/weights_behind",
+        "updates",
+        "none",
+        "how old the weights were that env steps from other processes were played with",
+    ),
     (
         "pace/env_steps_per_s",
         "1/s",

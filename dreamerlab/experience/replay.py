@@ -110,9 +110,14 @@ class Replay:
         return self._rows.mapped
 
     @property
+    def info_keys(self) -> tuple[str, ...]:
+        """What of the environment's info the heads predict."""
+        return tuple(head.key for head in self._heads if head.source == "info")
+
+    @property
     def wants_info(self) -> bool:
         """Tell whether rows should carry the environment's info."""
-        return any(head.source == "info" for head in self._heads)
+        return bool(self.info_keys)
 
     def span(self, stream: int = 0) -> tuple[int, int]:
         """Return the numbers of the oldest row held of a stream and of the next one to come."""

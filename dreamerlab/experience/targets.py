@@ -44,14 +44,15 @@ def instant_targets(heads: Sequence[HeadSpec], step: Step) -> dict[str, float]:
         if head.source == "obs":
             value = float(step["obs"][head.key].reshape(-1)[head.index])
         elif head.source == "info":
-            value = _number(step.get("info", {}), head.key)
+            value = number_of(step.get("info", {}), head.key)
         else:
             continue
         targets[f"target/{head.name}"] = float(value != 0) if head.kind == "binary" and value == value else value
     return targets
 
 
-def _number(info: Mapping[str, Any], key: str) -> float:
+def number_of(info: Mapping[str, Any], key: str) -> float:
+    """Return the number that an environment's info has under `key`, nan where it has none."""
     value = info.get(key)
     if not isinstance(value, bool | int | float | np.generic | np.ndarray):
         return math.nan

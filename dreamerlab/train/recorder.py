@@ -107,7 +107,7 @@ class Recorder:
         self._means.returns.append(end.episode_return)
         self._means.lengths.append(end.length)
         facts = {"seed": end.seed, "return": end.episode_return, "length": end.length, "terminated": end.terminated}
-        append_line(self._trial.episodes_path, {**self._position(at), "episode": at.episodes, **facts})
+        append_line(self._trial.episodes_path, {**self._position(at), "episode": end.episode, **facts})
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -159,6 +159,10 @@ class Recorder:
             wall_s=round(at.wall_s, 3),
             spent=spent,
         )
+
+    def note_agent(self, sha256: str) -> None:
+        """Take over the hash of what was learnt; the next status says it."""
+        self._status = replace(self._status, agent_sha256=sha256)
 
     def heartbeat(self, at: Counters, spent: float) -> None:
         """Refresh status.json, at most once a second."""

@@ -21,12 +21,14 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.envs.make import describe, make_env
+from dreamerlab.errors import ConfigError
 from dreamerlab.experience.archive import Archive
 from dreamerlab.experience.collector import Collector, RandomStart
-from dreamerlab.experience.limiter import Ratio
+from dreamerlab.experience.limiter import Limiter, Ratio
 from dreamerlab.experience.replay import Replay, Sample
 from dreamerlab.runs.checkpoints import name_of
 from dreamerlab.train.acting import ActingPolicy
+from dreamerlab.train.collectors import ProcessCollectors
 from dreamerlab.train.evaluate import Evaluator
 from dreamerlab.train.finite import Inspector, require_finite_parameters
 from dreamerlab.train.generators import globals_state, seed_globals, set_globals, with_own_generators
@@ -47,8 +49,8 @@ class Session:
         device = torch.device(config.execution.device)
         repeat_gradients(device)
         make = partial(make_env, config.env, step_timeout_s=config.execution.step_timeout_s)
-        count = config.collect.envs
-        envs = [with_own_generators(make, alternating=count > 1) for _ in range(count)]
+        count, inline = config.collect.envs, config.collect.mode == "inline"
+        envs = [with_own_generators(make, alternating=count > 1) for _ in range(count if inline else 1)]
         spec = describe(envs[0])
         model, train = config.model, config.train
         self.agent = Agent(spec, config).to(device)
@@ -69,11 +71,19 @@ class Session:
             folder=replay_folder,
         )
         self._archive = None if replay_folder is None else Archive(self.replay, replay_folder)
-        starts = [numpy_stream(seed, "episode starts" + (f" {n}" if n else "")) for n in range(count)]
-        random_start = RandomStart(config.collect.random_steps, spec.action, numpy_stream(seed, "random actions"))
-        self.collector = Collector(envs, self.replay, starts, random_start)
         self.policy = ActingPolicy(self.agent, count, torch_stream(seed, "actions", device))
-        self.ratio = Ratio(train.train_ratio, train.batch_size * train.batch_length)
+        ratio = train.train_ratio, train.batch_size * train.batch_length
+        self._processes: ProcessCollectors | None = None
+        if inline:
+            starts = [numpy_stream(seed, "episode starts" + (f" {n}" if n else "")) for n in range(count)]
+            random_start = RandomStart(config.collect.random_steps, spec.action, numpy_stream(seed, "random actions"))
+            self.collector = Collector(envs, self.replay, starts, random_start)
+            self.ratio = Ratio(*ratio)
+        else:
+            envs[0].close()
+            self.ratio = Limiter(*ratio, config.collect.slack)
+            self._processes = ProcessCollectors(config, seed, self.agent, self.replay, self.ratio)
+            self.collector = self._processes
         self.evaluator = Evaluator(make, config.eval.episodes, seed)
         self.counters = Counters()
         # Asking a GPU in the middle of an update would make the host wait for it.
@@ -83,6 +93,7 @@ class Session:
         self._device = device
         windows = train.batch_size * train.batch_length
         self._learning_starts = train.learning_starts or windows + train.batch_length
+        self._require_room()
 
     @property
     def can_learn(self) -> bool:
@@ -93,7 +104,12 @@ class Session:
 
     def updates_due(self) -> int:
         """Return how many updates the train ratio grants now."""
-        return self.ratio.due(self.counters.env_steps) if self.can_learn else 0
+        if not self.can_learn:
+            return 0
+        if isinstance(self.ratio, Ratio):
+            return self.ratio.due(self.counters.env_steps)
+        assert self._processes is not None
+        return self._processes.updates_due()
 
     def update(self) -> dict[str, torch.Tensor]:
         """Make one update of the agent from replay; return its metrics."""
@@ -108,6 +124,8 @@ class Session:
             self.replay.prioritise(sample, done.model_loss.float().cpu().numpy())
         self.counters.updates += 1
         self.counters.actor_updates += learn != "world"
+        if self._processes is not None:
+            self._processes.updated(self.counters.updates)
         return done.metrics
 
     def spent(self) -> float:
@@ -125,10 +143,25 @@ class Session:
             "replay/steps": float(len(self.replay)),
             "replay/updates_per_env_step": per_step,
             "replay/train_ratio_effective": per_step * train.batch_size * train.batch_length,
+            "replay/train_ratio_configured": train.train_ratio,
+            **(self._processes.metrics() if self._processes is not None else {}),
         }
 
+    def _require_room(self) -> None:
+        """Raise ConfigError when replay, full, would still be too small for a first update."""
+        replay, train, config = self.replay, self.config.train, self.config.replay
+        windows = replay.streams * max(0, replay.ring - train.batch_length + 1)
+        if replay.capacity < self._learning_starts or windows < train.batch_size:
+            limit = "" if config.max_bytes is None else f" and replay.max_bytes={config.max_bytes}"
+            raise ConfigError(
+                f"replay.capacity={config.capacity}{limit} leave {replay.ring} steps for each of {replay.streams} "
+                f"environments: too few for a first update, which needs {self._learning_starts} steps in all and "
+                f"{train.batch_size} windows of {train.batch_length}",
+                hint="raise the limit, or lower train.batch_length, train.learning_starts or collect.envs",
+            )
+
     def close(self) -> None:
-        """Release the environments."""
+        """Release the environments, and end their processes."""
         self.collector.close()
 
     def check_finite(self) -> None:
