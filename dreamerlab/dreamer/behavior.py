@@ -29,11 +29,9 @@ from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
+from dreamerlab.dreamer.stack import PART, OneHots
 from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.spaces import ActionSpec
-
-PART = 2048
-"""Rows that heads without gradient look at in one go."""
 
 
 class Imagined(NamedTuple):
@@ -55,6 +53,10 @@ class Imagined(NamedTuple):
     """What the actions were drawn with."""
     value: Float[Tensor, "H+1 N"] | None = None
     """The critic's value of states 0 .. H, where gradient has to pass through it on its way to the actions."""
+    raw: Float[Tensor, "H*N O"] | None = None
+    """Outputs of the policy in states 0 .. H - 1, with gradient to its parameters, where the rollout has them."""
+    one_hots: OneHots | None = None
+    """What is known of the features, row by row."""
 
 
 class Behavior(nn.Module):
@@ -88,9 +90,17 @@ class Behavior(nn.Module):
         """Return rollouts of the policy from `start`, with everything the world model says about their states."""
         noise = self.head.noise((self.config.horizon, len(start)), generator, start.device)
         if not self.objective.through_dynamics:
-            return self._roll_out(
-                world, start, noise, lambda now, t: (self.head.sample(self.policy(now), noise[t]), None), generator
-            )
+            raws: list[Tensor] = []
+
+            def draw(now: Tensor, t: int) -> tuple[Tensor, None]:
+                # The policy's loss asks for the gradient of these outputs: it need not run twice.
+                with torch.enable_grad():
+                    raws.append(self.policy(now, world.dynamics.one_hots(now)))
+                return self.head.sample(raws[t].detach(), noise[t]), None
+
+            imagined = self._roll_out(world, start, noise, draw, generator)
+            with torch.enable_grad():
+                return imagined._replace(raw=torch.cat(raws))
 
         def choose(now: Tensor, t: int) -> tuple[Tensor, Tensor]:
             # Only what an action leads to has a part in the gradient, not the state it was chosen in.
@@ -107,10 +117,12 @@ class Behavior(nn.Module):
         horizon, rows = self.config.horizon, len(start)
         features, action = world.dynamics.imagine(start, policy, horizon, generator)
         flat = features.flatten(0, 1)
-        reward = _by_parts(world.predict_reward, flat[rows:]).view(horizon, rows)
-        cont = _by_parts(world.predict_continue, flat).view(horizon + 1, rows)
-        slow_value = _by_parts(self._slow_value, flat).view(horizon + 1, rows)
-        return Imagined(features, action, reward, cont, slow_value, noise)
+        known = None if torch.is_grad_enabled() else world.dynamics.one_hots(flat)
+        arrived = None if known is None else OneHots(known.start, known.columns[rows:])
+        reward = _by_parts(world.predict_reward, flat[rows:], arrived).view(horizon, rows)
+        cont = _by_parts(world.predict_continue, flat, known).view(horizon + 1, rows)
+        slow_value = _by_parts(self._slow_value, flat, known).view(horizon + 1, rows)
+        return Imagined(features, action, reward, cont, slow_value, noise, one_hots=known)
 
     def losses(self, imagined: Imagined, made: Int[Tensor, ""] | None = None) -> tuple[Losses, Float[Tensor, " N"]]:
         """Return the policy and value losses, (H, N) each, and the return of the starts (for `replay_loss`).
@@ -120,7 +132,8 @@ class Behavior(nn.Module):
         horizon, rows = imagined.reward.shape
         states = imagined.features.detach()
         flat = states[:-1].flatten(0, 1)
-        value_logits = self.critic(flat)
+        known = imagined.one_hots
+        value_logits = self.critic(flat, known if known is None else OneHots(known.start, known.columns[: len(flat)]))
         with torch.no_grad():
             # The last state lends its value to the returns and has no loss of its own.
             value_probs = value_logits.softmax(-1)
@@ -139,7 +152,12 @@ class Behavior(nn.Module):
         advantage = (outcome - bootstrap[:-1].detach()) / scale
         noise = None if imagined.noise is None else imagined.noise.flatten(0, 1)
         policy, policy_metrics = self.objective.loss(
-            self.policy(flat), imagined.action.flatten(0, 1), noise, advantage, weight, made
+            self.policy(flat) if imagined.raw is None else imagined.raw,
+            imagined.action.flatten(0, 1),
+            noise,
+            advantage,
+            weight,
+            made,
         )
 
         value_loss, excess = self._critic_loss(value_logits, value_probs, returns, slow_value[:-1])
@@ -201,11 +219,11 @@ class Behavior(nn.Module):
             excess = both[:, 0] - self.twohot.floor(target)[:, 0]
         return loss.view(returns.shape), excess.view(returns.shape)
 
-    def _value(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.critic(features).softmax(-1))
+    def _value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
+        return self.twohot.mean(self.critic(features, one_hots).softmax(-1))
 
-    def _slow_value(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.slow_critic(features).softmax(-1))
+    def _slow_value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
+        return self.twohot.mean(self.slow_critic(features, one_hots).softmax(-1))
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -215,9 +233,13 @@ class Behavior(nn.Module):
         torch._foreach_lerp_(slow, fast, self.config.slow_rate)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _by_parts(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """Return function(rows) computed a few thousand rows at a time: wide intermediate results stay in the cache."""
-    return torch.cat([function(part) for part in rows.split(PART)])
+def _by_parts(function: Callable[..., Tensor], rows: Tensor, one_hots: OneHots | None = None) -> Tensor:
+    """Return function(rows) computed some rows at a time: wide intermediate results stay in the cache."""
+    parts = rows.split(PART)
+    if one_hots is None:
+        return torch.cat([function(part) for part in parts])
+    known = [OneHots(one_hots.start, columns) for columns in one_hots.columns.split(PART)]
+    return torch.cat([function(*both) for both in zip(parts, known, strict=True)])
 
 
 @contextmanager

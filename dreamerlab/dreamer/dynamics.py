@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from dreamerlab.dreamer.stack import OneHots
+
 ImaginedPolicy = Callable[[Tensor, int], tuple[Tensor, Tensor | None]]
 """Given features (N, F) and the number of the imagined step, returns one action (N, A) per rollout and its encoding
 (N, E) if that carries gradient; None lets the core encode the action itself."""
@@ -70,4 +72,8 @@ class Dynamics(Protocol):
 
         Where gradients are enabled the rollout carries them, through latents (straight-through) and encoded actions.
         """
+        ...
+
+    def one_hots(self, features: Float[Tensor, "N F"]) -> OneHots | None:
+        """Return what heads may know of features that `observe` or `imagine` gave; None if that would not help."""
         ...

@@ -23,6 +23,11 @@ def symexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.copysign(torch.expm1(x.abs()), x)
 
 
+def tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return the hyperbolic tangent, as 2 sigmoid(2x) - 1 on a CPU: torch's sigmoid is ten times as fast there."""
+    return torch.sigmoid(2.0 * x) * 2.0 - 1.0 if x.device.type == "cpu" else torch.tanh(x)
+
+
 def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:
     """Return `count` (odd) bins symexp(linspace(-high, high)), antisymmetric bit for bit, the middle one 0.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dreamerlab.dreamer.norms import rms_silu
 from dreamerlab.dreamer.products import affine
-from dreamerlab.dreamer.stack import Layer, run_stack, written_out
+from dreamerlab.dreamer.stack import Layer, OneHots, run_stack, written_out
 
 
 def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.Parameter:
@@ -78,12 +78,15 @@ class MLP(nn.Module):
         if outputs is not None:
             self.rest.append(Linear(units, outputs, scale=output_scale))
 
-    def forward(self, x: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
-        """Return the output layer's result, or the last hidden activation when there is none."""
+    def forward(self, x: Float[Tensor, "*rows I"], one_hots: OneHots | None = None) -> Float[Tensor, "*rows O"]:
+        """Return the output layer's result, or the last hidden activation when there is none.
+
+        What is known of `x` saves work: `one_hots` names its columns that are 1 among the last ones.
+        """
         if not written_out():
             return self.rest(self.first(x))
         rows = x if x.ndim == 2 else x.flatten(0, -2)
-        result = run_stack(rows, [_as_layer(module) for module in (self.first, *self.rest)])
+        result = run_stack(rows, [_as_layer(module) for module in (self.first, *self.rest)], one_hots)
         return result if x.ndim == 2 else result.unflatten(0, x.shape[:-1])
 
 

@@ -39,8 +39,13 @@ def computing_in(dtype: torch.dtype) -> Iterator[None]:
         _rounded_to = before
 
 
-def affine(x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"]) -> Float[Tensor, "N O"]:
-    """Return x @ weight + bias, differentiable."""
+def rounded_to() -> torch.dtype | None:
+    """Return what factors are rounded to here, for products that are made elsewhere (convolutions)."""
+    return _rounded_to
+
+
+def affine(x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, "*N O"]) -> Float[Tensor, "N O"]:
+    """Return x @ weight + bias, differentiable; the bias may be one for each row."""
     if _rounded_to is None and not _suits(x, weight):
         return torch.addmm(bias, x, weight)
     if torch.is_grad_enabled():
@@ -49,13 +54,15 @@ def affine(x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Te
 
 
 def product(
-    x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"] | None = None
+    x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, "*N O"] | None = None
 ) -> Float[Tensor, "N O"]:
     """Return x @ weight, plus bias if given, without gradient."""
     if _rounded_to is not None:
         rounded = (x.to(_rounded_to) @ weight.to(_rounded_to)).to(x.dtype)
         return rounded if bias is None else rounded.add_(bias)
     if _suits(x, weight):
+        if bias is not None and bias.ndim == 2:
+            return _onednn(x, weight.t(), None).add_(bias)
         return _onednn(x, weight.t(), bias)
     return x @ weight if bias is None else torch.addmm(bias, x, weight)
 
@@ -91,6 +98,7 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
+        ctx.one_bias = bias.ndim == 1
         return product(x, weight, bias)
 
     @staticmethod
@@ -101,5 +109,5 @@ class _Affine(torch.autograd.Function):
         return (
             product(grad, weight.t()) if needs_x else None,
             weight_gradient(x, grad) if needs_weight else None,
-            grad.sum(0) if needs_bias else None,
+            None if not needs_bias else grad.sum(0) if ctx.one_bias else grad,
         )

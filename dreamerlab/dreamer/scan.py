@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dreamerlab.dreamer.maths import tanh
 from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient
 from dreamerlab.dreamer.products import weight_gradient
 
@@ -166,7 +167,7 @@ def _forward(
     x, x_normed = norm_silu(_blocks(h, w.from_deter, shared), w.core_scale)
     gates = _blocks(x, w.gates, w.gates_bias).view(rows, groups, 3, deter // groups)
     r, candidate, u = torch.sigmoid(gates[:, :, 0]), gates[:, :, 1], torch.sigmoid(gates[:, :, 2])
-    c = torch.tanh(r * candidate)
+    c = tanh(r * candidate)
     h_after = after[:, :deter]
     torch.lerp(h.view(rows, groups, -1), c, u, out=h_after.view(rows, groups, -1))
     hidden_after, hidden_normed = norm_silu(torch.addmm(token, h_after, w.posterior), w.posterior_scale)

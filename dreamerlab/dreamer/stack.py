@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient, rms_silu
 from dreamerlab.dreamer.products import product, weight_gradient
@@ -50,23 +51,52 @@ class Layer(NamedTuple):
     scale: Float[Tensor, " O"] | None
 
 
-def run_stack(x: Float[Tensor, "N I"], layers: Sequence[Layer]) -> Float[Tensor, "N O"]:
-    """Return x taken through all layers, differentiable."""
+class OneHots(NamedTuple):
+    """Where the last columns of some rows are one-hots: their product with a weight is a sum of a few of its rows."""
+
+    start: int
+    """First of these columns."""
+    columns: Int[Tensor, "N S"]
+    """Which columns are 1."""
+
+
+def run_stack(
+    x: Float[Tensor, "N I"], layers: Sequence[Layer], one_hots: OneHots | None = None
+) -> Float[Tensor, "N O"]:
+    """Return x taken through all layers, differentiable; `one_hots` says what is known of x."""
     if not torch.is_grad_enabled():
-        parts = [_forward(part, layers, keep=False)[0] for part in x.split(PART)]
+        parts = [_forward(part, layers, known, keep=False)[0] for part, known in _parts(x, one_hots)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
     normed = tuple(layer.scale is not None for layer in layers)
     tensors = [tensor for layer in layers for tensor in layer if tensor is not None]
-    return _Stack.apply(x, normed, *tensors)  # type: ignore[no-any-return]
+    return _Stack.apply(x, one_hots, normed, *tensors)  # type: ignore[no-any-return]
+
+
+def one_hot_product(
+    x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"], one_hots: OneHots | None
+) -> Float[Tensor, "N O"]:
+    """Return x @ weight + bias without gradient, by gathering rows of the weight where x is known to be one-hot."""
+    if one_hots is None:
+        return product(x, weight, bias)
+    start, columns = one_hots
+    gathered = functional.embedding_bag(columns, weight, mode="sum")
+    return product(x[:, :start].contiguous(), weight[:start], bias).add_(gathered) if start else gathered.add_(bias)
+
+
+def _parts(x: Tensor, one_hots: OneHots | None) -> list[tuple[Tensor, OneHots | None]]:
+    if one_hots is None:
+        return [(part, None) for part in x.split(PART)]
+    columns = one_hots.columns.split(PART)
+    return [(part, OneHots(one_hots.start, which)) for part, which in zip(x.split(PART), columns, strict=True)]
 
 
 class _Stack(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, normed: tuple[bool, ...], *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, one_hots: OneHots | None, normed: tuple[bool, ...], *tensors: Tensor) -> Tensor:
         layers = _layers(normed, tensors)
         outputs, ctx.kept = [], []
-        for part in x.split(PART):
-            output, kept = _forward(part, layers, keep=True)
+        for part, known in _parts(x, one_hots):
+            output, kept = _forward(part, layers, known, keep=True)
             outputs.append(output)
             ctx.kept.append(kept)
         ctx.normed = normed
@@ -77,16 +107,17 @@ class _Stack(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, *tensors = ctx.saved_tensors
         layers = _layers(ctx.normed, tensors)
-        needs_x = ctx.needs_input_grad[0]
+        needs_x, needs_weights = ctx.needs_input_grad[0], any(ctx.needs_input_grad[3:])
         totals: list[Tensor] = []
         inputs: list[Tensor] = []
         for part, grad_part, kept in zip(x.split(PART), grad.split(PART), ctx.kept, strict=True):
-            to_input, grads = _backward(part, grad_part.contiguous(), kept, layers, needs_x=needs_x)
+            wanted = {"needs_x": needs_x, "needs_weights": needs_weights}
+            to_input, grads = _backward(part, grad_part.contiguous(), kept, layers, **wanted)
             if to_input is not None:
                 inputs.append(to_input)
             totals = grads if not totals else [total.add_(g) for total, g in zip(totals, grads, strict=True)]
         to_x = None if not needs_x else inputs[0] if len(inputs) == 1 else torch.cat(inputs)
-        return (to_x, None, *totals)
+        return (to_x, None, None, *(totals or [None] * len(tensors)))
 
 
 class _Kept(NamedTuple):
@@ -101,11 +132,11 @@ def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
     return [Layer(next(rest), next(rest), next(rest) if has_norm else None) for has_norm in normed]
 
 
-def _forward(x: Tensor, layers: Sequence[Layer], *, keep: bool) -> tuple[Tensor, list[_Kept]]:
+def _forward(x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, *, keep: bool) -> tuple[Tensor, list[_Kept]]:
     """Return the output, and what the gradient needs of every hidden layer if that is to be kept."""
     kept: list[_Kept] = []
-    for weight, bias, scale in layers:
-        x = product(x, weight, bias)
+    for number, (weight, bias, scale) in enumerate(layers):
+        x = product(x, weight, bias) if number else one_hot_product(x, weight, bias, one_hots)
         if scale is None:
             continue
         if not keep:
@@ -117,17 +148,17 @@ def _forward(x: Tensor, layers: Sequence[Layer], *, keep: bool) -> tuple[Tensor,
 
 
 def _backward(
-    x: Tensor, grad: Tensor, kept: Sequence[_Kept], layers: Sequence[Layer], *, needs_x: bool
+    x: Tensor, grad: Tensor, kept: Sequence[_Kept], layers: Sequence[Layer], *, needs_x: bool, needs_weights: bool
 ) -> tuple[Tensor | None, list[Tensor]]:
-    """Return the gradient of x, if it is needed, and of every tensor of every layer, in order."""
+    """Return the gradient of x, and of every tensor of every layer in order, as far as they are needed."""
     grads: list[Tensor] = []
     for number in reversed(range(len(layers))):
         weight, _, scale = layers[number]
         before = kept[number - 1].output if number else x
         if scale is not None:
             grad, to_scale = norm_silu_gradient(grad, kept[number].normed, scale)
-            grads.append(to_scale.sum(0))
-        grads += [grad.sum(0), weight_gradient(before, grad)]
+            grads += [to_scale.sum(0)] if needs_weights else []
+        grads += [grad.sum(0), weight_gradient(before, grad)] if needs_weights else []
         if number or needs_x:
             grad = product(grad, weight.t())
     grads.reverse()

@@ -18,6 +18,7 @@ from dreamerlab.dreamer.heads import AuxiliaryHeads
 from dreamerlab.dreamer.maths import shift_actions
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.rssm import RSSM
+from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.spaces import EnvSpec
 
 WORLD_TERMS = ("recon", "reward", "cont", "dyn", "rep", "auxiliary")
@@ -83,14 +84,14 @@ class WorldModel(nn.Module):
             }
         return Losses(terms, metrics)
 
-    def predict_reward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
-        """Return the expected reward received on arriving at each state."""
-        return self.twohot.mean(self.reward(features).softmax(-1))
+    def predict_reward(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
+        """Return the expected reward received on arriving at each state; `one_hots` as in `networks.MLP`."""
+        return self.twohot.mean(self.reward(features, one_hots).softmax(-1))
 
-    def predict_continue(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
+    def predict_continue(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         """Return the predicted discount of each state: gamma where it goes on, 0 after a death.
 
         That is what the head says, or gamma times what it says where it predicts the probability of going on.
         """
-        said = torch.sigmoid(self.cont(features).squeeze(-1))
+        said = torch.sigmoid(self.cont(features, one_hots).squeeze(-1))
         return said if self.continue_discounted else self.discount * said

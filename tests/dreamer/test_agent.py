@@ -226,15 +226,15 @@ def test_every_option_trains(
 # -- exactness
 
 TRACE: dict[str, list[float]] = {
-    "wm/loss": [15.442, 13.693, 13.13],
-    "wm/kl_nats": [1.0898, 0.67598, 0.69558],
-    "behavior/entropy_nats": [1.0986, 1.0986, 1.0986],
-    "behavior/imagined_continue": [0.54079, 0.56543, 0.56065],
-    "behavior/value_loss": [3.3214, 3.1764, 3.1878],
-    "behavior/replay_value_loss": [7.3884, 10.152, 9.2266],
-    "optim/grad_norm_world": [488.37, 20.458, 27.965],
-    "optim/grad_norm_actor": [2.467e-07, 1.3824e-05, 1.341e-05],
-    "optim/grad_norm_critic": [1.1638, 1.3412, 1.0261],
+    "wm/loss": [15.442, 13.693],
+    "wm/kl_nats": [1.0898, 0.67598],
+    "behavior/entropy_nats": [1.0986, 1.0986],
+    "behavior/imagined_continue": [0.54079, 0.56543],
+    "behavior/value_loss": [3.3214, 3.1764],
+    "behavior/replay_value_loss": [7.3884, 10.152],
+    "optim/grad_norm_world": [488.37, 20.458],
+    "optim/grad_norm_actor": [2.467e-07, 1.3824e-05],
+    "optim/grad_norm_critic": [1.1638, 1.3412],
 }
 
 
@@ -255,10 +255,13 @@ def test_two_updates_repeat_exactly_F20(make_config: MakeConfig, make_agent: Mak
 def test_a_recorded_trace_guards_refactors(
     make_config: MakeConfig, make_agent: MakeAgent, make_batch: MakeBatch
 ) -> None:
-    """Figures recorded once: they change only with a deliberate change of the algorithm or of its random draws."""
+    """Figures recorded once: they change only with a deliberate change of the algorithm or of its random draws.
+
+    Two updates: in the third one a draw lies within rounding of its threshold.
+    """
     config = make_config(optimizer={"warmup_updates": 0, "lr_world": 1e-3, "lr_actor": 1e-3, "lr_critic": 1e-3})
     agent, generator = make_agent(config), torch.Generator().manual_seed(0)
-    trace = [agent.update(make_batch(config, seed=s), generator).metrics for s in range(3)]
+    trace = [agent.update(make_batch(config, seed=s), generator).metrics for s in range(2)]
     assert {name: [round(m[name].item(), 5) for m in trace] for name in TRACE} == {
         name: pytest.approx(values, rel=2e-3, abs=1e-5) for name, values in TRACE.items()
     }

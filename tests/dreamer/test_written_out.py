@@ -1,0 +1,159 @@
+"""Gradients written out against those of autograd: the scan, the stacks, gathered one-hots, products (FACTS A3, F13).
+
+Both ways see the same random numbers, so they draw the same latents and the same actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dreamerlab.config.schema import Config
+from dreamerlab.dreamer import products, stack
+from dreamerlab.dreamer.agent import Agent
+from dreamerlab.dreamer.batch import Batch
+from dreamerlab.dreamer.products import affine, computing_in, product, weight_gradient
+from dreamerlab.dreamer.stack import Layer, OneHots, plain_gradients, run_stack
+
+MakeConfig = Callable[..., Config]
+MakeAgent = Callable[..., Agent]
+MakeBatch = Callable[..., Batch]
+
+MODELS: dict[str, dict[str, Any]] = {
+    "blocks": {"blocks": 4},
+    "dense": {"blocks": 1},
+    "many classes": {"stoch": 16, "classes": 8},
+    "deep": {"policy_layers": 3, "value_layers": 2, "reward_layers": 2, "dyn_layers": 2, "posterior_layers": 2},
+}
+
+
+@pytest.fixture
+def doubles() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def losses_and_gradients(agent: Agent, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor], Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    agent.behavior.return_scale.low.zero_()
+    agent.behavior.return_scale.high.zero_()
+    losses, observed = agent.losses(batch, generator)
+    total = torch.stack([loss.mean() for loss in losses.terms.values()]).sum()
+    parameters = agent.optimizer.parameters_in_order
+    grads = torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True)
+    return {name: loss.detach() for name, loss in losses.terms.items()}, list(grads), observed.stoch
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.usefixtures("doubles")
+def test_losses_and_gradients_are_those_of_autograd_in_float64(
+    name: str, make_config: MakeConfig, make_agent: MakeAgent, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "PART", 7)  # several parts, the last one short
+    config = make_config(model=MODELS[name], train={"imagination_starts": "all"})
+    agent, batch = make_agent(config, noise=0.1), make_batch(config)
+    with plain_gradients():
+        plain_losses, plain, plain_stoch = losses_and_gradients(agent, batch)
+    losses, written, stoch = losses_and_gradients(agent, batch)
+    assert torch.equal(stoch, plain_stoch)
+    for key, loss in losses.items():
+        assert torch.allclose(loss, plain_losses[key], rtol=1e-9, atol=1e-12), key
+    for a, b in zip(written, plain, strict=True):
+        assert (a - b).norm() <= 1e-9 * b.norm() + 1e-14
+    assert sum(g.norm() > 0 for g in written) > len(written) * 0.9
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_are_those_of_autograd_in_float32(
+    name: str, make_config: MakeConfig, make_agent: MakeAgent, make_batch: MakeBatch
+) -> None:
+    config = make_config(model=MODELS[name])
+    agent, batch = make_agent(config, noise=0.1), make_batch(config)
+    with plain_gradients():
+        _, plain, plain_stoch = losses_and_gradients(agent, batch)
+    _, written, stoch = losses_and_gradients(agent, batch)
+    assert torch.equal(stoch, plain_stoch)
+    for a, b in zip(written, plain, strict=True):
+        assert (a - b).norm() <= 1e-3 * b.norm() + 1e-7
+
+
+def random_layers(sizes: list[int]) -> list[Layer]:
+    g = torch.Generator().manual_seed(1)
+
+    def parameter(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=g).requires_grad_()
+
+    *hidden, output = pairwise(sizes)
+    layers = [Layer(parameter(i, o), parameter(o), parameter(o)) for i, o in hidden]
+    return [*layers, Layer(parameter(*output), parameter(output[1]), None)]
+
+
+@pytest.mark.usefixtures("doubles")
+def test_a_stack_passes_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "PART", 2)
+    layers = random_layers([3, 4, 5, 2])
+    tensors = [tensor for layer in layers for tensor in layer if tensor is not None]
+
+    def run(x: Tensor, *_: Tensor) -> Tensor:
+        return run_stack(x, layers)
+
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    assert torch.autograd.gradcheck(run, (x, *tensors))
+
+
+def test_gathered_rows_of_a_weight_are_the_product_with_one_hots() -> None:
+    layers = random_layers([3 + 8, 4, 2])
+    columns = torch.tensor([[3, 9], [6, 10], [4, 7]])
+    x = torch.randn(3, 11)
+    x[:, 3:] = torch.zeros(3, 8).scatter_(1, columns - 3, 1.0)
+    known = OneHots(3, columns)
+    for enabled in (True, False):
+        with torch.set_grad_enabled(enabled):
+            assert torch.allclose(run_stack(x, layers, known), run_stack(x, layers), atol=1e-5)
+
+
+@pytest.mark.parametrize("one_bias", [True, False])
+@pytest.mark.parametrize("rows", [3, 700, 3000])
+def test_products_of_any_size_have_the_right_gradients(rows: int, one_bias: bool) -> None:
+    """3 rows are MKL's everywhere, the others oneDNN's where there is one; both agree with float64."""
+    g = torch.Generator().manual_seed(rows)
+    x, weight = (torch.randn(shape, generator=g).requires_grad_() for shape in ((rows, 64), (64, 48)))
+    bias = torch.randn((48,) if one_bias else (rows, 48), generator=g).requires_grad_()
+    back = torch.randn(rows, 48, generator=g)
+    exact = [t.detach().double().requires_grad_() for t in (x, weight, bias)]
+    wanted = exact[0] @ exact[1] + exact[2]
+    got = affine(x, weight, bias)
+    assert torch.allclose(got.double(), wanted, atol=1e-3)
+    grads = torch.autograd.grad(got, (x, weight, bias), back)
+    for a, b in zip(grads, torch.autograd.grad(wanted, exact, back.double()), strict=True):
+        assert (a.double() - b).norm() <= 1e-5 * b.norm()
+
+
+def test_unpacked_factors_are_not_given_to_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice of columns is neither packed by rows nor by columns: oneDNN would fall back to a crawl."""
+
+    def refuse(*_: object) -> Tensor:
+        raise AssertionError("not packed")
+
+    monkeypatch.setattr(products, "_onednn", refuse)
+    x, wide = torch.randn(2000, 64), torch.randn(64, 96)
+    assert torch.allclose(product(x, wide[:, :48]), x @ wide[:, :48])
+    assert torch.allclose(weight_gradient(x[:, :32], x), x[:, :32].t() @ x)
+
+
+def test_rounded_products_have_rounded_factors_and_full_results() -> None:
+    x, weight, bias = torch.randn(5, 8), torch.randn(8, 3).requires_grad_(), torch.randn(3)
+    with computing_in(torch.bfloat16):
+        got = affine(x, weight, bias)
+        (grad,) = torch.autograd.grad(got.sum(), weight)
+    assert got.dtype == grad.dtype == torch.float32
+    assert torch.equal(got, (x.bfloat16() @ weight.bfloat16()).float() + bias)
+    assert not torch.equal(got, affine(x, weight, bias))
+    assert torch.allclose(got, affine(x, weight, bias), atol=0.1)
