@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from dreamerlab.dreamer.distributions import (
     continue_loss,
     entropy,
     kl_divergence,
+    leave_free,
     sample,
     sample_straight_through,
     thresholds,
@@ -267,3 +269,51 @@ def test_continue_loss_and_its_floor_A4() -> None:
     logit = torch.tensor([math.log(332.0), -30.0])
     assert continue_loss(logit, target).tolist() == pytest.approx(continue_floor(target).tolist(), abs=1e-6)
     assert continue_loss(torch.zeros(2), target).tolist() == pytest.approx([math.log(2)] * 2)
+
+
+# -- the other position of two disputes
+
+
+def test_bins_even_in_symlog_space_read_mixtures_too_small_A13_8() -> None:
+    """Nine tenths at 0 and one tenth at 10: 1.0 on average, and what symlog bins make of it."""
+    got = {}
+    for spacing in ("symexp", "symlog"):
+        twohot = TwoHot(255, 20.0, spacing)
+        target = twohot.encode(torch.tensor([0.0, 10.0]))
+        dense = torch.zeros(2, 255).scatter_(1, twohot.column[target.bins], target.weights)
+        mixture = 0.9 * dense[0] + 0.1 * dense[1]
+        got[spacing] = twohot.mean(mixture.unsqueeze(0)).item()
+        assert twohot.mean(dense).tolist() == pytest.approx([0.0, 10.0], abs=1e-4)
+    assert got == pytest.approx({"symexp": 1.0, "symlog": 0.271}, abs=1e-3)
+
+
+def test_symlog_bins_by_hand_A13_8() -> None:
+    twohot = TwoHot(11, 5.0, "symlog")
+    assert twohot.bins.tolist() == [-5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    target = twohot.encode(torch.tensor([math.e - 1.0, -1.0, 1e6]))  # symlog 1, -0.6931, beyond
+    assert target.bins.tolist() == [[6, 7], [4, 5], [9, 10]]
+    assert target.weights.flatten().tolist() == pytest.approx([1.0, 0.0, math.log(2.0), 1 - math.log(2.0), 0.0, 1.0])
+    edge = torch.zeros(1, 11)
+    edge[0, twohot.column[10]] = 1.0
+    assert twohot.mean(edge).item() == pytest.approx(147.4, abs=0.1)  # where S4's critic stood still
+    assert twohot.mean(torch.full((1, 11), 1 / 11)).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "slopes"),
+    [
+        ("clip", [1.0, 1.0, 3.0], [0.0, 0.0, 1.0]),
+        ("straight_through", [1.0, 1.0, 3.0], [1.0, 1.0, 1.0]),
+        ("mean_then_clip", [1.3, 1.3, 1.3], [1.0, 1.0, 1.0]),
+    ],
+)
+def test_three_ways_to_leave_one_nat_free_F11_A13_10(mode: Any, values: list[float], slopes: list[float]) -> None:
+    kl = torch.tensor([[0.2, 0.7, 3.0]], requires_grad=True)
+    free = leave_free(kl, 1.0, mode)
+    assert free[0].tolist() == pytest.approx(values)
+    (grad,) = torch.autograd.grad(free.sum(), kl)
+    assert grad[0].tolist() == pytest.approx(slopes)
+    small = torch.tensor([[0.2, 0.7, 1.0]], requires_grad=True)  # mean 0.63: under the nat as a whole
+    (grad,) = torch.autograd.grad(leave_free(small, 1.0, "mean_then_clip").sum(), small)
+    assert (grad == 0.0).all()
+    assert leave_free(kl, 0.0, mode) is kl  # straight_through has the gradient of this

@@ -392,3 +392,19 @@ def test_entropies_are_summed_over_latents() -> None:
     expected = 3 * torch.log(torch.tensor(4.0)).item()
     assert metrics["wm/posterior_entropy_nats"].item() == pytest.approx(expected, rel=1e-5)
     assert metrics["wm/prior_entropy_nats"].item() <= expected + 1e-5
+
+
+def test_an_absolute_posterior_reads_the_token_alone_A3() -> None:
+    logits = {}
+    for absolute in (True, False):
+        rssm = build(absolute_posterior=absolute)
+        given = window(rssm, length=1)
+        given["is_first"][:] = False
+        other = given | {"deter": -given["deter"], "stoch": given["stoch"].roll(1, 0)}
+        logits[absolute] = [
+            rssm.observe(**x, generator=torch.Generator().manual_seed(0)).posterior_logits for x in (given, other)
+        ]
+        grads = torch.autograd.grad(logits[absolute][0].sum(), rssm.posterior.parameters())
+        assert all((grad != 0).any() for grad in grads)
+    assert torch.equal(*logits[True])
+    assert not torch.allclose(*logits[False], atol=1e-3)

@@ -1,0 +1,180 @@
+"""Every leaf that shapes the agent acts: another value changes what three updates compute (M-CFG-01, M-GATE-01).
+
+`ACTS` names for each leaf another value, the task it is seen on and the leaves it needs beside it. Leaves of collecting
+and replaying are the business of other modules: `ELSEWHERE` names the tests that turn them. Together they are all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dreamerlab.config.catalogue import leaves
+from dreamerlab.config.diff import canonical
+from dreamerlab.config.schema import Config
+from dreamerlab.config.validation import flatten, from_flat
+from dreamerlab.config.zones import Zone
+from dreamerlab.dreamer.schedules import what_learns
+from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
+from tests.oracles.cases import CONTINUOUS, DISCRETE, VECTORS, random_agent, random_batch
+
+BASE: dict[str, Any] = {
+    "model.deter": 16, "model.hidden": 12, "model.stoch": 3, "model.classes": 4, "model.blocks": 2, "model.units": 10,
+    "model.prior_layers": 1, "model.encoder_layers": 1, "model.decoder_layers": 1, "model.policy_layers": 1,
+    "model.value_layers": 1, "behavior.horizon": 4, "train.batch_size": 3, "train.batch_length": 5,
+    "optimizer.warmup_updates": 0, "optimizer.lr_world": 1e-3, "optimizer.lr_actor": 1e-3, "optimizer.lr_critic": 1e-3,
+    "behavior.entropy_scale": 0.1, "return_norm.rate": 0.5,
+}  # fmt: skip
+
+TASKS: dict[str, EnvSpec] = {
+    "choices": EnvSpec(VECTORS, DISCRETE),
+    "numbers": EnvSpec(VECTORS, CONTINUOUS),
+    "pictures": EnvSpec({"map": ObsSpec.image(16, 16, 1)}, DISCRETE),
+    "one choice": EnvSpec(VECTORS, ActionSpec.discrete(3)),
+}
+
+Act = tuple[Any, str, dict[str, Any]]
+ACTS: dict[str, Act] = {
+    **{f"model.{name}": (value, "choices", {}) for name, value in {
+        "deter": 24, "hidden": 8, "stoch": 2, "classes": 5, "blocks": 4, "dyn_layers": 2, "prior_layers": 2,
+        "posterior_layers": 2, "units": 12, "encoder_layers": 2, "decoder_layers": 2, "reward_layers": 2,
+        "continue_layers": 2, "policy_layers": 2, "value_layers": 2, "unimix": 0.1, "absolute_posterior": True,
+    }.items()},
+    "model.cnn_depth": (2, "pictures", {}),
+    "model.cnn_downsample": ("stride", "pictures", {}),
+    "twohot.bins": (63, "choices", {}),
+    "twohot.support": ((-5.0, 5.0), "choices", {}),
+    "twohot.spacing": ("symlog", "choices", {}),
+    "heads.reward_grad": (False, "choices", {}),
+    "heads.continue_discounted": (False, "choices", {}),
+    "heads.auxiliary": (("binary:reward_within_3",), "choices", {}),
+    "policy.dist": ("tanh_normal", "numbers", {}),
+    "policy.std": ((0.2, 0.9), "numbers", {}),
+    "policy.bins": (5, "numbers", {"policy.dist": "categorical"}),
+    "policy.entropy": ("base", "numbers", {"policy.dist": "tanh_normal"}),
+    **{f"loss_scales.{name}": (0.5, "choices", {}) for name in (
+        "recon", "reward", "cont", "dyn", "rep", "policy", "value", "replay_value"
+    )},
+    "loss_scales.auxiliary": (0.5, "choices", {"heads.auxiliary": ("binary:reward_within_3",)}),
+    "free_bits.nats": (3.0, "choices", {}),
+    "free_bits.mode": ("straight_through", "choices", {"free_bits.nats": 3.0}),
+    "behavior.horizon": (3, "choices", {}),
+    "behavior.discount_horizon": (20.0, "choices", {}),
+    "behavior.lam": (0.5, "choices", {}),
+    "behavior.entropy_scale": (0.5, "choices", {}),
+    "behavior.policy_unimix": (0.1, "choices", {}),
+    "behavior.bootstrap": ("slow", "choices", {}),
+    "behavior.slow_rate": (0.5, "choices", {}),
+    "behavior.slow_regularizer": (0.1, "choices", {}),
+    "behavior.actor_gradient": ("dynamics", "numbers", {}),
+    "behavior.gradient_mix": (0.7, "numbers", {"behavior.actor_gradient": "mix"}),
+    "behavior.advantage_norm": (True, "choices", {}),
+    "behavior.entropy_floor": (50.0, "choices", {}),
+    "behavior.entropy_schedule": ("linear to 0x over 2 updates", "choices", {}),
+    "behavior.replay_value_grad": (False, "choices", {}),
+    "return_norm.rate": (0.1, "choices", {}),
+    "return_norm.limit": (1e9, "choices", {}),
+    "return_norm.low": (20.0, "choices", {}),
+    "return_norm.high": (70.0, "choices", {}),
+    "return_norm.debias": (True, "choices", {}),
+    "optimizer.lr_world": (2e-3, "choices", {}),
+    "optimizer.lr_actor": (2e-3, "choices", {}),
+    "optimizer.lr_critic": (2e-3, "choices", {}),
+    "optimizer.warmup_updates": (10, "choices", {}),
+    "optimizer.agc": (0.01, "choices", {}),
+    "optimizer.agc_min_norm": (1.0, "choices", {}),
+    "optimizer.beta1": (0.5, "choices", {}),
+    "optimizer.beta2": (0.9, "choices", {}),
+    "optimizer.eps": (0.1, "choices", {}),
+    "optimizer.name": ("adam_clip", "choices", {}),
+    "optimizer.max_norm": (1e-3, "choices", {"optimizer.name": "adam_clip", "optimizer.eps": 0.1}),
+    "optimizer.lr_schedule": ("cosine to 0.1x over 2 updates", "choices", {}),
+    "train.batch_size": (2, "choices", {}),
+    "train.batch_length": (4, "choices", {}),
+    "train.imagination_starts": (2, "choices", {}),
+    "train.actor_every": (3, "choices", {}),
+    "train.model_only_updates": (2, "choices", {}),
+    "train.learn": ("behavior", "choices", {}),
+}  # fmt: skip
+
+ELSEWHERE: dict[str, str] = {
+    "collect.envs": "tests/experience/test_collector.py",
+    "collect.mode": "tests/train",
+    "collect.slack": "tests/experience/test_limiter.py",
+    "collect.random_steps": "tests/experience/test_collector.py",
+    "replay.capacity": "tests/experience/test_replay.py",
+    "replay.online": "tests/experience/test_replay.py",
+    "replay.latent_context": "tests/experience/test_replay.py",
+    "replay.max_bytes": "tests/experience",
+    "replay.mixture": "tests/experience/test_replay.py",
+    "replay.priority_exponent": "tests/experience",
+    "smooth.kernel": "tests/experience/test_rewards.py",
+    "smooth.width": "tests/experience/test_rewards.py",
+    "smooth.edge": "tests/experience/test_rewards.py",
+    "train.train_ratio": "tests/experience/test_limiter.py",
+    "train.learning_starts": "tests/train/test_session.py",
+    "execution.dtype": "tests/dreamer",
+    "init.checkpoint": "tests/train/test_start_from.py",
+    "init.parts": "tests/train/test_start_from.py",
+}
+"""Leaves that other modules read, and the test (or folder of tests) that turns them."""
+
+
+def outcome(flat: dict[str, Any], task: str) -> list[Tensor]:
+    """Metrics of three updates on the same windows, and all parameters after them."""
+    config, spec = from_flat(flat), TASKS[task]
+    agent, batch = random_agent(spec, config, noise=0.1), random_batch(spec, config)
+    generator = torch.Generator().manual_seed(0)
+    seen: list[Tensor] = []
+    for update in range(1, 4):
+        metrics = agent.update(batch, generator, learn=what_learns(update, config.train)).metrics
+        seen += [metrics[name] for name in sorted(metrics)]
+    return [*seen, *(p.detach().flatten() for p in agent.parameters())]
+
+
+def same(one: list[Tensor], two: list[Tensor]) -> bool:
+    return len(one) == len(two) and all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, list[Tensor]]:
+    return {}
+
+
+@pytest.mark.parametrize("key", ACTS)
+def test_another_value_of_the_leaf_changes_what_is_computed(key: str, outcomes: dict[str, list[Tensor]]) -> None:
+    value, task, beside = ACTS[key]
+    flat = {**BASE, **beside}
+    assert canonical(flatten(from_flat(flat))[key]) != canonical(value), "no other value than the usual one"
+    name = f"{task} {sorted(beside.items())}"
+    if name not in outcomes:
+        outcomes[name] = outcome(flat, task)
+    assert not same(outcomes[name], outcome({**flat, key: value}, task))
+
+
+def test_what_is_compared_repeats() -> None:
+    """Else everything would seem to act."""
+    assert same(outcome(BASE, "choices"), outcome(BASE, "choices"))
+    assert same(outcome(BASE, "choices"), outcome({**BASE, "log.every": 7, "policy.bins": 5}, "choices"))
+
+
+def test_every_leaf_that_shapes_training_is_turned_somewhere() -> None:
+    zones = (Zone.ARCHITECTURE, Zone.DYNAMICS)
+    shaping = {key for key, info in leaves().items() if info.zone in zones}
+    assert ACTS.keys() | ELSEWHERE.keys() == shaping
+    assert not ACTS.keys() & ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_the_test_that_turns_a_leaf_of_other_modules_is_there(key: str) -> None:
+    place = Path(__file__).parents[2] / ELSEWHERE[key]
+    files = [place] if place.is_file() else sorted(place.glob("test_*.py"))
+    assert any(key.rpartition(".")[2] in file.read_text(encoding="utf-8") for file in files), ELSEWHERE[key]
+
+
+def test_defaults_of_the_config_are_valid_here() -> None:
+    assert from_flat({}) == Config()
