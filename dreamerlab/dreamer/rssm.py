@@ -28,11 +28,12 @@ from dreamerlab.dreamer.distributions import (
 )
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed
+from dreamerlab.dreamer.maths import tanh
 from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks
 from dreamerlab.dreamer.norms import rms_silu
 from dreamerlab.dreamer.products import affine
 from dreamerlab.dreamer.scan import Scanned, Weights, scan
-from dreamerlab.dreamer.stack import written_out
+from dreamerlab.dreamer.stack import OneHots, one_hot_product, written_out
 from dreamerlab.spaces import ActionSpec
 
 
@@ -58,6 +59,8 @@ class RSSM(nn.Module):
     """Deterministic state (N, D) and S categorical latents of K classes; see `dynamics.Dynamics`."""
 
     one_hot: Tensor
+    first_column: Tensor
+    column_numbers: Tensor
     update_shift: Tensor
 
     def __init__(self, token_size: int, action: ActionSpec, model: Model, free_bits: FreeBits) -> None:
@@ -91,6 +94,10 @@ class RSSM(nn.Module):
         self.prior = MLP(self.deter, self.hidden, model.prior_layers, logits)
         # -- constants; index -1 picks the last row, which is zero
         self.register_buffer("one_hot", one_hot_rows(self.classes), persistent=False)
+        first = torch.arange(self.stoch) * self.classes
+        self.register_buffer("first_column", first, persistent=False)
+        numbers = torch.arange(logits, dtype=torch.get_default_dtype()).view(self.stoch, self.classes) + self.deter
+        self.register_buffer("column_numbers", torch.block_diag(*numbers.unsqueeze(-1)), persistent=False)
         shift = torch.tensor([0.0, 0.0, -1.0]).repeat(self.groups).repeat_interleave(width)
         self.register_buffer("update_shift", shift, persistent=False)
         self._kept: tuple[list[tuple[int, int]], Hoisted] | None = None
@@ -205,18 +212,41 @@ class RSSM(nn.Module):
         uniform = torch.rand((horizon, rows, self.stoch), generator=generator, device=start.device)
         threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
-        states, actions = [start], []
+        if torch.is_grad_enabled():
+            states, actions = [start], []
+            for t in range(horizon):
+                action, encoded = policy(states[t], t)
+                deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded))
+                logit = self.prior(deter).view(rows, self.stoch, self.classes)
+                latent = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)[0].flatten(1)
+                states.append(torch.cat([deter, latent], -1))
+                actions.append(action)
+            return torch.stack(states), torch.stack(actions)
+
+        features = start.new_empty(horizon + 1, *start.shape)
+        # A policy may keep the gradient of what it made of one state while the next one is written.
+        states = [state.squeeze(0) for state in torch.unsafe_split(features, 1)]
+        states[0].copy_(start)
+        known = self.one_hots(start)
+        one_hots = None if known is None else OneHots(0, known.columns - self.deter)
+        actions = []
         for t in range(horizon):
             action, encoded = policy(states[t], t)
-            deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded))
-            logit = self.prior(deter).view(rows, self.stoch, self.classes)
-            if torch.is_grad_enabled():
-                latent = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)[0].flatten(1)
-            else:
-                latent = functional.embedding(sample(logit, threshold[t]), self.one_hot).flatten(1)
-            states.append(torch.cat([deter, latent], -1))
+            deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded), one_hots)
+            drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), threshold[t])
+            one_hots = None if known is None else OneHots(0, drawn + self.first_column)
+            latent = functional.embedding(drawn, self.one_hot).flatten(1)
+            torch.cat([deter, latent], -1, out=states[t + 1])
             actions.append(action)
-        return torch.stack(states), torch.stack(actions)
+        return features, torch.stack(actions)
+
+    def one_hots(self, features: Float[Tensor, "N F"]) -> OneHots | None:
+        """Return which columns of posterior or imagined features are 1, where gathering pays; see `Dynamics`."""
+        # Summing a few rows of a weight beats the product on a CPU, if there are many others.
+        wide = self.stoch * self.classes >= 128 and self.classes >= 8
+        if not (wide and features.device.type == "cpu" and written_out()):
+            return None
+        return OneHots(self.deter, (features[:, self.deter :] @ self.column_numbers).long())
 
     def _action_term(self, hoisted: Hoisted, action: Tensor, encoded: Tensor | None = None) -> Tensor:
         """Return what actions (*, A) add to the first core layer, (*, D); `encoded` (*, E) stands for them if given."""
@@ -230,16 +260,23 @@ class RSSM(nn.Module):
         """Return the first core layer as seen from the action branch, (hidden, D)."""
         return self.core.weight[:, -self.hidden :].transpose(0, 1).reshape(self.hidden, self.deter)
 
-    def _step(self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor) -> Tensor:
-        """Return the next deterministic state (N, D) from state, latents (N, S*K) and the hoisted action term."""
+    def _step(
+        self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor, one_hots: OneHots | None = None
+    ) -> Tensor:
+        """Return the next deterministic state (N, D) from state, latents (N, S*K) and the hoisted action term.
+
+        `one_hots`, if given, says the same as `latent`; without gradient only.
+        """
         rows, width = len(deter), self.deter // self.groups
-        inputs = torch.cat([self.deter_input(deter), self.stoch_input(latent)], -1).view(rows, 2, self.hidden)
+        stoch = self.stoch_input
+        from_latent = stoch(latent) if one_hots is None else one_hot_product(latent, stoch.weight, stoch.bias, one_hots)
+        inputs = torch.cat([self.deter_input(deter), from_latent], -1).view(rows, 2, self.hidden)
         inputs = rms_silu(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
-        shared = torch.addmm(action_term, inputs, hoisted.from_inputs)
+        shared = affine(inputs, hoisted.from_inputs, action_term)
         x = self.core_norm(add_blocks(shared, deter, hoisted.from_deter))
         gates = add_blocks(hoisted.gates_bias, self.core_rest(x), hoisted.gates)
         reset, candidate, update = gates.view(rows, self.groups, 3, width).unbind(2)
-        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+        candidate = tanh(torch.sigmoid(reset) * candidate)
         # h' = u * c + (1 - u) * h
         mixed = torch.lerp(deter.view(rows, self.groups, width), candidate, torch.sigmoid(update))
         return mixed.view(rows, self.deter)
