@@ -53,6 +53,7 @@ COMMANDS = (
     Command("queue", FURTHER, "queueing", "app"),
     Command("eval", FURTHER, "evaluating", "evaluate"),
     Command("watch", FURTHER, "watching", "watch"),
+    Command("reproduce", FURTHER, "reproducing", "reproduce"),
     Command("doctor", FURTHER, "upkeep", "doctor"),
     Command("ui", FURTHER, "upkeep", "ui"),
     Command("config", GROUPS, "config_commands", "app"),

@@ -59,6 +59,8 @@ class Status:
     """Why it ended or cannot be read, in one line."""
     diverged: bool = False
     """Whether it failed because a loss or parameter was not finite any more: an outcome of training, no accident."""
+    agent_sha256: str | None = None
+    """Hash over everything a finished trial has learnt: parameters, moments, running statistics."""
     message: str | None = None
     """Something worth saying, in one line; for instance that a damaged checkpoint was passed over."""
     schema: int = 1
@@ -74,6 +76,7 @@ _OPTIONAL = (
     ("heartbeat_at", (int, float)),
     ("reason", str),
     ("message", str),
+    ("agent_sha256", str),
 )
 
 

@@ -83,6 +83,7 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
             finished = train(session, recorder, clock, stop, keeper)
             if finished:
                 keeper.final()
+                recorder.note_agent(checkpoint.fingerprint(session.agent.state_dict()))
         state, reason = ("finished", None) if finished else ("interrupted", stop.reason)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: here they come from an environment
         failure, reason = error, explain(error)
@@ -205,6 +206,7 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
         complete = not loaded.info.has_replay
         if complete:
             session.counters = Counters(**loaded.state["session"]["counters"])
+            recorder.note_agent(checkpoint.fingerprint(loaded.state["session"]["agent"]))
             session.sweep_replay([])
             done = f"the trial had reached its end with {loaded.info.file}"
         else:

@@ -125,6 +125,16 @@ def open_exactly(folder: Path, name: str) -> dict[str, Any]:
         raise _unusable(folder, name, damage) from damage
 
 
+def fingerprint(state: Mapping[str, torch.Tensor]) -> str:
+    """Return a hash over the tensors of a state, by name, type, shape and every bit."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        # As bytes, for numpy does not know every type that torch has.
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def misfits(state: Mapping[str, Any], expected: Mapping[str, torch.Tensor], prefix: str = "") -> list[str]:
     """Return a line for each tensor of `state` that does not fit into `expected` by name and shape."""
     found: list[str] = []

@@ -33,7 +33,7 @@ FRONT_PAGE = {
         "log",
         "lint",
     ],
-    "Further": ["adopt", "withdraw", "amend", "eval", "doctor", "ui", "queue"],
+    "Further": ["adopt", "withdraw", "amend", "eval", "watch", "reproduce", "doctor", "ui", "queue"],
     "Groups": ["config", "data"],
 }
 SUBCOMMANDS = {
