@@ -1,7 +1,8 @@
 """DreamerV3 in torch: a world model learnt from replay, and an actor and critic trained inside it.
 
 Read top-down: `agent` (the story) -> `world_model` (losses) -> `dynamics` (the contract of a recurrent core) ->
-`rssm` -> `behavior` (imagination, actor, critic) -> `codecs` -> `networks` -> `distributions` -> `maths` -> `optim`.
+`rssm` -> `behavior` (imagination, actor, critic) -> `codecs` (with `images`; `heads` beside it) -> `networks` ->
+`distributions` -> `maths` -> `optim`. `prediction` looks at what a trained world model expects.
 Time alignment of observations, actions, rewards and flags is drawn in `dreamerlab.experience.episode`.
 
 Letters of tensor shapes, everywhere in this package:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dreamerlab.dreamer.networks import BlockLinear, Hidden, Linear, NormSiLU, init_weight
+from dreamerlab.dreamer.products import rounded_to
 
 STAGES = (2, 3, 4, 4)
 """Channels of the stages, as multiples of the depth."""
@@ -33,6 +34,18 @@ def parts(rows: Tensor, largest: int) -> tuple[Tensor, ...]:
     return rows.split(max(1, PART // largest)) if rows.device.type == "cpu" else (rows,)
 
 
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
+    """Return the convolved pictures, all channels last: x (N, H, W, I), weight (O, I, taps, taps).
+
+    Within `products.computing_in` the factors are rounded like those of every product.
+    """
+    x, narrow = x.permute(0, 3, 1, 2), rounded_to()
+    if narrow is None:
+        return functional.conv2d(x, weight, bias, stride, padding).permute(0, 2, 3, 1).contiguous()
+    y = functional.conv2d(x.to(narrow), weight.to(narrow), None, stride, padding)
+    return y.permute(0, 2, 3, 1).contiguous().to(x.dtype) + bias
+
+
 class Conv(nn.Module):
     """Convolution with "same" padding, (N, H, W, I) to (N, H, W, O), or half of H and W with `stride` 2."""
 
@@ -44,13 +57,10 @@ class Conv(nn.Module):
 
     def forward(self, x: Float[Tensor, "N H W I"]) -> Float[Tensor, "N h w O"]:
         """Return the convolved pictures."""
-        x = x.permute(0, 3, 1, 2)
         if self.stride == 1:
-            y = functional.conv2d(x, self.weight, self.bias, padding=KERNEL // 2)
-        else:
-            # "Same" at stride 2 pads three pixels in all, the odd one at the end.
-            y = functional.conv2d(functional.pad(x, (1, 2, 1, 2)), self.weight, self.bias, stride=2)
-        return y.permute(0, 2, 3, 1).contiguous()
+            return convolve(x, self.weight, self.bias, padding=KERNEL // 2)
+        # "Same" at stride 2 pads three pixels in all, the odd one at the end.
+        return convolve(functional.pad(x, (0, 0, 1, 2, 1, 2)), self.weight, self.bias, stride=2)
 
 
 class UpConv(nn.Module):
@@ -88,8 +98,7 @@ class UpConv(nn.Module):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return `forward(x)`, given what `folded` returns: once for many parts."""
-        y = functional.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1)
-        return y.permute(0, 2, 3, 1).unflatten(-1, (4, self.outputs))
+        return convolve(x, weight, bias, padding=1).unflatten(-1, (4, self.outputs))
 
 
 def unfold_phases(phases: Float[Tensor, "N h w 4 C"]) -> Float[Tensor, "N 2*h 2*w C"]:

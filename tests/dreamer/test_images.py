@@ -14,6 +14,7 @@ from dreamerlab.config.schema import Config
 from dreamerlab.dreamer import images
 from dreamerlab.dreamer.codecs import Decoder, Encoder
 from dreamerlab.dreamer.images import ImageDecoder, ImageEncoder, UpConv, fold_phases, unfold_phases
+from dreamerlab.dreamer.products import computing_in
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 from tests.oracles.images import decode, encode
 
@@ -118,6 +119,20 @@ def test_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(images.parts(x, encoder.largest)) == 4
     for one, other in zip(whole, all_of(), strict=True):
         assert torch.allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_convolutions_are_rounded_like_every_product_A9() -> None:
+    torch.manual_seed(0)
+    encoder, x = ImageEncoder((16, 16, 3), 8, "maxpool"), pictures(4, 16, 16, 3)
+    exact = encoder(x)
+    with computing_in(torch.bfloat16):
+        rounded = encoder(x)
+        grads = torch.autograd.grad(rounded.square().sum(), list(encoder.parameters()))
+    plain = torch.autograd.grad(exact.square().sum(), list(encoder.parameters()))
+    assert rounded.dtype == torch.float32
+    assert 1e-4 < (rounded - exact).norm() / exact.norm() < 3e-2
+    for ours, theirs in zip(grads, plain, strict=True):
+        assert (ours - theirs).norm() < 0.3 * theirs.norm()  # rounding moves some maxima elsewhere
 
 
 def test_bytes_enter_around_zero_and_leave_within_one_A2_A4() -> None:
