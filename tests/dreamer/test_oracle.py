@@ -88,6 +88,7 @@ CASES: dict[str, tuple[EnvSpec, dict[str, dict[str, Any]]]] = {
     "straight-through free bits": (EnvSpec(VECTORS, DISCRETE), {"free_bits": {"mode": "straight_through"}}),
     "free bits of the mean": (EnvSpec(VECTORS, DISCRETE), {"free_bits": {"mode": "mean_then_clip"}}),
     "bins even in symlog space": (EnvSpec(VECTORS, DISCRETE), {"twohot": {"spacing": "symlog"}}),
+    "posterior of the token alone": (EnvSpec(VECTORS, DISCRETE), {"model": {"absolute_posterior": True}}),
     "pixels": (EnvSpec(PICTURES, CONTINUOUS), {"model": {"cnn_depth": 2}}),
     "everything at once": (EnvSpec(KINDS, SEVERAL), {"model": {"cnn_depth": 1, "cnn_downsample": "stride"}}),
     "scales": (
