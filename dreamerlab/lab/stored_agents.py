@@ -124,6 +124,8 @@ def run_program(agents: StoredAgents, trial: TrialDirectory, program: str, words
             if process.poll() is None:
                 process.kill()
                 process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
             signal.signal(signal.SIGTERM, before)
         out.seek(0)
         said = out.read()

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from dreamerlab.errors import Conflict, NotFound
+from dreamerlab.errors import Conflict, NotFound, UsageError
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.train.eval_checkpoint import measure, parts
 from tests.train.stored import finished_trial
@@ -71,3 +72,9 @@ def test_the_agent_of_another_trial_is_not_passed_off_as_this_ones(finished: Tri
     trial.checkpoints.rename(other.checkpoints)
     with pytest.raises(Conflict, match="belongs to R0001-abc seed 0, not to R0002-xyz seed 1"):
         measure(other, None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_named(finished: TrialDirectory) -> None:
+    with pytest.raises(UsageError, match="--device cuda, and torch sees no CUDA device here"):
+        measure(finished, None, device="cuda")
