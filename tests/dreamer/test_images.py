@@ -50,7 +50,7 @@ def test_the_encoder_is_the_plain_loop_A2(shape: tuple[int, int, int], downsampl
 
 @pytest.mark.parametrize("shape", [(16, 32, 3), (32, 16, 1)])
 def test_the_decoder_is_the_plain_loop_A4(shape: tuple[int, int, int]) -> None:
-    decoder = moved(ImageDecoder(16, 6, shape, 2, 5))
+    decoder = moved(ImageDecoder(16, 6, shape, 4, 5))  # 8 groups of 2 channels
     features = torch.randn(3, 22, dtype=F64)
     p = parameters(decoder)
     expected = np.stack([decode(p, "net", h[:16], h[16:], shape) for h in features.numpy()])
