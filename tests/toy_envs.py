@@ -252,6 +252,24 @@ class GlobalDice(gym.Env):
         return np.array([random.random(), np.random.random()], np.float32)
 
 
+class Grudge(gym.Env):
+    """Three steps that pay less with every reset it has seen: it remembers across episodes, which no seed undoes."""
+
+    observation_space = spaces.Box(0, 1, (1,), np.float32)
+    action_space = spaces.Discrete(2)
+    _resets = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._resets += 1
+        self._left = 3
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> Stepped:
+        self._left -= 1
+        return np.zeros(1, np.float32), 1.0 / self._resets, self._left == 0, False, {}
+
+
 _FAULTS = ("raise in reset", "raise in step", "nan reward", "exit", "hang in reset", "hang in step")
 for _fault in (None, *_FAULTS, "hang outside python"):
     _name = "Walk" if _fault is None else "".join(word.title() for word in _fault.split())
@@ -283,5 +301,6 @@ for _name, _toy, _limit, _settings in (
     ("Move", Move, 10, {}),
     ("Square", Square, 16, {}),
     ("GlobalDice", GlobalDice, 10, {}),
+    ("Grudge", Grudge, 3, {}),
 ):
     gym.register(f"{_name}-v0", entry_point=_toy, kwargs=_settings, max_episode_steps=_limit)

@@ -21,7 +21,7 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.envs.make import describe, make_env
-from dreamerlab.errors import ConfigError
+from dreamerlab.errors import ConfigError, UsageError
 from dreamerlab.experience.archive import Archive
 from dreamerlab.experience.collector import Collector, RandomStart
 from dreamerlab.experience.limiter import Limiter, Ratio
@@ -44,6 +44,7 @@ class Session:
 
     def __init__(self, config: Config, seed: int, replay_folder: Path | None = None) -> None:
         self.config, self.seed = config, seed
+        _require_room(config)
         seed_globals(seed)
         prepare_process(seed, config.execution.threads)
         device = torch.device(config.execution.device)
@@ -213,6 +214,23 @@ class Session:
         self.counters = Counters(**state["counters"])
         # Last: bringing back the open episode has drawn from them.
         set_globals(state["globals"])
+
+
+def _require_room(config: Config) -> None:
+    """Raise UsageError for a replay that can never hold enough for a first update: the trial would only collect."""
+    train, capacity, envs = config.train, config.replay.capacity, config.collect.envs
+    windows = envs * max(0, capacity // envs - train.batch_length + 1)
+    if windows < train.batch_size:
+        raise UsageError(
+            f"a batch is train.batch_size={train.batch_size} windows of {train.batch_length} steps, "
+            f"and replay.capacity={capacity} holds only {windows} different ones",
+            hint="make replay.capacity larger, or the batch smaller",
+        )
+    if train.learning_starts is not None and train.learning_starts > capacity:
+        raise UsageError(
+            f"train.learning_starts={train.learning_starts} is more than replay.capacity={capacity} ever holds",
+            hint="make replay.capacity larger, or start earlier",
+        )
 
 
 def _to_batch(sample: Sample, device: torch.device) -> Batch:
