@@ -192,7 +192,7 @@ def row_of(seed: int, mode: list[float], sample: list[float]) -> dict[str, Any]:
 
 
 def test_a_table_tells_intervals_over_episodes_and_over_seeds_in_80_columns() -> None:
-    """By hand: mean 2 of 1, 2, 3 with t(2) = 4.303 is 2 +- 2.48; that of the seeds, 2 and 6, with 12.706 is 4 +- 25.4."""
+    """By hand: mean 2 of 1, 2, 3 with t(2) = 4.303 is 2 +- 2.48; of the seeds, 2 and 6, with 12.706 it is 4 +- 25.4."""
     rows = [row_of(0, [1.0, 2.0, 3.0], [5.0, 5.0, 5.0]), row_of(1, [4.0, 6.0, 8.0], [499.5, 500.0, 100.25])]
     measured = Measured("R0001-abc", "first", "latest", rows, {"random": 0.0, "solved": 8.0}, [])
     seeds, whole = to_tables(measured)

@@ -12,7 +12,14 @@ from dreamerlab.train.attempt import execute
 from dreamerlab.train.runtime import StopRequest
 from tests.train.trials import make_trial, tiny_config
 
-SQUARE = {"env": {"id": "tests.toy_envs:Square-v0"}, "eval": {"every": 20, "episodes": 1}, "budget": {"amount": 40}}
+SQUARE = {
+    "env": {"id": "tests.toy_envs:Square-v0"},
+    "model": {"cnn_depth": 2},
+    "train": {"train_ratio": 4.0},
+    "eval": {"every": 20, "episodes": 1},
+    "budget": {"amount": 40},
+}
+"""A task that is seen in pictures."""
 
 
 def finished_trial(workspace: Path, seed: int = 0, run_id: str = "R0001-abc", **sections: Any) -> TrialDirectory:
