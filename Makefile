@@ -2,12 +2,12 @@
 #   make demo       one hypothesis in ./demo, from the prediction to the verdict: CartPole, three seeds an arm, minutes
 #   make test       the default test suite          make test-slow  the tests marked slow
 #   make lint       format, lint, types, contracts, generated pages, this project's own log
-#   make bench      ratios measured within one run
+#   make bench      ratios measured within one run   make bench-peers  our update against sheeprl's, in its own .venv-peers
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test test-slow lint format bench clean
+.PHONY: setup demo test test-slow lint format bench bench-peers clean
 
 setup: $(INSTALLED)
 
@@ -45,5 +45,14 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
+bench-peers: $(INSTALLED) .venv-peers/.installed
+	$(BIN)/python -m benchmarks.peers
+
+.venv-peers/.installed: benchmarks/peers/requirements.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check setuptools wheel
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -r benchmarks/peers/requirements.txt
+	touch $@
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-peers demo

@@ -8,10 +8,21 @@ from typing import Any
 from torch.profiler import ProfilerActivity, profile
 
 KINDS = {
-    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "einsum", "linear"),
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "einsum", "linear", "_linear_pointwise"),
     "convolutions": ("convolution", "mkldnn_convolution", "slow_conv", "max_pool2d", "thnn_conv2d"),
     "copies": ("copy_", "cat", "stack", "clone", "contiguous", "_to_copy", "fill_", "zero_", "index_put_"),
-    "gathers": ("index", "gather", "scatter", "embedding", "index_select", "searchsorted", "bucketize", "one_hot"),
+    "gathers": (
+        "index",
+        "gather",
+        "scatter",
+        "_embedding_bag",
+        "embedding_bag",
+        "embedding",
+        "index_select",
+        "searchsorted",
+        "bucketize",
+        "one_hot",
+    ),
     "sums": ("sum", "mean", "amax", "max", "argmax", "cumsum", "cumprod", "linalg_vector_norm", "sort", "std"),
     "views": (
         *("view", "reshape", "_reshape_alias", "as_strided", "t", "transpose", "permute", "expand", "flatten", "split"),
@@ -36,7 +47,7 @@ def split(update: Callable[[], Any]) -> dict[str, Any]:
     assert events is not None
     whole = max(event.time_range.end for event in events) - min(event.time_range.start for event in events)
     for event in events:
-        if not event.name.startswith("aten::"):
+        if not event.name.startswith(("aten::", "mkldnn::")):
             continue
         operations += 1
         shares[_kind(event.name)] = shares.get(_kind(event.name), 0.0) + event.self_cpu_time_total / whole
@@ -45,7 +56,7 @@ def split(update: Callable[[], Any]) -> dict[str, Any]:
 
 
 def _kind(name: str) -> str:
-    bare = name.removeprefix("aten::")
+    bare = name.rpartition("::")[2]
     for kind, members in KINDS.items():
         if bare in members or any(bare.startswith(f"{member}_") for member in members):
             return kind

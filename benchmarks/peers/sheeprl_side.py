@@ -1,4 +1,4 @@
-"""sheeprl's side of a comparison, in sheeprl's environment: `python -m benchmarks.peers.sheeprl_side SIZE SEED THREADS`.
+"""sheeprl's side of a comparison, in its own environment: `python -m benchmarks.peers.sheeprl_side SIZE SEED THREADS`.
 
 Its own configuration (`exp=dreamer_v3_5`), agent builder, optimiser, metrics and training function; only widths,
 layers and keys are set. No environment, no logger, no disk.

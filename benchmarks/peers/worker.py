@@ -25,6 +25,14 @@ Build = Callable[[Size, dict[str, np.ndarray]], tuple[Callable[[], Any], int]]
 """Given a size and the rows of a batch, returns a function that makes one update, and the number of parameters."""
 
 
+def _linear_flops(x: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+    rows, inputs = x
+    return 2 * rows * inputs * weight[0]
+
+
+ONEDNN = {torch.ops.mkldnn._linear_pointwise: _linear_flops}
+
+
 def serve(build: Build) -> None:
     """Answer commands about the learner of `build` at the size, the seed and the threads of the command line."""
     name, seed, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -48,7 +56,7 @@ def serve(build: Build) -> None:
             update()
             answer(cpu_s=time.process_time() - cpu, wall_s=time.perf_counter() - wall, peak_mib=_peak_mib())
         elif command == "flops":
-            with FlopCounterMode(display=False) as counter:
+            with FlopCounterMode(display=False, custom_mapping=ONEDNN) as counter:
                 update()
             answer(flops=counter.get_total_flops())
         elif command == "profile":
