@@ -20,7 +20,7 @@ from dreamerlab.errors import LabError, NotFound, UsageError
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train import policy as policy_module
 from dreamerlab.train.policy import Policy
-from tests.train.stored import SQUARE, finished_trial
+from tests.train.stored import finished_trial
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +106,6 @@ def test_several_environments_at_once_get_what_each_would_get_alone(trial: Trial
     assert batch._carry.deter.shape[0] == 3
     with pytest.raises(UsageError, match="this batch is of 3 environments, and got 2 observations"):
         batch(obs[:2], np.ones(2, bool))
-
-
-def test_an_agent_that_sees_pictures_reads_them_raw(tmp_path: Path) -> None:
-    finished_trial(tmp_path, **SQUARE)
-    policy = load_policy("R1", workspace=tmp_path)
-    env = gymnasium.make(policy.env_id)
-    obs, _ = env.reset(seed=0)
-    assert env.action_space.contains(policy(obs))
-    with pytest.raises(UsageError, match=r"this is no observation of tests.toy_envs:Square-v0: .*shape \(3, 3\)"):
-        policy(np.zeros((3, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

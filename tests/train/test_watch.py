@@ -8,10 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from PIL import Image
 
+from dreamerlab import load_policy
 from dreamerlab.dreamer.prediction import CONTEXT
 from dreamerlab.envs.make import make_env
 from dreamerlab.errors import UsageError
@@ -114,6 +116,15 @@ def test_an_agent_without_images_has_nothing_to_show(walks: TrialDirectory, tmp_
     with pytest.raises(UsageError, match=r"sees no images \(tests.toy_envs:Move-v0 gives vector\)"):
         foresee(open_agent(walks), asked(tmp_path / "x.png", format="png", prediction=True))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_agent_that_sees_pictures_reads_them_raw(lab: Path, squares: TrialDirectory) -> None:
+    policy = load_policy(squares.run.id, workspace=lab)
+    env = gymnasium.make(policy.env_id)
+    obs, _ = env.reset(seed=0)
+    assert env.action_space.contains(policy(obs))
+    with pytest.raises(UsageError, match=r"this is no observation of tests.toy_envs:Square-v0: .*shape \(3, 3\)"):
+        policy(np.zeros((3, 3), np.uint8))
 
 
 def test_a_trial_draws_at_every_evaluation_and_trains_the_same_as_without(
