@@ -41,7 +41,7 @@ CONFIG = config_of(f"binary:{GOAL}", f"regression:{SPEED}")
 
 def batch_of(config: Config) -> Batch:
     nan = math.nan
-    goal = torch.tensor([[0.0, 1.0, nan], [2.0, 0.0, nan]])
+    goal = torch.tensor([[0.0, 1.0, nan], [-2.0, 0.0, nan]])
     speed = torch.tensor([[nan, -30.0, 0.5], [1e6, nan, nan]])
     return replace(random_batch(SPEC, config), targets={GOAL: goal, SPEED: speed})
 
