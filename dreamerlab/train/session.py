@@ -94,7 +94,8 @@ class Session:
         self._device = device
         windows = train.batch_size * train.batch_length
         self._learning_starts = train.learning_starts or windows + train.batch_length
-        self._require_room()
+        if config.replay.max_bytes is not None:
+            self._require_bytes()
 
     @property
     def can_learn(self) -> bool:
@@ -148,17 +149,16 @@ class Session:
             **(self._processes.metrics() if self._processes is not None else {}),
         }
 
-    def _require_room(self) -> None:
-        """Raise ConfigError when replay, full, would still be too small for a first update."""
-        replay, train, config = self.replay, self.config.train, self.config.replay
+    def _require_bytes(self) -> None:
+        """Raise ConfigError when `replay.max_bytes` leaves too little for a first update."""
+        replay, train = self.replay, self.config.train
         windows = replay.streams * max(0, replay.ring - train.batch_length + 1)
         if replay.capacity < self._learning_starts or windows < train.batch_size:
-            limit = "" if config.max_bytes is None else f" and replay.max_bytes={config.max_bytes}"
             raise ConfigError(
-                f"replay.capacity={config.capacity}{limit} leave {replay.ring} steps for each of {replay.streams} "
-                f"environments: too few for a first update, which needs {self._learning_starts} steps in all and "
-                f"{train.batch_size} windows of {train.batch_length}",
-                hint="raise the limit, or lower train.batch_length, train.learning_starts or collect.envs",
+                f"replay.max_bytes={self.config.replay.max_bytes} holds {replay.ring} steps of {replay.row_bytes} "
+                f"bytes for each of {replay.streams} environments: too few for a first update, which needs "
+                f"{self._learning_starts} steps in all and {train.batch_size} windows of {train.batch_length}",
+                hint="raise it, or lower train.batch_length, train.learning_starts or collect.envs",
             )
 
     def close(self) -> None:

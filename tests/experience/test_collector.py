@@ -263,3 +263,79 @@ def test_a_fault_in_reset_tells_how_far_the_trial_was() -> None:
         EnvironmentFault, match=r"failed in reset\(seed=\d+\) .* \(after env step 0 of the trial\): OSError"
     ):
         collector.step(Counting())
+
+
+class Noting(SeededPolicy):
+    """Also notes which streams it was asked for, and which actions it was given."""
+
+    def __init__(self, spec: ActionSpec) -> None:
+        super().__init__(spec)
+        self.asked: list[list[int]] = []
+        self.given: list[np.ndarray] = []
+
+    def __call__(
+        self, obs: dict[str, np.ndarray], is_first: np.ndarray, streams: np.ndarray, actions: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self.asked.append(streams.tolist())
+        if actions is not None:
+            self.given.append(actions)
+            return actions, np.zeros((len(streams), 1), np.float32), np.zeros((len(streams), 1), np.int16)
+        return super().__call__(obs, is_first, streams)
+
+
+def test_environments_side_by_side_are_streams_of_their_own() -> None:
+    """Ends come at different times; only the streams that ended are asked for a last row (FACTS A10)."""
+    collector, replay = collector_of(clock(2, 100), clock(3, 100), clock(100, 4))
+    policy = Noting(ActionSpec.discrete(5))
+    ends = [collector.step(policy) for _ in range(6)]
+    assert [[end.episode for end in some] for some in ends] == [[], [1], [2], [3, 4], [], [5, 6]]
+    assert [end.length for some in ends for end in some] == [2, 3, 2, 4, 2, 3]
+    assert collector.env_steps == 18
+    every = [0, 1, 2]
+    assert policy.asked == [every, every, [0], every, [1], every, [0, 2], every, every, [0, 1]]
+    for stream, (length, offset) in enumerate([(3, 0), (4, 1), (5, 2)]):
+        rows = replay.read(stream, *replay.span(stream))
+        times = [int(time) for time in rows["obs/vector"][:, 1]]
+        assert times == [number % length for number in range(len(times))]
+        assert rows["is_first"].tolist() == [time == 0 for time in times]
+        assert rows["is_last"].tolist() == [time == length - 1 for time in times]
+        seed = int(np.random.default_rng(offset).integers(2**31))
+        assert rows["obs/vector"][0, 0] == seed % 1000
+
+
+@pytest.mark.parametrize("cut", [1, 30, 66])
+def test_several_environments_restart_exactly(cut: int) -> None:
+    """FACTS F20, also in the middle of the random start."""
+    config, steps = Env(id="tests.toy_envs:Walk-v0", time_limit=60), 100
+
+    def build() -> tuple[Collector, Replay, SeededPolicy]:
+        envs = [make_env(config) for _ in range(3)]
+        return *collector_of(*envs, seed=5, random_steps=100), Noting(describe(envs[0]).action)
+
+    collector, replay, policy = build()
+    expected = [collector.step(policy) for _ in range(steps)]
+    whole = replay.state_dict()
+    collector, replay, policy = build()
+    ends = [collector.step(policy) for _ in range(cut)]
+    states = collector.state_dict(), replay.state_dict(), policy.rng.bit_generator.state
+    collector, replay, policy = build()
+    collector.load_state_dict(states[0])
+    replay.load_state_dict(states[1])
+    policy.rng.bit_generator.state = states[2]
+    ends += [collector.step(policy) for _ in range(steps - cut)]
+    assert ends == expected
+    parted = replay.state_dict()
+    assert all(parted["rows"][name].tobytes() == column.tobytes() for name, column in whole["rows"].items())
+
+
+def test_random_actions_come_first_and_the_agent_knows_them() -> None:
+    """FACTS A13.16: uniform, stored as taken, and given to the policy, whose carry has to know them."""
+    collector, replay = collector_of(clock(50, 1000), clock(70, 1000), random_steps=401)
+    policy = Noting(ActionSpec.discrete(5))
+    for _ in range(300):
+        collector.step(policy)
+    assert len(policy.given) == 201, "whole steps of all environments"
+    drawn = np.concatenate(policy.given)
+    assert (np.bincount(drawn[:, 0], minlength=5) > 0.13 * len(drawn)).all()
+    rows = replay.read(1, 0, 60)
+    assert rows["action"].tolist() == [actions[1].tolist() for actions in policy.given[:60]]

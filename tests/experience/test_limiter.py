@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import hypothesis.strategies as st
-from hypothesis import given
+from hypothesis import given, settings
 
-from dreamerlab.experience.limiter import Ratio
+from dreamerlab.experience.limiter import Limiter, Ratio
 
 RATIOS = st.one_of(
     st.sampled_from([0.1, 0.3, 1, 32, 128.0, 512, 1024, 1e-3, 333.333]), st.floats(1e-6, 1e6, allow_subnormal=False)
@@ -57,3 +58,39 @@ def test_a_saved_account_that_is_not_open_stays_closed() -> None:
     ratio.load_state_dict(Ratio(1024, 1).state_dict())
     assert ratio.due(5000) == 0
     assert ratio.due(5001) == 1024
+
+
+@settings(max_examples=60)
+@given(
+    RATIOS.filter(lambda ratio: ratio < 1e4),
+    st.integers(1, 4096),
+    st.sampled_from([0.01, 0.1, 0.5, 2.0]),
+    st.integers(0, 50),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 60)), min_size=1, max_size=40),
+)
+def test_the_limiter_keeps_the_ratio_and_never_stops_both(
+    train_ratio: float, replayed_per_update: int, slack: float, free: int, schedule: list[tuple[bool, int]]
+) -> None:
+    """Whoever is ready in whatever order: the ratio stays within the slack, and one of the two may always go on."""
+    limiter, rate = Limiter(train_ratio, replayed_per_update, slack), Fraction(repr(train_ratio)) / replayed_per_update
+    for _ in range(free):
+        assert limiter.may_collect(), "before learning begins env steps are free"
+        assert not limiter.may_update()
+        limiter.collected()
+    limiter.begin()
+    env_steps = updates = 0
+    for collecting, times in schedule:
+        for _ in range(times):
+            assert limiter.may_collect() or limiter.may_update(), "a deadlock"
+            if collecting and limiter.may_collect():
+                limiter.collected()
+                env_steps += 1
+            elif not collecting and limiter.may_update():
+                limiter.updated()
+                updates += 1
+            stray = abs(updates - env_steps * rate)
+            assert stray <= max(1, rate, Fraction(repr(slack)) * env_steps * rate)
+        assert limiter.due() == max(0, math.floor(env_steps * rate) - updates)
+        restored = Limiter(train_ratio, replayed_per_update, slack)
+        restored.load_state_dict(limiter.state_dict())
+        limiter = restored

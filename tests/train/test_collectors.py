@@ -1,0 +1,174 @@
+"""Environments in processes of their own, for real: order, pace, nobody left behind (M-CP-07, M-CP-08, M-PROT-21)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dreamerlab.errors import TrialFailed
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.processes import alive
+from dreamerlab.runs.status import effective_state, read_status
+from dreamerlab.train.collectors import QUEUE
+from dreamerlab.train.session import Session
+from tests.train.trials import lines, make_trial, tiny_config
+
+
+@contextmanager
+def session_of(envs: int, **sections: Any) -> Iterator[Session]:
+    session = Session(tiny_config(collect={"mode": "process", "envs": envs, "slack": 0.2}, **sections), seed=0)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def play(session: Session, env_steps: int) -> None:
+    """Go on as the loop does until so many env steps are made."""
+    at = session.counters
+    while at.env_steps < env_steps:
+        session.collector.step(session.policy)
+        at.env_steps = session.collector.env_steps
+        for _ in range(session.updates_due()):
+            session.update()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def pids_of(session: Session) -> list[int]:
+    assert session._processes is not None
+    return session._processes.pids
+
+
+def test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for() -> None:
+    """Every row of every episode is there; the ratio is kept; weights are never older than the queue; all leave."""
+    with session_of(2, env={"id": "tests.toy_envs:Echo-v0"}, train={"train_ratio": 5.0}) as session:
+        play(session, 300)
+        pids = pids_of(session)
+        for stream in range(2):
+            rows = session.replay.read(stream, *session.replay.span(stream))
+            first = np.flatnonzero(rows["is_first"])
+            assert np.array_equal(first, np.arange(0, len(rows["reward"]), 11)), "10 steps and a reset, none missing"
+            assert np.array_equal(np.flatnonzero(rows["is_last"]), np.arange(10, len(rows["reward"]), 11))
+            shown, chosen = rows["obs/discrete"][:, 0], rows["action"][:, 0]
+            paid = (shown == chosen)[:-1] & ~rows["is_last"][:-1]
+            assert np.array_equal(rows["reward"][1:] == 1, paid), "a reward lies with the row after its action"
+        due = (300 - session.ratio.state_dict()["opened_at"]) * 5.0 / 20
+        assert abs(session.counters.updates - due) <= max(1, 0.2 * due)
+        metrics = session.pace_metrics()
+        assert metrics["replay/train_ratio_configured"] == 5.0
+        # Two full queues of env steps, a quarter of an update each, and what the slack may be ahead.
+        assert 0 <= metrics["replay/weights_behind"] <= 2 * (QUEUE + 1) / 4 + 0.2 * due + 2
+        time.sleep(0.5)
+        taken = session.collector.env_steps
+        assert session._processes is not None
+        assert session._processes._shared is not None
+        assert sum(session._processes._shared.taken) == taken
+    assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.slow
+def test_a_collector_that_is_killed_ends_the_trial_by_name_and_the_others_with_it() -> None:
+    with session_of(2) as session:
+        play(session, 40)
+        pids = pids_of(session)
+        os.kill(pids[1], signal.SIGKILL)
+        with pytest.raises(
+            TrialFailed, match=rf"collector 1 \(pid {pids[1]}\) of .*'CartPole-v1' was killed by SIGKILL"
+        ):
+            play(session, 100_000)
+    assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("env_id", "said"),
+    [("RaiseInStep", "the engine stalled"), ("NanReward", "the reward is not finite"), ("HangInStep", "longer than")],
+)
+def test_a_fault_of_an_environment_reaches_the_trainer_in_its_own_words(env_id: str, said: str) -> None:
+    env = {"id": f"tests.toy_envs:{env_id}-v0"}
+    with session_of(1, env=env, execution={"step_timeout_s": 3.0}) as session:
+        with pytest.raises(TrialFailed) as caught:
+            play(session, 100_000)
+        assert f"environment 'tests.toy_envs:{env_id}-v0'" in caught.value.message
+        assert caught.value.message.endswith("(in collector 0)")
+        if env_id != "HangInStep":
+            assert said in caught.value.message
+
+
+def start(trial: TrialDirectory) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dreamerlab.train", str(trial.path)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def family_of(pid: int) -> list[int]:
+    """All living descendants of a process."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found += [int(entry.name), *family_of(int(entry.name))]
+    return found
+
+
+def env_steps(trial: TrialDirectory) -> int:
+    return read_status(trial).env_steps
+
+
+@pytest.mark.slow
+def test_a_trial_with_collectors_finishes_resumes_and_leaves_nobody_behind(tmp_path: Path) -> None:
+    """Ctrl-C to the whole group writes a checkpoint; kill -9 of the trainer takes the collectors with it."""
+    sections = {"collect": {"mode": "process", "envs": 2}, "env": {"id": "CartPole-v1"}}
+    trial = make_trial(tmp_path, tiny_config(**sections, budget={"amount": 1500}, checkpoint={"every": 100}))
+
+    process = start(trial)
+    wait_until(lambda: env_steps(trial) > 150)
+    family = family_of(process.pid)
+    assert len(family) >= 2
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    assert effective_state(read_status(trial)) == "interrupted", process.stderr.read()
+    assert not any(alive(pid) for pid in family)
+    stopped_at = env_steps(trial)
+
+    process = start(trial)
+    wait_until(lambda: env_steps(trial) > stopped_at + 100)
+    family = family_of(process.pid)
+    process.kill()
+    process.wait(60)
+    wait_until(lambda: not any(alive(pid) for pid in family), seconds=10)
+
+    process = start(trial)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    status = read_status(trial)
+    assert (effective_state(status), status.env_steps) == ("finished", 1500)
+    attempts = json.loads(trial.attempts_path.read_text())
+    assert attempts[1]["start_env_steps"] == stopped_at
+    assert attempts[2]["start_env_steps"] % 100 == 0
+    assert attempts[2]["start_env_steps"] > stopped_at
+    last = lines(trial.metrics_path(3))[-1]
+    assert last["values"]["replay/train_ratio_effective"] == pytest.approx(10.0, rel=0.1)
+    seeds = [line["seed"] for line in lines(trial.episodes_path)]
+    assert len(set(seeds)) > 0.9 * len(seeds), "episodes after a resume start anew"
