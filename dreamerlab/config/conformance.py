@@ -210,6 +210,7 @@ RULES: tuple[Rule, ...] = (
     Rule("window-does-not-fit", "error", ("FACTS A10",), _window_does_not_fit),
     Rule("learning-never-starts", "error", ("FACTS A10",), _learning_never_starts),
     Rule("frozen-world-is-random", "error", ("M-CP-31", "DIS-11"), mode_rules.frozen_world_is_random),
+    Rule("budget-never-spent", "error", ("M-CP-30",), mode_rules.budget_never_spent),
     Rule("support-unproven", "warning", ("M-CFG-12",), _support_unproven),
     Rule("warmup-outlasts-budget", "warning", ("FACTS A9",), _warmup_outlasts_budget),
     Rule("one-evaluation-only", "warning", (), _one_evaluation_only),

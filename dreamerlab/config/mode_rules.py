@@ -23,6 +23,13 @@ def policy_never_learns(config: Config) -> str | None:
     return "train.learn=world trains the world model alone: the policy, and with it every return, stays as initialised"
 
 
+def budget_never_spent(config: Config) -> str | None:
+    """A budget of actor updates needs an actor that learns."""
+    if config.budget.unit != "actor_updates" or config.train.learn != "world":
+        return None
+    return "budget.unit=actor_updates counts updates of the actor, but train.learn=world makes none: it would never end"
+
+
 def absurd_train_ratio(config: Config) -> str | None:
     """A ratio is read as updates per env step so often that the product is worth a look (DIS-05)."""
     per_step = config.train.train_ratio / (config.train.batch_size * config.train.batch_length)

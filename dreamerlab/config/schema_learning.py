@@ -137,7 +137,7 @@ class Optimizer(Section):
     """Learning rate of the critic."""
     warmup_updates: int = leaf(1000, DYNAMICS, unit="updates", ge=0, le=MANY)
     """Updates over which the rates grow linearly from 0; meant for long runs (FACTS A9)."""
-    agc: float = leaf(0.3, DYNAMICS, ge=0, le=1e6)
+    agc: float = leaf(0.3, DYNAMICS, ge=0, le=1e6, active_when=(("optimizer.name", "==", "laprop_agc"),))
     """Adaptive gradient clipping: largest ratio of gradient norm to parameter norm, per tensor; 0 switches it off."""
     agc_min_norm: float = leaf(1e-3, DYNAMICS, gt=0, le=1, active_when=(("optimizer.agc", ">", 0),))
     """Floor of the parameter norm in clipping, so that zero-initialised tensors can move."""

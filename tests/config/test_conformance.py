@@ -75,6 +75,7 @@ def test_the_largest_return_equals_the_sum_it_stands_for() -> None:
         ({"smooth.kernel": "backward_sum", "smooth.width": 0.5}, "smoothing-multiplies-reward", "warning"),
         (TANH | {"policy.std": (0.1, 7.39)}, "tanh-saturates", "warning"),
         ({"behavior.entropy_floor": 0.0}, "entropy-floor", "warning"),
+        ({"train.learn": "world", "budget.unit": "actor_updates"}, "budget-never-spent", "error"),
         ({"train.learn": "world"}, "policy-never-learns", "note"),
         ({"free_bits.mode": "straight_through"}, "straight-through-is-none", "note"),
     ],
@@ -104,6 +105,7 @@ def test_a_config_that_breaks_a_rule(flat: dict[str, object], rule: str, severit
         ({"smooth.kernel": "ema", "smooth.width": 0.5}, "smoothing-multiplies-reward"),
         (TANH | {"policy.std": (0.1, 7.39), "policy.entropy": "squashed"}, "tanh-saturates"),
         (TANH | {"policy.std": (0.1, 1.65)}, "tanh-saturates"),
+        ({"train.learn": "world", "budget.unit": "updates"}, "budget-never-spent"),
         (FROM, "policy-never-learns"),
     ],
 )
