@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.actions import ActionCodec
-from dreamerlab.dreamer.batch import Batch, Carry, Update
+from dreamerlab.dreamer.batch import Batch, Carry, Update, in_type
 from dreamerlab.dreamer.behavior import Behavior
 from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.optim import make_optimizer
+from dreamerlab.dreamer.products import computing_in
 from dreamerlab.dreamer.schedules import Learn
 from dreamerlab.dreamer.world_model import WORLD_TERMS, WorldModel
 from dreamerlab.spaces import EnvSpec
@@ -62,6 +63,11 @@ class Agent(nn.Module):
             config.optimizer,
         )
 
+        # Under bfloat16 everything is kept in float32, and the factors of products are rounded.
+        self._products_in = torch.bfloat16 if config.execution.dtype == "bfloat16" else torch.float32
+        if config.execution.dtype == "float64":
+            self.double()
+
     def initial_carry(self, batch: int) -> Carry:
         """Return the memory before any step: zero state, no action."""
         model, like = self.config.model, self.optimizer.momentum
@@ -82,11 +88,13 @@ class Agent(nn.Module):
 
         `mode` picks the most likely action instead of drawing one; latents are drawn either way.
         """
-        tokens = self.world.encoder({key: value.unsqueeze(1) for key, value in obs.items()})
-        observed = self.world.dynamics.observe(
-            tokens, carry.prev_action.unsqueeze(1), is_first.unsqueeze(1), carry.deter, carry.stoch, generator
-        )
-        action = self.behavior.act(observed.features.squeeze(1), mode=mode, generator=generator)
+        obs = {key: in_type(value, carry.deter.dtype).unsqueeze(1) for key, value in obs.items()}
+        with computing_in(self._products_in):
+            observed = self.world.dynamics.observe(
+                self.world.encoder(obs),
+                *(carry.prev_action.unsqueeze(1), is_first.unsqueeze(1), carry.deter, carry.stoch, generator),
+            )
+            action = self.behavior.act(observed.features.squeeze(1), mode=mode, generator=generator)
         return action, Carry(observed.deter.squeeze(1), observed.stoch.squeeze(1), action)
 
     def update(
@@ -98,14 +106,19 @@ class Agent(nn.Module):
         metrics and the batch's fresh latent states. Determined by parameters, batch and generator. `inspect` is shown
         the losses' metrics, the parameters and their gradient norms, and may raise before any has moved.
         """
-        losses, observed = self.losses(batch, generator, learn=learn)
-        scales = self.config.loss_scales.model_dump()
-        assert losses.terms.keys() <= scales.keys(), (losses.terms.keys(), scales.keys())
-        # A loss of scale 0 is left out altogether, so that it costs no backward pass; a frozen one has no gradient.
-        scaled = [scales[name] * x.mean() for name, x in losses.terms.items() if scales[name] > 0.0 and x.requires_grad]
-        assert scaled, "every loss has scale 0"
-        parameters = self.optimizer.parameters_of(LEARNERS[learn])
-        grads = torch.autograd.grad(torch.stack(scaled).sum(), parameters, allow_unused=True, materialize_grads=True)
+        batch = batch.in_type(self.optimizer.momentum.dtype)
+        with computing_in(self._products_in):
+            losses, observed = self.losses(batch, generator, learn=learn)
+            scales = self.config.loss_scales.model_dump()
+            assert losses.terms.keys() <= scales.keys(), (losses.terms.keys(), scales.keys())
+            # A loss of scale 0 is left out altogether, so that it costs no backward pass; a frozen one has no gradient.
+            terms = [(scales[name], x) for name, x in losses.terms.items() if x.requires_grad]
+            scaled = [scale * loss.mean() for scale, loss in terms if scale > 0.0]
+            assert scaled, "every loss has scale 0"
+            parameters = self.optimizer.parameters_of(LEARNERS[learn])
+            grads = torch.autograd.grad(
+                torch.stack(scaled).sum(), parameters, allow_unused=True, materialize_grads=True
+            )
         look = None if inspect is None else lambda norms: inspect(losses.metrics, parameters, norms)
         optim = self.optimizer.step(grads, look, groups=LEARNERS[learn])
         if learn != "world":

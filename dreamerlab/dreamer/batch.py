@@ -7,8 +7,9 @@ arrival, action chosen at the observation) is drawn once in `dreamerlab.experien
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
@@ -33,6 +34,23 @@ class Batch:
     """Class of each latent on the row before the window; -1 stands for the zero vector."""
     targets: dict[str, Float[Tensor, "B T"]] = field(default_factory=dict)
     """What each auxiliary head predicts, by its name; nan where it is unknown."""
+
+    def in_type(self, dtype: torch.dtype) -> Batch:
+        """Return the same batch with all its numbers of this floating-point type; itself if they are already."""
+        if self.reward.dtype == self.context_deter.dtype == dtype:
+            return self
+        changed: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, dict):
+                changed[name] = {key: in_type(tensor, dtype) for key, tensor in value.items()}
+            else:
+                changed[name] = in_type(value, dtype)
+        return Batch(**changed)
+
+
+def in_type(x: Shaped[Tensor, "*shape"], dtype: torch.dtype) -> Shaped[Tensor, "*shape"]:
+    """Return numbers in this floating-point type; bytes, choices and flags as they are."""
+    return x.to(dtype) if x.is_floating_point() else x
 
 
 class Carry(NamedTuple):

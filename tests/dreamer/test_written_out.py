@@ -157,3 +157,30 @@ def test_rounded_products_have_rounded_factors_and_full_results() -> None:
     assert torch.equal(got, (x.bfloat16() @ weight.bfloat16()).float() + bias)
     assert not torch.equal(got, affine(x, weight, bias))
     assert torch.allclose(got, affine(x, weight, bias), atol=0.1)
+
+
+def an_update(agent: Agent, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor]]:
+    update = agent.update(batch, torch.Generator().manual_seed(3))
+    return update.metrics, list(agent.parameters())
+
+
+@pytest.mark.parametrize(("dtype", "kept_in"), [("float64", torch.float64), ("bfloat16", torch.float32)])
+def test_another_type_of_number_acts_and_learns_nearly_the_same_A9(
+    dtype: str, kept_in: torch.dtype, make_config: MakeConfig, make_agent: MakeAgent, make_batch: MakeBatch
+) -> None:
+    """bfloat16 rounds the factors of products only: parameters, losses and metrics stay float32."""
+    config, other = make_config(), make_config(execution={"dtype": dtype})
+    batch = make_batch(config)
+    metrics, _ = an_update(make_agent(config, noise=0.1), batch)
+    agent = make_agent(other, noise=0.1)
+    obs = {key: value[:, 0] for key, value in batch.obs.items()}
+    first = torch.ones(len(batch.reward), dtype=torch.bool)
+    action, carry = agent.act(obs, first, agent.initial_carry(len(first)), mode=True, generator=torch.Generator())
+    assert carry.deter.dtype == kept_in
+    assert len(action) == len(first)
+    changed, parameters = an_update(agent, batch)
+    assert {p.dtype for p in parameters} == {kept_in}
+    assert all(value.isfinite() for value in changed.values())
+    assert changed["wm/loss"].dtype == kept_in
+    assert changed["wm/loss"].item() == pytest.approx(metrics["wm/loss"].item(), rel=0.05)
+    assert changed["wm/loss"].item() != metrics["wm/loss"].item()
