@@ -115,7 +115,9 @@ def test_three_environments_with_numbers_to_choose_F20(tmp_path: Path) -> None:
 def test_whatever_it_sees_and_does_F20(tmp_path: Path, env_id: str, envs: int, threads: int) -> None:
     if threads == 2 and (env_id, envs) not in ((PIXELS, 3), (MOVE, 1)):
         pytest.skip("two threads change nothing about environments")
-    kill_and_compare(tmp_path, 3, env={"id": env_id}, collect={"envs": envs}, execution={"threads": threads})
+    budget = {"amount": 90 if env_id == PIXELS else 240}  # convolutions take their time
+    settings = {"collect": {"envs": envs}, "execution": {"threads": threads}, "budget": budget}
+    kill_and_compare(tmp_path, 3, env={"id": env_id}, **settings)
 
 
 @pytest.mark.slow
