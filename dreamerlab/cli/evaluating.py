@@ -28,9 +28,6 @@ def evaluate(
         bool, typer.Option("--fresh", help="Only from starts that no evaluation of the run has seen.")
     ] = False,
     device: DeviceOption = None,
-    compile_network: Annotated[
-        bool, typer.Option("--compile", help="Compile the network first: pays with many episodes on a GPU.")
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Measure the stored agents of a run again: mean, interval and range of their returns.
@@ -43,7 +40,7 @@ def evaluate(
     from dreamerlab.lab.execute import Voice
     from dreamerlab.runs.store import Workspace
 
-    asked = Asked(seed, episodes, policy, checkpoint, fresh, device, compile_network)
+    asked = Asked(seed, episodes, policy, checkpoint, fresh, device)
     measured = measure(Workspace.find(), run, asked, Voice(output.say, output.warn))
     if as_json:
         output.emit_json(measured.to_data())

@@ -35,14 +35,13 @@ class Asked:
     checkpoint: str = "latest"
     fresh: bool = False
     device: str | None = None
-    compiled: bool = False
 
     def words(self) -> list[str]:
         """Return the options of the program that measures."""
         words = ["--policy", self.policy]
         words += ["--episodes", str(self.episodes)] if self.episodes is not None else []
         words += ["--device", self.device] if self.device else []
-        return [*words, *(["--fresh"] if self.fresh else []), *(["--compile"] if self.compiled else [])]
+        return [*words, *(["--fresh"] if self.fresh else [])]
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def _require(kind: str) -> None:
 
 
 def _name(trial: TrialDirectory, wish: Wish) -> str:
-    words = [trial.run.id, f"seed-{trial.seed}"]
+    words = [trial.run.id, trial.path.name]
     words += [wish.checkpoint] if wish.checkpoint != "latest" else []
     words += ["prediction"] if wish.prediction else ["sample"] if wish.policy == "sample" else []
     return "-".join(words)

@@ -39,7 +39,6 @@ def main() -> int:
     parser.add_argument("--policy", choices=sorted(POLICIES), default="both")
     parser.add_argument("--fresh", action="store_true", help="only starts that no evaluation of the trial has seen")
     parser.add_argument("--device", default=None, help="cpu or cuda; default: as in the run")
-    parser.add_argument("--compile", action="store_true", help="compile the acting network")
     asked = parser.parse_args()
     try:
         measured = measure(
@@ -49,7 +48,6 @@ def main() -> int:
             policies=POLICIES[asked.policy],
             fresh=asked.fresh,
             device=asked.device,
-            compiled=asked.compile,
         )
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -68,7 +66,6 @@ def measure(
     policies: Sequence[str] = ("mode", "sample"),
     fresh: bool = False,
     device: str | None = None,
-    compiled: bool = False,
 ) -> dict[str, Any]:
     """Return the evaluation of a checkpoint: which one, mean metrics, and every return and length per policy.
 
@@ -80,7 +77,7 @@ def measure(
     from dreamerlab.train.runtime import prepare_process, stream_seed
     from dreamerlab.train.stored import open_agent
 
-    stored = open_agent(trial, name, device=device, compiled=compiled)
+    stored = open_agent(trial, name, device=device)
     config = stored.config
     prepare_process(trial.seed, config.execution.threads)
     own = config.eval.episodes

@@ -47,9 +47,7 @@ class StoredAgent:
         }
 
 
-def open_agent(
-    trial: TrialDirectory, name: str = LATEST, *, device: str | None = None, compiled: bool = False
-) -> StoredAgent:
+def open_agent(trial: TrialDirectory, name: str = LATEST, *, device: str | None = None) -> StoredAgent:
     """Return the agent of a checkpoint of `trial`: `latest`, `best`, or the env steps it was written at.
 
     `device` is `cpu` or `cuda` (default: where it was trained). The generators of the process stay as they were.
@@ -76,8 +74,6 @@ def open_agent(
             f"{info.file} of {trial.run.id} does not fit the network that this code builds: {said[:300]}",
             hint="the code that trained it is named by: dreamerlab show --provenance",
         ) from error
-    if compiled:
-        agent.act = torch.compile(agent.act)  # pyright: ignore[reportAttributeAccessIssue]
     return StoredAgent(agent, config, spec, info, trial.seed, place, loaded.passed_over)
 
 
