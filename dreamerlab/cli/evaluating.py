@@ -30,7 +30,7 @@ def evaluate(
     device: DeviceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Measure the stored agents of a run again: mean, interval and range of their returns.
+    """Measure the stored agents of a run again, with intervals.
 
     As many episodes as in the run repeat its own evaluation exactly, on the same host; more of them begin at starts
     that it has not seen. The interval of a seed is over its episodes, that of all seeds over seeds. Nothing in the run
