@@ -147,7 +147,7 @@ def test_a_trial_with_collectors_finishes_resumes_and_leaves_nobody_behind(tmp_p
     os.killpg(process.pid, signal.SIGINT)
     process.wait(60)
     assert effective_state(read_status(trial)) == "interrupted", read_status(trial).reason
-    assert not any(alive(pid) for pid in family)
+    wait_until(lambda: not any(alive(pid) for pid in family), seconds=10)
     stopped_at = env_steps(trial)
 
     process = start(trial)
