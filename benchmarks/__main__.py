@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import comparing, learner, linting, notebook, overhead, startup
+from benchmarks import comparing, learner, linting, notebook, overhead, startup, update
 from dreamerlab.tables import Table
 
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
     "log": notebook.measure,
     "overhead": overhead.measure,
     "learner": learner.measure,
+    "update": update.measure,
 }
 
 

@@ -1,0 +1,81 @@
+"""What an update costs against the least it could cost, and what training spends on everything else.
+
+One thread, in CPU time of that thread (where environments are watched by a timer the clock of the process is coarse).
+The floor of an update is the arithmetic of its products at the best rate this machine reached a moment before.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).parent.parent
+ROUNDS = 9
+LIMIT_SHARE = 5.0
+
+
+def measure() -> list[tuple[str, float, float | None]]:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from benchmarks.peers.__main__ import product_rate
+    from benchmarks.peers.ours import build
+    from benchmarks.peers.sizes import SIZES, make_rows
+    from benchmarks.peers.worker import ONEDNN
+
+    torch.set_num_threads(1)
+    rate = product_rate(1)
+    rows: list[tuple[str, float, float | None]] = [("products, GFLOP per CPU second", rate, None)]
+    for name in ("S0", "S1"):
+        update, _ = build(SIZES[name], make_rows(SIZES[name], 0))
+        seconds = statistics.median(_cpu_seconds(update) for _ in range(ROUNDS))
+        with FlopCounterMode(display=False, custom_mapping=ONEDNN) as counter:
+            update()
+        floor_s = counter.get_total_flops() / 1e9 / rate
+        rows += [(f"{name} update, CPU ms", 1000 * seconds, None), (f"{name} update, x floor", seconds / floor_s, None)]
+    for preset, ratio in (("nano", None), (None, 32.0)):
+        rows += _shares(preset, ratio)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [*rows, ("peak memory of this process, MiB", peak, None)]
+
+
+def _shares(preset: str | None, ratio: float | None) -> list[tuple[str, float, float | None]]:
+    """Return what an update of a trial costs, and the share of its training that is not learning."""
+    from dreamerlab.config.layers import resolve
+    from dreamerlab.train.session import Session
+
+    overrides = [] if ratio is None else [f"train.train_ratio={ratio:g}"]
+    config = resolve(SHIPPED, "cartpole", preset, overrides).config
+    session = Session(config, seed=0)
+    while not session.can_learn:
+        session.collector.step(session.policy)
+    session.update()
+    train = config.train
+    # Steps between updates, as in training; they are what acting must look at the weights anew for.
+    steps = max(1, round(train.batch_size * train.batch_length / train.train_ratio))
+    update, acting, sampling = [], [], []
+    for _ in range(ROUNDS):
+        acting += [_cpu_seconds(lambda: session.collector.step(session.policy)) for _ in range(steps)]
+        sampling.append(
+            _cpu_seconds(lambda: session.replay.sample(train.batch_size, train.batch_length, session._replay_rng))
+        )
+        update.append(_cpu_seconds(session.update))
+    session.close()
+    update_s, acting_s, sampling_s = (statistics.median(times) for times in (update, acting, sampling))
+    other_s = acting_s * train.batch_size * train.batch_length / train.train_ratio + sampling_s
+    name = f"{preset or 'size1m'} at train_ratio {train.train_ratio:g}"
+    return [
+        (f"{name}: update, CPU ms", 1000 * update_s, None),
+        (f"{name}: env step with policy and insert, CPU ms", 1000 * acting_s, None),
+        (f"{name}: env steps, inserts and sampling, % of training", 100 * other_s / (other_s + update_s), LIMIT_SHARE),
+    ]
+
+
+def _cpu_seconds(call: Callable[[], Any]) -> float:
+    started = time.thread_time()
+    call()
+    return time.thread_time() - started
