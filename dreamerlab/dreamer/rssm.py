@@ -163,6 +163,7 @@ class RSSM(nn.Module):
         """Return what `scan.scan` multiplies with; one group gets its axis back."""
         width = self.deter // self.groups
         output = self.posterior.rest[0]
+        assert isinstance(output, Linear), output
         return Weights(
             deter=self.deter_input.weight,
             deter_bias=self.deter_input.bias,
