@@ -76,7 +76,7 @@ def test_a_cue_is_remembered_for_ten_steps_F22() -> None:
         "tests.learning.wager:Wager-v0", model=sizes, behavior={"horizon": 3, "entropy_scale": 0.03},
         train={"batch_length": 16, "train_ratio": 256.0, "imagination_starts": 4}, eval={"episodes": 200},
     )  # fmt: skip
-    session, _ = learn(config, 0, 2500)
+    session, _ = learn(config, 0, 3000)
     scores = returns(session)
     session.close()
     assert scores["mode"] > 0.68, scores
@@ -85,7 +85,7 @@ def test_a_cue_is_remembered_for_ten_steps_F22() -> None:
 def test_the_value_of_a_bandit_is_its_reward_F22() -> None:
     """A small replay, so that the critic is not also taught what worse policies used to get."""
     config = toy_config("toy_envs:Bandit-v0", replay={"capacity": 400})
-    session, _ = learn(config, 0, 1200)
+    session, _ = learn(config, 0, 1000)
     observations, actions = walk(session, [2], 1)
     start, _ = values_along(session.agent, observations, actions)
     session.close()
@@ -95,7 +95,7 @@ def test_the_value_of_a_bandit_is_its_reward_F22() -> None:
 def test_values_are_discounted_back_from_a_delayed_reward_F22() -> None:
     """One reward of 1 at the end of a chain: the value is 1 a step before it, gamma two steps before, and so on."""
     config = toy_config("toy_envs:Chain-v0", behavior={"discount_horizon": 4.0}, replay={"capacity": 400})
-    session, _ = learn(config, 0, 1200)
+    session, _ = learn(config, 0, 1000)
     observations, actions = walk(session, [1], 4)
     values = values_along(session.agent, observations, actions)
     session.close()
@@ -126,15 +126,20 @@ def test_a_reward_with_an_end_is_worth_what_is_left_F22() -> None:
 
 
 def test_one_batch_is_learnt_by_heart_F22() -> None:
-    """With nothing new to see, reconstruction goes to 0, reward and continue to their floors."""
-    session, _ = learn(toy_config("toy_envs:Walk-v0", train={"learning_starts": 400}), 0, 399)
+    """With nothing new to see, reconstruction goes to 0, reward and continue to their floors.
+
+    Latents are free to say whatever they like, without noise of their own: what stays is their being classes.
+    """
+    sections = {"train": {"learning_starts": 100_000}, "model": {"unimix": 0.0}, "free_bits": {"nats": 20.0}}
+    session, none = learn(toy_config("toy_envs:Walk-v0", **sections), 0, 400)
+    assert not none
     train = session.config.train
     sample = session.replay.sample(train.batch_size, train.batch_length, np.random.default_rng(0))
     session.replay.sample = lambda *_, **__: sample  # type: ignore[method-assign]
-    seen = [session.update() for _ in range(800)]
+    seen = [session.update() for _ in range(600)]
     session.close()
     first, last = seen[0], seen[-50:]
-    assert mean_metric(last, "wm/recon_loss") < 0.02 * float(first["wm/recon_loss"])
+    assert mean_metric(last, "wm/recon_loss") < 0.05 * float(first["wm/recon_loss"])
     assert mean_metric(last, "wm/reward_excess") < 0.02 * float(first["wm/reward_excess"])
     assert mean_metric(last, "wm/continue_excess") < 0.05
     assert torch.isfinite(torch.stack([metrics["wm/loss"] for metrics in last])).all()
