@@ -14,11 +14,12 @@ from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
-from dreamerlab.train.runtime import repeat_gradients
+from dreamerlab.train.runtime import keep_freed_memory, repeat_gradients
 
 
 def build(size: Size, rows: dict[str, np.ndarray]) -> tuple[Callable[[], Any], int]:
     """Return a function that makes one update as the trainer makes it, and the number of parameters it trains."""
+    keep_freed_memory()
     repeat_gradients(torch.device("cpu"))
     agent = Agent(spec_of(size), config_of(size))
     batch, generator = batch_of(size, rows), torch.Generator().manual_seed(0)

@@ -268,19 +268,28 @@ class RSSM(nn.Module):
 
         `one_hots`, if given, says the same as `latent`; without gradient only.
         """
-        rows, width = len(deter), self.deter // self.groups
+        rows = len(deter)
         stoch = self.stoch_input
         from_latent = stoch(latent) if one_hots is None else one_hot_product(latent, stoch.weight, stoch.bias, one_hots)
         inputs = torch.cat([self.deter_input(deter), from_latent], -1).view(rows, 2, self.hidden)
         inputs = rms_silu(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
         shared = affine(inputs, hoisted.from_inputs, action_term)
         x = self.core_norm(add_blocks(shared, deter, hoisted.from_deter))
-        gates = add_blocks(hoisted.gates_bias, self.core_rest(x), hoisted.gates)
-        reset, candidate, update = gates.view(rows, self.groups, 3, width).unbind(2)
+        reset, candidate, update = self._gates(hoisted, self.core_rest(x))
         candidate = tanh(torch.sigmoid(reset) * candidate)
         # h' = u * c + (1 - u) * h
-        mixed = torch.lerp(deter.view(rows, self.groups, width), candidate, torch.sigmoid(update))
-        return mixed.view(rows, self.deter)
+        return torch.lerp(deter, candidate, torch.sigmoid(update))
+
+    def _gates(self, hoisted: Hoisted, x: Tensor) -> tuple[Tensor, ...]:
+        """Return reset gate, candidate and update gate before their activations, each (N, D), from x (N, D)."""
+        rows, width = len(x), self.deter // self.groups
+        if self.groups == 1:
+            return torch.addmm(hoisted.gates_bias, x, hoisted.gates).view(rows, 3, width).unbind(1)
+        blocks = torch.bmm(x.view(rows, self.groups, width).transpose(0, 1), hoisted.gates)
+        # Each gate gathered from all groups: what follows runs over whole rows, not over short slices of them.
+        gathered = blocks.view(self.groups, rows, 3, width).permute(2, 1, 0, 3).contiguous()
+        bias = hoisted.gates_bias.view(self.groups, 3, width).transpose(0, 1).unsqueeze(1)
+        return (gathered + bias).view(3, rows, self.deter).unbind(0)
 
     def _kept_hoist(self) -> Hoisted:
         """Return `_hoist()` without gradient, computed anew only when a weight has changed: acting asks each step."""
