@@ -7,6 +7,7 @@ its parts), samples use one uniform number each by inverting the cumulative dist
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -72,8 +73,12 @@ def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> 
     The first class whose mixed cumulative probability exceeds u is drawn. Solved for the softmax part c:
     (1 - unimix) * c_k + unimix * (k + 1) / K <= u  <=>  c_k <= (u - unimix * (k + 1) / K) / (1 - unimix).
     """
-    uniform_part = torch.arange(1, classes, device=uniform.device, dtype=uniform.dtype) * (unimix / classes)
-    return (uniform.unsqueeze(-1) - uniform_part) / (1.0 - unimix)
+    return (uniform.unsqueeze(-1) - _uniform_part(classes, unimix, uniform.dtype, uniform.device)) / (1.0 - unimix)
+
+
+@functools.cache
+def _uniform_part(classes: int, unimix: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.arange(1, classes, device=device, dtype=dtype) * (unimix / classes)
 
 
 def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"]) -> Int[Tensor, "*rows"]:

@@ -77,6 +77,7 @@ class MLP(nn.Module):
         self.rest = nn.Sequential(*(Hidden(units, units) for _ in range(layers - 1)))
         if outputs is not None:
             self.rest.append(Linear(units, outputs, scale=output_scale))
+        self._found: list[Layer] | None = None
 
     def forward(self, x: Float[Tensor, "*rows I"], one_hots: OneHots | None = None) -> Float[Tensor, "*rows O"]:
         """Return the output layer's result, or the last hidden activation when there is none.
@@ -86,8 +87,14 @@ class MLP(nn.Module):
         if not written_out():
             return self.rest(self.first(x))
         rows = x if x.ndim == 2 else x.flatten(0, -2)
-        result = run_stack(rows, [_as_layer(module) for module in (self.first, *self.rest)], one_hots)
+        result = run_stack(rows, self._layers(), one_hots)
         return result if x.ndim == 2 else result.unflatten(0, x.shape[:-1])
+
+    def _layers(self) -> list[Layer]:
+        # Looked up once: acting asks at every step. A conversion that replaces one parameter replaces them all.
+        if self._found is None or self._found[0].weight is not self.first.linear.weight:
+            self._found = [_as_layer(module) for module in (self.first, *self.rest)]
+        return self._found
 
 
 def _as_layer(module: nn.Module) -> Layer:

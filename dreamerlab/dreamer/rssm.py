@@ -152,7 +152,11 @@ class RSSM(nn.Module):
             deter = self._step(hoisted, deter * keep[t], latent * keep[t], action_term[t])
             hidden = self.posterior.first.norm(torch.addmm(token_term[t], deter[:, : len(weight_deter)], weight_deter))
             logit = self.posterior.rest(hidden).view(-1, self.stoch, self.classes)
-            latent, drawn = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)
+            if torch.is_grad_enabled():
+                latent, drawn = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)
+            else:
+                drawn = sample(logit, threshold[t])
+                latent = functional.embedding(drawn, self.one_hot)
             latent = latent.flatten(1)
             features.append(torch.cat([deter, latent], -1))
             classes.append(drawn)
