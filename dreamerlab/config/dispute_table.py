@@ -343,11 +343,11 @@ ABOUT_TRAINING: tuple[Dispute, ...] = (
         "A13.19, DIS-27",
         "What is DreamSmooth, and is it needed?",
         Position("a normalised kernel; off", "its authors, reference", {"smooth.kernel": "none"}),
-        Position("an exponential average, 0.33", "its authors", {"smooth.kernel": "ema", "smooth.width": 0.33}),
+        Position("an exponential average, 0.33", "its authors", {"smooth.kernel": "ema"}),
         Position(
             "the discounted sum of the future, called essential",
             "S0 to S2",
-            {"smooth.kernel": "backward_sum", "smooth.width": 0.5},
+            {"smooth.kernel": "backward_sum"},
         ),
         expect="The sum is not normalised: it doubles all rewards at 0.5. No source for 'essential' could be found.",
     ),

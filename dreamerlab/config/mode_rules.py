@@ -45,9 +45,10 @@ def smoothing_multiplies_reward(config: Config) -> str | None:
     """The un-normalised sum is no smoothing (FACTS A13.19, DIS-27)."""
     if config.smooth.kernel != "backward_sum":
         return None
-    factor = 1.0 / (1.0 - config.smooth.width)
+    width = config.smooth.used_width
+    factor = 1.0 / (1.0 - width)
     return (
-        f"smooth.kernel=backward_sum multiplies all rewards by about {factor:.3g} (width {config.smooth.width:g}): it "
+        f"smooth.kernel=backward_sum multiplies all rewards by about {factor:.3g} (width {width:g}): it "
         "is an un-normalised sum, not DreamSmooth"
     )
 

@@ -57,17 +57,20 @@ class Replay(Section):
         return self
 
 
+_USUAL_WIDTHS = {"none": 0.0, "ema": 0.33, "backward_sum": 0.5, "gaussian": 3.0, "uniform": 9.0}
+
+
 class Smooth(Section):
     """Smoothing of the rewards the agent trains on; logs and evaluation keep the raw ones (FACTS B1, M-HK-14)."""
 
     kernel: Literal["none", "ema", "gaussian", "uniform", "backward_sum"] = leaf("none", DYNAMICS, absent_means="none")
     """DreamSmooth's kernels, or `backward_sum`: s_t = r_t + width * s_{t+1}, which is not part of DreamSmooth and
     normalised only where the edge is `renormalise` (FACTS A13.19)."""
-    width: float = leaf(
-        0.33, DYNAMICS, gt=0, le=1000, absent_means=0.33, active_when=(("smooth.kernel", "!=", "none"),)
+    width: float | None = leaf(
+        None, DYNAMICS, gt=0, le=1000, absent_means=None, active_when=(("smooth.kernel", "!=", "none"),)
     )
     """Of `ema` and `backward_sum` the weight alpha of the past or the future, of `gaussian` sigma in steps, of
-    `uniform` the number of steps; the authors use 0.33, 3 and 9."""
+    `uniform` the number of steps. Null takes what the kernel's sources use: 0.33, 0.5, 3 and 9."""
     edge: Literal["renormalise", "nearest", "zero"] = leaf(
         "renormalise", DYNAMICS, absent_means="renormalise", active_when=(("smooth.kernel", "!=", "none"),)
     )
@@ -76,6 +79,8 @@ class Smooth(Section):
 
     @model_validator(mode="after")
     def _alpha(self) -> Self:
+        if self.width is None:
+            return self
         if self.kernel in ("ema", "backward_sum") and self.width >= 1:
             raise ValueError(
                 f"smooth.width={self.width:g} is alpha under smooth.kernel={self.kernel}: it must be below 1"
@@ -85,6 +90,11 @@ class Smooth(Section):
                 f"smooth.width={self.width:g} is a number of steps under smooth.kernel=uniform: it must be 2, 3, 4, ..."
             )
         return self
+
+    @property
+    def used_width(self) -> float:
+        """The width that acts, the kernel's usual one where none is given."""
+        return _USUAL_WIDTHS[self.kernel] if self.width is None else self.width
 
 
 class Train(Section):

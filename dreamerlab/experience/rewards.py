@@ -31,12 +31,12 @@ class Smoother:
 
     def __init__(self, config: Smooth) -> None:
         assert config.kernel != "none"
-        self._kernel, self._edge, self._alpha = config.kernel, config.edge, config.width
+        self._kernel, self._edge, self._alpha = config.kernel, config.edge, config.used_width
         self.lookahead: int | None = 0
         if self._kernel == "backward_sum":
             self.lookahead = None
         elif self._kernel != "ema":
-            self._offsets, self._weights = _window(self._kernel, config.width)
+            self._offsets, self._weights = _window(self._kernel, config.used_width)
             back, ahead = -int(self._offsets[0]), int(self._offsets[-1])
             # Sharing out the mass of a reward takes to know which steps there are around it.
             self.lookahead = ahead + back if self._edge == "renormalise" else ahead

@@ -68,8 +68,8 @@ def find_origin(runs: Path, text: str, seed: int, *, replay: bool = False) -> Or
 def find_sibling(runs: Path, text: str) -> RunDirectory:
     """Return the run in the folder `runs` with an id, a prefix of one, or an alias; NotFound, or Conflict."""
     refuse_path(text)
-    if (runs / text / "manifest.json").is_file():
-        return RunDirectory(runs / text)
+    if (exact := RunDirectory(runs / text)).manifest_path.is_file():
+        return exact
     ids = sorted(found for path in runs.glob("R*") if (found := parse_run_id(path.name)))
     found = [str(one) for one in matching(ids, text)] or [str(one) for one in ids if _alias(runs / str(one)) == text]
     if len(found) > 1:
@@ -82,6 +82,6 @@ def find_sibling(runs: Path, text: str) -> RunDirectory:
 
 def _alias(run: Path) -> object:
     try:
-        return read_object(str(run / "manifest.json")).get("name")
+        return read_object(str(RunDirectory(run).manifest_path)).get("name")
     except (OSError, ValueError):
         return None

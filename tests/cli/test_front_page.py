@@ -160,7 +160,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(workspace: Workspace) -> No
     ("typed", "offered"),
     [
         ("dreamerlab show fir", ["first"]),
-        ("dreamerlab run --env car", ["cartpole"]),
+        ("dreamerlab run --env cart", ["cartpole", "cartpole_pixels"]),
         ("dreamerlab run --experiment n", ["nano"]),
         ("dreamerlab res", ["resume"]),
     ],

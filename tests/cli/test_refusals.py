@@ -21,7 +21,7 @@ BASELINE = ("run", "--baseline", "--env", "cartpole")
 CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...], str]] = {
     "no purpose": (("run", "--env", "cartpole"), 3, ("needs a purpose",), "--baseline"),
     "no environment": (("run", "--baseline"), 2, ("no environment is named",), "--env cartpole"),
-    "unknown env": (("run", "--baseline", "--env", "cartpol"), 4, ("did you mean 'cartpole'?",), "gymnasium id"),
+    "unknown env": (("run", "--baseline", "--env", "cartpol"), 4, ("did you mean 'cartpole'",), "gymnasium id"),
     "unknown gym id": (("run", "--baseline", "--env", "CartPol-v1"), 2, ("CartPol-v1", "did you mean"), ""),
     "env is a path": (("run", "--baseline", "--env", "../cartpole"), 2, ("a name, not a path",), ""),
     "unknown experiment": ((*BASELINE, "--experiment", "nan"), 4, ("did you mean 'nano'?",), ""),

@@ -1,4 +1,4 @@
-"""Losses of the world model: what they are, where they start, what they can reach (FACTS A2, A4, A13.7, F18, F22, F23)."""
+"""Losses of the world model: what they are, where they start, what they reach (FACTS A2, A4, A13.7, F18, F22, F23)."""
 
 from __future__ import annotations
 

@@ -113,6 +113,13 @@ def test_constant_rewards_stay_what_they_are_under_nearest() -> None:
 
 @pytest.mark.parametrize("width", [0.33, 1.0, 2.5])
 def test_a_uniform_kernel_needs_a_number_of_steps(width: float) -> None:
-    """The default width, 0.33, would make it do nothing without a word."""
     with pytest.raises(ConfigError, match=r"is a number of steps under smooth\.kernel=uniform"):
         from_flat({"smooth.kernel": "uniform", "smooth.width": width})
+
+
+def test_a_kernel_alone_is_a_whole_change_with_the_width_of_its_sources() -> None:
+    """FACTS B1 and M-HK-14: one declared change, since the width follows the kernel."""
+    widths = {k: from_flat({"smooth.kernel": k}).smooth.used_width for k in ("ema", "gaussian", "uniform")}
+    assert widths == {"ema": 0.33, "gaussian": 3.0, "uniform": 9.0}
+    assert from_flat({"smooth.kernel": "backward_sum"}).smooth.used_width == 0.5
+    assert from_flat({"smooth.kernel": "uniform", "smooth.width": 5.0}).smooth.used_width == 5.0

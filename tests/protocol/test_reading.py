@@ -65,7 +65,11 @@ def test_no_leaf_that_would_part_the_arms_can_be_the_change(zone: str) -> None:
     keys = [key for key, info in leaves().items() if info.zone.value == zone]
     assert keys
     for key in keys:
-        value = {"budget.unit": "updates", "checkpoint.keep_replay": "true"}.get(key, "77")
+        value = "77"
+        if isinstance(current := control.flat[key], bool):
+            value = str(not current).lower()
+        elif key == "budget.unit":
+            value = "updates"
         with pytest.raises(GateRefused) as refused:
             read(f"change {key}={value}", control)
         assert zone in refused.value.message

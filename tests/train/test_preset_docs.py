@@ -56,11 +56,17 @@ def test_another_implementation_has_about_as_many_A11() -> None:
 def test_the_small_presets_grow_in_order() -> None:
     counts = [parameters(VECTOR, preset(name)) for name in ("nano", "tiny", "size1m")]
     assert counts == sorted(counts)
-    assert flatten(preset("small")) | {"budget.amount": 0, "checkpoint.every": 0} == flatten(preset("nano")) | {
-        "budget.amount": 0,
-        "checkpoint.every": 0,
+
+
+def test_small_is_nano_with_another_pace_and_its_reference_has_the_same_networks() -> None:
+    nano, small, reference = (flatten(preset(name)) for name in ("nano", "small", "small_reference"))
+    assert {key for key in small if small[key] != nano[key]} == {
+        *("optimizer.lr_actor", "optimizer.lr_schedule", "train.train_ratio", "budget.amount", "checkpoint.every"),
     }
-    assert preset("small").budget.amount == 12_000
+    default = flatten(Config())
+    apart = {key for key in reference if reference[key] != small[key]}
+    assert all(canonical(reference[key]) == canonical(default[key]) for key in apart)
+    assert not any(key.startswith("model.") for key in apart)
 
 
 def test_the_committed_page_is_current_and_a_stale_one_is_noticed(tmp_path: Path) -> None:
