@@ -6,6 +6,7 @@ Owns what is global to the process. Does not know agents, replay or files; `sess
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import time
 import zlib
@@ -62,13 +63,16 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
-def repeat_gradients(device: torch.device) -> None:
-    """Make gradients on the CPU the same in every run.
+def repeat_gradients(device: torch.device, *, deterministic: bool) -> None:
+    """Make gradients the same in every run: always on the CPU, on a GPU where `deterministic` asks for it.
 
     With several threads the gradient of indexing is otherwise added up in whatever order the threads come by. On a GPU
-    this would refuse some operations altogether, and nothing exact is promised there.
+    it is slower, and operations that cannot repeat raise; that was not run on one.
     """
-    torch.use_deterministic_algorithms(device.type == "cpu")
+    if deterministic and device.type == "cuda":
+        # Read by cuBLAS when it starts; without it torch refuses every matrix product in this mode.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic or device.type == "cpu")
     # No memory is read before it is written, so filling it would only cost time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -48,7 +48,7 @@ class Session:
         seed_globals(seed)
         prepare_process(seed, config.execution.threads)
         device = torch.device(config.execution.device)
-        repeat_gradients(device)
+        repeat_gradients(device, deterministic=config.execution.deterministic)
         make = partial(make_env, config.env, step_timeout_s=config.execution.step_timeout_s)
         count, inline = config.collect.envs, config.collect.mode == "inline"
         envs = [with_own_generators(make, alternating=count > 1) for _ in range(count if inline else 1)]

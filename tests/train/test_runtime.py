@@ -3,10 +3,19 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 import torch
 
 from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, own_identity
-from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock, numpy_stream, stream_seed, torch_stream
+from dreamerlab.train.runtime import (
+    StopRequest,
+    Supervisor,
+    TrainingClock,
+    numpy_stream,
+    repeat_gradients,
+    stream_seed,
+    torch_stream,
+)
 
 
 def test_streams_depend_on_seed_and_name_alone() -> None:
@@ -64,3 +73,16 @@ def test_the_supervisor_is_read_from_the_environment() -> None:
     assert Supervisor.named_in({SUPERVISOR_VARIABLE: "12:0"}) == (12, None)
     assert Supervisor.named_in({}) is None
     assert Supervisor.named_in({SUPERVISOR_VARIABLE: "garbage"}) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "on"), [("cpu", False, True), ("cuda", False, False), ("cuda", True, True)]
+)
+def test_what_repeats_bit_for_bit_is_the_cpu_and_a_gpu_that_is_asked_to(
+    device: str, asked: bool, on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    repeat_gradients(torch.device(device), deterministic=asked)
+    assert torch.are_deterministic_algorithms_enabled() is on
+    assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) is (device == "cuda" and asked)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
