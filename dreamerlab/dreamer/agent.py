@@ -27,6 +27,7 @@ from dreamerlab.dreamer.optim import make_optimizer
 from dreamerlab.dreamer.products import computing_in
 from dreamerlab.dreamer.schedules import Learn
 from dreamerlab.dreamer.world_model import WORLD_TERMS, WorldModel
+from dreamerlab.errors import UsageError
 from dreamerlab.spaces import EnvSpec
 
 Inspect = Callable[[Mapping[str, Tensor], Sequence[Tensor], Tensor], None]
@@ -67,6 +68,12 @@ class Agent(nn.Module):
         self._products_in = torch.bfloat16 if config.execution.dtype == "bfloat16" else torch.float32
         if config.execution.dtype == "float64":
             self.double()
+        if config.execution.cuda_graphs:
+            raise UsageError(
+                "execution.cuda_graphs=true: an update cannot be captured in a graph yet",
+                hint="leave it out; execution.compile=true is there",
+            )
+        self._compiled = torch.compile(self.losses) if config.execution.compile else None
 
     def initial_carry(self, batch: int) -> Carry:
         """Return the memory before any step: zero state, no action."""
@@ -108,7 +115,7 @@ class Agent(nn.Module):
         """
         batch = batch.in_type(self.optimizer.momentum.dtype)
         with computing_in(self._products_in):
-            losses, observed = self.losses(batch, generator, learn=learn)
+            losses, observed = (self._compiled or self.losses)(batch, generator, learn=learn)
             scales = self.config.loss_scales.model_dump()
             assert losses.terms.keys() <= scales.keys(), (losses.terms.keys(), scales.keys())
             # A loss of scale 0 is left out altogether, so that it costs no backward pass; a frozen one has no gradient.

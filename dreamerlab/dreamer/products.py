@@ -84,7 +84,7 @@ def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Floa
 def _suits(x: Tensor, weight: Tensor) -> bool:
     """Tell whether oneDNN takes the product: without packed rows or columns it would be hundreds of times slower."""
     packed = weight.is_contiguous() or weight.t().is_contiguous()
-    right = _ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu"
+    right = _ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu" and not torch.compiler.is_compiling()
     return right and packed and x.is_contiguous() and x.numel() * weight.shape[1] >= LARGE
 
 

@@ -217,7 +217,7 @@ class RSSM(nn.Module):
         uniform = torch.rand((horizon, rows, self.stoch), generator=generator, device=start.device)
         threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not written_out():
             states, actions = [start], []
             for t in range(horizon):
                 action, encoded = policy(states[t], t)

@@ -5,8 +5,11 @@ Both ways see the same random numbers, so they draw the same latents and the sam
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.products import affine, computing_in, product, weight_gradient
 from dreamerlab.dreamer.stack import Layer, OneHots, plain_gradients, run_stack
+from dreamerlab.errors import UsageError
 
 MakeConfig = Callable[..., Config]
 MakeAgent = Callable[..., Agent]
@@ -184,3 +188,16 @@ def test_another_type_of_number_acts_and_learns_nearly_the_same_A9(
     assert changed["wm/loss"].dtype == kept_in
     assert changed["wm/loss"].item() == pytest.approx(metrics["wm/loss"].item(), rel=0.05)
     assert changed["wm/loss"].item() != metrics["wm/loss"].item()
+
+
+@pytest.mark.slow
+def test_a_compiled_update_is_the_eager_one() -> None:
+    """Compiling takes minutes on a CPU; `execution.compile` is meant for a GPU (M-CP-21)."""
+    script = Path(__file__).with_name("compiled_against_eager.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_graphs_are_refused_rather_than_ignored(make_config: MakeConfig, make_agent: MakeAgent) -> None:
+    with pytest.raises(UsageError, match="cuda_graphs"):
+        make_agent(make_config(execution={"device": "cuda", "cuda_graphs": True}))
