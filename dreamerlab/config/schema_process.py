@@ -23,8 +23,6 @@ class Execution(Section):
     Unlike the device, another type is another experiment: it has to be declared as the change."""
     compile: bool = leaf(False, EXECUTION, absent_means=False)
     """Compile the update with torch.compile; pays on a GPU, not on a CPU (M-CP-21)."""
-    cuda_graphs: bool = leaf(False, EXECUTION, absent_means=False, active_when=(("execution.device", "==", "cuda"),))
-    """Capture the whole update in one CUDA graph and replay it: one launch instead of thousands."""
     deterministic: bool = leaf(False, EXECUTION, absent_means=False, active_when=(("execution.device", "==", "cuda"),))
     """Use only operations that repeat bit for bit on a GPU, slower; on the CPU that is always so."""
     step_timeout_s: float = leaf(60.0, EXECUTION, unit="s", gt=0, le=86_400, absent_means=60.0)

@@ -27,7 +27,6 @@ from dreamerlab.dreamer.optim import make_optimizer
 from dreamerlab.dreamer.products import computing_in
 from dreamerlab.dreamer.schedules import Learn
 from dreamerlab.dreamer.world_model import WORLD_TERMS, WorldModel
-from dreamerlab.errors import UsageError
 from dreamerlab.spaces import EnvSpec
 
 Inspect = Callable[[Mapping[str, Tensor], Sequence[Tensor], Tensor], None]
@@ -68,11 +67,6 @@ class Agent(nn.Module):
         self._products_in = torch.bfloat16 if config.execution.dtype == "bfloat16" else torch.float32
         if config.execution.dtype == "float64":
             self.double()
-        if config.execution.cuda_graphs:
-            raise UsageError(
-                "execution.cuda_graphs=true: an update cannot be captured in a graph yet",
-                hint="leave it out; execution.compile=true is there",
-            )
         self._compiled = torch.compile(self.losses) if config.execution.compile else None
 
     def initial_carry(self, batch: int) -> Carry:

@@ -335,7 +335,7 @@ def _play(orders: _Orders, pipe: Connection, shared: Shared) -> None:
 
 
 def _play_on(orders: _Orders, send: Callable[[_Played], None], shared: Shared) -> None:
-    here = orders.config.execution.model_copy(update={"device": "cpu", "compile": False, "cuda_graphs": False})
+    here = orders.config.execution.model_copy(update={"device": "cpu", "compile": False})
     config, name = orders.config.model_copy(update={"execution": here}), f"{orders.stream} of start {orders.start}"
     prepare_process(orders.seed, threads=1)
     env = with_own_generators(lambda: make_env(config.env, step_timeout_s=here.step_timeout_s), alternating=False)

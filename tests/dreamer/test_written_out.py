@@ -22,7 +22,6 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.products import affine, computing_in, product, weight_gradient
 from dreamerlab.dreamer.stack import Layer, OneHots, plain_gradients, run_stack
-from dreamerlab.errors import UsageError
 
 MakeConfig = Callable[..., Config]
 MakeAgent = Callable[..., Agent]
@@ -196,8 +195,3 @@ def test_a_compiled_update_is_the_eager_one() -> None:
     script = Path(__file__).with_name("compiled_against_eager.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def test_graphs_are_refused_rather_than_ignored(make_config: MakeConfig, make_agent: MakeAgent) -> None:
-    with pytest.raises(UsageError, match="cuda_graphs"):
-        make_agent(make_config(execution={"device": "cuda", "cuda_graphs": True}))

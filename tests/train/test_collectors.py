@@ -136,7 +136,7 @@ def env_steps(trial: TrialDirectory) -> int:
 
 @pytest.mark.slow
 def test_a_trial_with_collectors_finishes_resumes_and_leaves_nobody_behind(tmp_path: Path) -> None:
-    """Ctrl-C to the whole group writes a checkpoint; kill -9 of the trainer takes the collectors with it."""
+    """M-CP-10: Ctrl-C to the whole group writes a checkpoint; kill -9 of the trainer takes the collectors with it."""
     sections = {"collect": {"mode": "process", "envs": 2}, "env": {"id": "CartPole-v1"}}
     trial = make_trial(tmp_path, tiny_config(**sections, budget={"amount": 1500}, checkpoint={"every": 100}))
 
