@@ -7,8 +7,10 @@ from typing import Any
 
 from dreamerlab.cli.output import has_unicode
 from dreamerlab.lab.show import RunDetails
+from dreamerlab.metrics import is_return
 from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
+from dreamerlab.runs import reducers
 from dreamerlab.runs.summary import parse_reducer
 from dreamerlab.tables import Table
 
@@ -88,6 +90,9 @@ def scores(details: RunDetails) -> str:
 
 
 def _against_reference(details: RunDetails, mean: float) -> str:
+    score = reducers.parse_reducer(details.manifest.score)
+    if score.is_time or not is_return(score.metric):
+        return ""  # the levels are returns
     random, solved = details.reference["random"], details.reference["solved"]
     if random is not None and mean < random:
         return f"; BELOW RANDOM ({figure(random)})"

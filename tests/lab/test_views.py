@@ -84,6 +84,8 @@ def test_a_result_below_random_is_called_out(workspace: Workspace) -> None:
         set_state(run, 1, "finished", (value, value, value))
     assert "BELOW RANDOM (22.5)" in page(collect(workspace, runs[0]))
     assert "100 % of the span from random to solved" in page(collect(workspace, runs[1]))
+    timed = replace(collect(workspace, runs[1]).manifest, score="env_steps_to(475) of eval/return_mode")
+    assert "of the span" not in page(replace(collect(workspace, runs[1]), manifest=timed)), "steps are no return"
 
 
 def test_only_what_lives_is_running_and_has_time_left(workspace: Workspace) -> None:
