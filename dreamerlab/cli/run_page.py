@@ -10,8 +10,7 @@ from dreamerlab.lab.show import RunDetails
 from dreamerlab.metrics import is_return
 from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
-from dreamerlab.runs import reducers
-from dreamerlab.runs.summary import parse_reducer
+from dreamerlab.runs.reducers import parse_reducer
 from dreamerlab.tables import Table
 
 _CHART_WIDTH = 48
@@ -90,7 +89,7 @@ def scores(details: RunDetails) -> str:
 
 
 def _against_reference(details: RunDetails, mean: float) -> str:
-    score = reducers.parse_reducer(details.manifest.score)
+    score = parse_reducer(details.manifest.score)
     if score.is_time or not is_return(score.metric):
         return ""  # the levels are returns
     random, solved = details.reference["random"], details.reference["solved"]

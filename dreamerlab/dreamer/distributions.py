@@ -87,6 +87,23 @@ def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"]
     return (cumulative[..., :-1] <= threshold * cumulative[..., -1:]).sum(-1)
 
 
+def sample_with_probs(
+    logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"], out: Int[Tensor, "*rows"] | None = None
+) -> tuple[Int[Tensor, "*rows"], Float[Tensor, "*rows K"]]:
+    """Return what `sample` returns, written into `out` if given, and the softmax of the logits; without gradient."""
+    exp = (logits - logits.amax(-1, keepdim=True)).exp_()
+    cumulative = exp.cumsum(-1)
+    total = cumulative[..., -1:]
+    index = torch.sum(cumulative[..., :-1] <= threshold * total, -1, out=out)
+    return index, exp.div_(total)
+
+
+def softmax_gradient(grad: Float[Tensor, "*rows K"], probs: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:
+    """Return the gradient of the logits, given that of their softmax `probs`."""
+    weighted = probs * grad
+    return torch.addcmul(weighted, probs, weighted.sum(-1, keepdim=True), value=-1.0)
+
+
 class _StraightThrough(torch.autograd.Function):
     """One-hot forward, gradient of the mixed probabilities backward: onehot + p - sg(p) (FACTS A3)."""
 
@@ -94,11 +111,8 @@ class _StraightThrough(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, threshold: Tensor, one_hot_rows: Tensor, unimix: float
     ) -> tuple[Tensor, Tensor]:
-        exp = (logits - logits.amax(-1, keepdim=True)).exp_()
-        cumulative = exp.cumsum(-1)
-        total = cumulative[..., -1:]
-        index = (cumulative[..., :-1] <= threshold * total).sum(-1)
-        ctx.save_for_backward(exp.div_(total))
+        index, probs = sample_with_probs(logits, threshold)
+        ctx.save_for_backward(probs)
         ctx.unimix = unimix
         ctx.mark_non_differentiable(index)
         ctx.set_materialize_grads(False)
@@ -106,10 +120,8 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
-        (softmax,) = ctx.saved_tensors
-        weighted = softmax * grad
-        inner = torch.addcmul(weighted, softmax, weighted.sum(-1, keepdim=True), value=-1.0)
-        return inner.mul_(1.0 - ctx.unimix), None, None, None
+        (probs,) = ctx.saved_tensors
+        return softmax_gradient(grad, probs).mul_(1.0 - ctx.unimix), None, None, None
 
 
 def sample_straight_through(

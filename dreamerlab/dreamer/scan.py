@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dreamerlab.dreamer.distributions import sample_with_probs, softmax_gradient
 from dreamerlab.dreamer.maths import tanh
 from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient
 from dreamerlab.dreamer.products import weight_gradient
@@ -172,16 +173,12 @@ def _forward(
     torch.lerp(h.view(rows, groups, -1), c, u, out=h_after.view(rows, groups, -1))
     hidden_after, hidden_normed = norm_silu(torch.addmm(token, h_after, w.posterior), w.posterior_scale)
     torch.addmm(w.logits_bias, hidden_after, w.logits, out=logits)
-    # Inverse cumulative sampling, as in `distributions.sample`.
     grouped = logits.view(rows, threshold.shape[1], -1)
-    exp = (grouped - grouped.amax(-1, keepdim=True)).exp_()
-    cumulative = exp.cumsum(-1)
-    total = cumulative[..., -1:]
-    torch.sum(cumulative[..., :-1] <= threshold * total, -1, out=drawn)
+    _, probs = sample_with_probs(grouped, threshold, out=drawn)
     after[:, deter:].view_as(grouped).scatter_(-1, drawn.unsqueeze(-1), 1.0)
     return _Step(
         *(state, branches, branches_normed, x, x_normed, r, candidate, c, u),
-        *(hidden_after, hidden_normed, exp.div_(total)),
+        *(hidden_after, hidden_normed, probs),
     )
 
 
@@ -191,8 +188,7 @@ def _backward(
     """Return what comes back to the step's products, and to the state before it (B, F), given that of its results."""
     rows, deter, hidden, groups = len(grad), w.deter.shape[0], w.deter.shape[1], w.gates.shape[0]
     # Straight-through: the sample has the gradient of the mixed probabilities.
-    weighted = step.probs * grad[:, deter:].view_as(step.probs)
-    straight = torch.addcmul(weighted, step.probs, weighted.sum(-1, keepdim=True), value=-1.0)
+    straight = softmax_gradient(grad[:, deter:].view_as(step.probs), step.probs)
     to_logits = torch.add(grad_logits, straight.view_as(grad_logits), alpha=1.0 - unimix)
     to_hidden, hidden_scale = norm_silu_gradient(to_logits @ w.logits.t(), step.hidden_normed, w.posterior_scale)
     to_h = torch.addmm(grad[:, :deter], to_hidden, w.posterior.t()).view(rows, groups, -1)
