@@ -29,7 +29,7 @@ from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
-from dreamerlab.dreamer.stack import PART, OneHots
+from dreamerlab.dreamer.stack import OneHots, rows_at_once, written_out
 from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.spaces import ActionSpec
 
@@ -76,6 +76,7 @@ class Behavior(nn.Module):
         self.critic = MLP(feature_size, model.units, model.value_layers, twohot.bins, output_scale=0.0)
         self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.return_scale = ReturnScale(config)
+        self._at_once = rows_at_once(model.units)
 
     @torch.no_grad()
     def act(self, features: Float[Tensor, "N F"], *, mode: bool, generator: torch.Generator) -> Shaped[Tensor, "N A"]:
@@ -90,17 +91,18 @@ class Behavior(nn.Module):
         """Return rollouts of the policy from `start`, with everything the world model says about their states."""
         noise = self.head.noise((self.config.horizon, len(start)), generator, start.device)
         if not self.objective.through_dynamics:
-            raws: list[Tensor] = []
+            # The policy's loss asks for the gradient of these outputs: it need not run twice.
+            tape = self.policy.tape(len(start) * self.config.horizon) if written_out() else None
+            policy = self.policy if tape is None else tape.run
 
             def draw(now: Tensor, t: int) -> tuple[Tensor, None]:
-                # The policy's loss asks for the gradient of these outputs: it need not run twice.
-                with torch.enable_grad():
-                    raws.append(self.policy(now, world.dynamics.one_hots(now)))
-                return self.head.sample(raws[t].detach(), noise[t]), None
+                return self.head.sample(policy(now, world.dynamics.one_hots(now)), noise[t]), None
 
             imagined = self._roll_out(world, start, noise, draw, generator)
+            if tape is None:
+                return imagined
             with torch.enable_grad():
-                return imagined._replace(raw=torch.cat(raws))
+                return imagined._replace(raw=tape.outputs(imagined.features[:-1].flatten(0, 1)))
 
         def choose(now: Tensor, t: int) -> tuple[Tensor, Tensor]:
             # Only what an action leads to has a part in the gradient, not the state it was chosen in.
@@ -108,7 +110,7 @@ class Behavior(nn.Module):
 
         with torch.enable_grad(), _frozen(world, self.critic):
             imagined = self._roll_out(world, start, noise, choose, generator)
-            value = _by_parts(self._value, imagined.features.flatten(0, 1)).view_as(imagined.cont)
+            value = self._by_parts(self._value, imagined.features.flatten(0, 1)).view_as(imagined.cont)
         return imagined._replace(value=value)
 
     def _roll_out(
@@ -119,9 +121,9 @@ class Behavior(nn.Module):
         flat = features.flatten(0, 1)
         known = None if torch.is_grad_enabled() else world.dynamics.one_hots(flat)
         arrived = None if known is None else OneHots(known.start, known.columns[rows:])
-        reward = _by_parts(world.predict_reward, flat[rows:], arrived).view(horizon, rows)
-        cont = _by_parts(world.predict_continue, flat, known).view(horizon + 1, rows)
-        slow_value = _by_parts(self._slow_value, flat, known).view(horizon + 1, rows)
+        reward = self._by_parts(world.predict_reward, flat[rows:], arrived).view(horizon, rows)
+        cont = self._by_parts(world.predict_continue, flat, known).view(horizon + 1, rows)
+        slow_value = self._by_parts(self._slow_value, flat, known).view(horizon + 1, rows)
         return Imagined(features, action, reward, cont, slow_value, noise, one_hots=known)
 
     def losses(self, imagined: Imagined, made: Int[Tensor, ""] | None = None) -> tuple[Losses, Float[Tensor, " N"]]:
@@ -225,21 +227,20 @@ class Behavior(nn.Module):
     def _slow_value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         return self.twohot.mean(self.slow_critic(features, one_hots).softmax(-1))
 
+    def _by_parts(self, function: Callable[..., Tensor], rows: Tensor, one_hots: OneHots | None = None) -> Tensor:
+        """Return function(rows) computed some rows at a time: wide intermediate results stay in the cache."""
+        parts = rows.split(self._at_once)
+        if one_hots is None:
+            return torch.cat([function(part) for part in parts])
+        known = [OneHots(one_hots.start, columns) for columns in one_hots.columns.split(self._at_once)]
+        return torch.cat([function(*both) for both in zip(parts, known, strict=True)])
+
     @torch.no_grad()
     def follow(self) -> None:
         """Move the slow critic a step towards the critic; called after every optimiser step (FACTS A6)."""
         slow: list[Tensor] = list(self.slow_critic.parameters())
         fast: list[Tensor] = list(self.critic.parameters())
         torch._foreach_lerp_(slow, fast, self.config.slow_rate)  # pyright: ignore[reportPrivateImportUsage]
-
-
-def _by_parts(function: Callable[..., Tensor], rows: Tensor, one_hots: OneHots | None = None) -> Tensor:
-    """Return function(rows) computed some rows at a time: wide intermediate results stay in the cache."""
-    parts = rows.split(PART)
-    if one_hots is None:
-        return torch.cat([function(part) for part in parts])
-    known = [OneHots(one_hots.start, columns) for columns in one_hots.columns.split(PART)]
-    return torch.cat([function(*both) for both in zip(parts, known, strict=True)])
 
 
 @contextmanager

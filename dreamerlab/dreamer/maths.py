@@ -25,7 +25,7 @@ def symexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 def tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return the hyperbolic tangent, as 2 sigmoid(2x) - 1 on a CPU: torch's sigmoid is ten times as fast there."""
-    return torch.sigmoid(2.0 * x) * 2.0 - 1.0 if x.device.type == "cpu" else torch.tanh(x)
+    return torch.rsub(torch.sigmoid(x + x), -1.0, alpha=-2.0) if x.is_cpu else torch.tanh(x)
 
 
 def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dreamerlab.dreamer.norms import rms_silu
 from dreamerlab.dreamer.products import affine
-from dreamerlab.dreamer.stack import Layer, OneHots, run_stack, written_out
+from dreamerlab.dreamer.stack import Layer, OneHots, Tape, run_stack, written_out
 
 
 def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.Parameter:
@@ -89,6 +89,10 @@ class MLP(nn.Module):
         rows = x if x.ndim == 2 else x.flatten(0, -2)
         result = run_stack(rows, self._layers(), one_hots)
         return result if x.ndim == 2 else result.unflatten(0, x.shape[:-1])
+
+    def tape(self, rows: int) -> Tape:
+        """Return what runs `rows` rows one call after the other and has one gradient for all of them."""
+        return Tape(self._layers(), rows)
 
     def _layers(self) -> list[Layer]:
         # Looked up once: acting asks at every step. A conversion that replaces one parameter replaces them all.

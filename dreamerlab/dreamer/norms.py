@@ -31,12 +31,20 @@ class Normed(NamedTuple):
     scaled: Float[Tensor, "*rows F"]
 
 
-def norm_silu(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> tuple[Float[Tensor, "*rows F"], Normed]:
-    """Return `rms_silu` and what its gradient needs."""
-    inverse = _inverse_rms(x)
-    normed = x * inverse
-    scaled = normed * scale
-    return functional.silu(scaled), Normed(inverse, normed, scaled)
+def norm_silu(
+    x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."], out: tuple[Tensor, Normed] | None = None
+) -> tuple[Float[Tensor, "*rows F"], Normed]:
+    """Return `rms_silu` and what its gradient needs, written into `out` if given."""
+    if out is None:
+        inverse = _inverse_rms(x)
+        normed = x * inverse
+        scaled = normed * scale
+        return functional.silu(scaled), Normed(inverse, normed, scaled)
+    result, saved = out
+    torch.mul(x, _inverse_rms(x, saved.inverse), out=saved.normed)
+    torch.mul(saved.normed, scale, out=saved.scaled)
+    torch.ops.aten.silu.out(saved.scaled, out=result)
+    return out
 
 
 def norm_silu_gradient(
@@ -53,9 +61,9 @@ def norm_silu_gradient(
     return before.mul_(saved.inverse), weighted
 
 
-def _inverse_rms(x: Tensor) -> Tensor:
+def _inverse_rms(x: Tensor, out: Tensor | None = None) -> Tensor:
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return torch.addcmul(_eps(x.dtype, x.device), norm, norm, value=1.0 / x.shape[-1]).rsqrt_()
+    return torch.addcmul(_eps(x.dtype, x.device), norm, norm, value=1.0 / x.shape[-1], out=out).rsqrt_()
 
 
 @functools.cache

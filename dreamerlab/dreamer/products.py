@@ -23,6 +23,9 @@ LARGE = 1_000_000
 """Multiplications from which on oneDNN's dearer call pays."""
 PART = 1024
 """Rows of a weight gradient that oneDNN is given at once; fewer than a quarter of it are left to MKL."""
+NARROW = 16
+"""Outputs below which, for `MANY` rows, MKL is several times faster on a weight that lies column by column."""
+MANY = 64
 
 _ONEDNN = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")
 _rounded_to: torch.dtype | None = None
@@ -46,7 +49,7 @@ def rounded_to() -> torch.dtype | None:
 
 def affine(x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, "*N O"]) -> Float[Tensor, "N O"]:
     """Return x @ weight + bias, differentiable; the bias may be one for each row."""
-    if _rounded_to is None and not _suits(x, weight):
+    if _rounded_to is None and not _narrow(x, weight) and not _suits(x, weight):
         return torch.addmm(bias, x, weight)
     if torch.is_grad_enabled():
         return _Affine.apply(x, weight, bias)  # type: ignore[no-any-return]
@@ -64,6 +67,8 @@ def product(
         if bias is not None and bias.ndim == 2:
             return _onednn(x, weight.t(), None).add_(bias)
         return _onednn(x, weight.t(), bias)
+    if _narrow(x, weight):
+        weight = weight.t().contiguous().t()
     return x @ weight if bias is None else torch.addmm(bias, x, weight)
 
 
@@ -71,7 +76,9 @@ def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Floa
     """Return x^T @ grad: the gradient of a weight from its inputs and the gradient of its outputs, all rows at once."""
     if _rounded_to is not None:
         return (x.t().to(_rounded_to) @ grad.to(_rounded_to)).to(x.dtype)
-    if len(x) < PART // 4 or not _suits(x, grad):
+    if _narrow(x, grad):
+        return (grad.t() @ x).t()
+    if x.shape[0] < PART // 4 or not _suits(x, grad):
         return x.t() @ grad
     total: Tensor | None = None
     for part, grad_part in zip(x.split(PART), grad.split(PART), strict=True):
@@ -81,11 +88,16 @@ def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Floa
     return total
 
 
+def _narrow(x: Tensor, weight: Tensor) -> bool:
+    return 1 < weight.shape[1] < NARROW and x.shape[0] >= MANY and x.is_cpu and not torch.compiler.is_compiling()
+
+
 def _suits(x: Tensor, weight: Tensor) -> bool:
     """Tell whether oneDNN takes the product: without packed rows or columns it would be hundreds of times slower."""
-    packed = weight.is_contiguous() or weight.t().is_contiguous()
-    right = _ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu" and not torch.compiler.is_compiling()
-    return right and packed and x.is_contiguous() and x.numel() * weight.shape[1] >= LARGE
+    if x.numel() * weight.shape[1] < LARGE or not _ONEDNN or not x.is_cpu or x.dtype != torch.float32:
+        return False
+    packed = x.is_contiguous() and (weight.is_contiguous() or weight.t().is_contiguous())
+    return packed and not torch.compiler.is_compiling()
 
 
 def _onednn(x: Tensor, transposed: Tensor, bias: Tensor | None) -> Tensor:

@@ -229,8 +229,7 @@ class RSSM(nn.Module):
             return torch.stack(states), torch.stack(actions)
 
         features = start.new_empty(horizon + 1, *start.shape)
-        # A policy may keep the gradient of what it made of one state while the next one is written.
-        states = [state.squeeze(0) for state in torch.unsafe_split(features, 1)]
+        states = features.unbind(0)
         states[0].copy_(start)
         known = self.one_hots(start)
         one_hots = None if known is None else OneHots(0, known.columns - self.deter)
@@ -289,11 +288,10 @@ class RSSM(nn.Module):
         rows, width = len(x), self.deter // self.groups
         if self.groups == 1:
             return torch.addmm(hoisted.gates_bias, x, hoisted.gates).view(rows, 3, width).unbind(1)
-        blocks = torch.bmm(x.view(rows, self.groups, width).transpose(0, 1), hoisted.gates)
+        bias = hoisted.gates_bias.view(self.groups, 1, 3 * width)
+        blocks = torch.baddbmm(bias, x.view(rows, self.groups, width).transpose(0, 1), hoisted.gates)
         # Each gate gathered from all groups: what follows runs over whole rows, not over short slices of them.
-        gathered = blocks.view(self.groups, rows, 3, width).permute(2, 1, 0, 3).contiguous()
-        bias = hoisted.gates_bias.view(self.groups, 3, width).transpose(0, 1).unsqueeze(1)
-        return (gathered + bias).view(3, rows, self.deter).unbind(0)
+        return blocks.view(self.groups, rows, 3, width).permute(2, 1, 0, 3).reshape(3, rows, self.deter).unbind(0)
 
     def _kept_hoist(self) -> Hoisted:
         """Return `_hoist()` without gradient, computed anew only when a weight has changed: acting asks each step."""

@@ -195,7 +195,7 @@ def _backward(
 
     h = step.state[:, :deter].view(rows, groups, -1)
     to_product = torch.ops.aten.tanh_backward(to_h * step.u, step.c)
-    to_gates = torch.empty_like(step.c).unsqueeze(2).repeat(1, 1, 3, 1)
+    to_gates = h.new_empty(rows, groups, 3, deter // groups)
     to_gates[:, :, 0] = torch.ops.aten.sigmoid_backward(to_product * step.candidate, step.r)
     torch.mul(to_product, step.r, out=to_gates[:, :, 1])
     to_gates[:, :, 2] = torch.ops.aten.sigmoid_backward(to_h * (step.c - h), step.u)

@@ -20,8 +20,10 @@ from torch.nn import functional
 from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient, rms_silu
 from dreamerlab.dreamer.products import product, weight_gradient
 
-PART = 1024
-"""Rows that are taken through the stack at once."""
+
+def rows_at_once(width: int) -> int:
+    """Return how many rows are taken through layers of this width at once: their results fit a cache of a megabyte."""
+    return min(max(2**18 // width, 512), 4096)
 
 
 _plain = False
@@ -65,11 +67,48 @@ def run_stack(
 ) -> Float[Tensor, "N O"]:
     """Return x taken through all layers, differentiable; `one_hots` says what is known of x."""
     if not torch.is_grad_enabled():
-        parts = [_forward(part, layers, known, keep=False)[0] for part, known in _parts(x, one_hots)]
+        parts = [_forward(part, layers, known, None)[0] for part, known in _parts(x, one_hots, layers)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return _differentiable(x, layers, one_hots)
+
+
+class Tape:
+    """A stack that is run on `rows` rows now, some at a time and without gradient, and differentiated later, all at once.
+
+    For a rollout, whose every step asks for an output before the next rows exist.
+    """
+
+    def __init__(self, layers: Sequence[Layer], rows: int) -> None:
+        self._layers = layers
+        self._hidden = [_room(rows, layer.weight) for layer in layers if layer.scale is not None]
+        self._outputs: list[Tensor] = []
+        self._made = 0
+
+    @torch.no_grad()
+    def run(self, x: Float[Tensor, "N I"], one_hots: OneHots | None = None) -> Float[Tensor, "N O"]:
+        """Return the next rows taken through all layers, without gradient."""
+        before, self._made = self._made, self._made + len(x)
+        room = [kept.rows(before, self._made) for kept in self._hidden]
+        self._outputs.append(_forward(x, self._layers, one_hots, room)[0])
+        return self._outputs[-1]
+
+    def outputs(self, x: Float[Tensor, "rows I"]) -> Float[Tensor, "rows O"]:
+        """Return the outputs of all rows, differentiable, given all inputs as they were."""
+        rows = _rows_at_once(self._layers)
+        kept = [[layer.rows(cut, cut + rows) for layer in self._hidden] for cut in range(0, len(x), rows)]
+        return _differentiable(x, self._layers, None, (torch.cat(self._outputs), kept))
+
+
+def _differentiable(
+    x: Tensor,
+    layers: Sequence[Layer],
+    one_hots: OneHots | None,
+    done: tuple[Tensor, list[list[_Kept]]] | None = None,
+) -> Tensor:
+    """Return x taken through all layers with gradient; `done` holds the output and what is kept, if that is known."""
     normed = tuple(layer.scale is not None for layer in layers)
     tensors = [tensor for layer in layers for tensor in layer if tensor is not None]
-    return _Stack.apply(x, one_hots, normed, *tensors)  # type: ignore[no-any-return]
+    return _Stack.apply(x, one_hots, done, normed, *tensors)  # type: ignore[no-any-return]
 
 
 def one_hot_product(
@@ -83,41 +122,54 @@ def one_hot_product(
     return product(x[:, :start].contiguous(), weight[:start], bias).add_(gathered) if start else gathered.add_(bias)
 
 
-def _parts(x: Tensor, one_hots: OneHots | None) -> list[tuple[Tensor, OneHots | None]]:
+def _parts(x: Tensor, one_hots: OneHots | None, layers: Sequence[Layer]) -> list[tuple[Tensor, OneHots | None]]:
+    rows = _rows_at_once(layers)
     if one_hots is None:
-        return [(part, None) for part in x.split(PART)]
-    columns = one_hots.columns.split(PART)
-    return [(part, OneHots(one_hots.start, which)) for part, which in zip(x.split(PART), columns, strict=True)]
+        return [(part, None) for part in x.split(rows)]
+    columns = one_hots.columns.split(rows)
+    return [(part, OneHots(one_hots.start, which)) for part, which in zip(x.split(rows), columns, strict=True)]
+
+
+def _rows_at_once(layers: Sequence[Layer]) -> int:
+    return rows_at_once(layers[0].weight.shape[1])
 
 
 class _Stack(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, one_hots: OneHots | None, normed: tuple[bool, ...], *tensors: Tensor) -> Tensor:
-        layers = _layers(normed, tensors)
-        outputs, ctx.kept = [], []
-        for part, known in _parts(x, one_hots):
-            output, kept = _forward(part, layers, known, keep=True)
-            outputs.append(output)
-            ctx.kept.append(kept)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        one_hots: OneHots | None,
+        done: tuple[Tensor, list[list[_Kept]]] | None,
+        normed: tuple[bool, ...],
+        *tensors: Tensor,
+    ) -> Tensor:
         ctx.normed = normed
         ctx.save_for_backward(x, *tensors)
+        if done is not None:
+            output, ctx.kept = done
+            return output
+        layers = _layers(normed, tensors)
+        results = [_forward(part, layers, known, ()) for part, known in _parts(x, one_hots, layers)]
+        outputs, ctx.kept = zip(*results, strict=True)
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, *tensors = ctx.saved_tensors
         layers = _layers(ctx.normed, tensors)
-        needs_x, needs_weights = ctx.needs_input_grad[0], any(ctx.needs_input_grad[3:])
+        needs_x, needs_weights = ctx.needs_input_grad[0], any(ctx.needs_input_grad[4:])
         totals: list[Tensor] = []
         inputs: list[Tensor] = []
-        for part, grad_part, kept in zip(x.split(PART), grad.split(PART), ctx.kept, strict=True):
+        rows = _rows_at_once(layers)
+        for part, grad_part, kept in zip(x.split(rows), grad.split(rows), ctx.kept, strict=True):
             wanted = {"needs_x": needs_x, "needs_weights": needs_weights}
             to_input, grads = _backward(part, grad_part.contiguous(), kept, layers, **wanted)
             if to_input is not None:
                 inputs.append(to_input)
             totals = grads if not totals else [total.add_(g) for total, g in zip(totals, grads, strict=True)]
         to_x = None if not needs_x else inputs[0] if len(inputs) == 1 else torch.cat(inputs)
-        return (to_x, None, None, *(totals or [None] * len(tensors)))
+        return (to_x, None, None, None, *(totals or [None] * len(tensors)))
 
 
 class _Kept(NamedTuple):
@@ -126,23 +178,35 @@ class _Kept(NamedTuple):
     output: Tensor
     normed: Normed
 
+    def rows(self, start: int, stop: int) -> _Kept:
+        """Return the same of some rows."""
+        return _Kept(self.output[start:stop], Normed(*(tensor[start:stop] for tensor in self.normed)))
+
+
+def _room(rows: int, weight: Tensor) -> _Kept:
+    """Return memory for what a hidden layer keeps of `rows` rows."""
+    output, normed, scaled = weight.new_empty(3, rows, weight.shape[1]).unbind()
+    return _Kept(output, Normed(weight.new_empty(rows, 1), normed, scaled))
+
 
 def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
     rest = iter(tensors)
     return [Layer(next(rest), next(rest), next(rest) if has_norm else None) for has_norm in normed]
 
 
-def _forward(x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, *, keep: bool) -> tuple[Tensor, list[_Kept]]:
-    """Return the output, and what the gradient needs of every hidden layer if that is to be kept."""
+def _forward(
+    x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, room: Sequence[_Kept] | None
+) -> tuple[Tensor, list[_Kept]]:
+    """Return the output, and what the gradient needs of every hidden layer, in `room` if any is given; None: nothing."""
     kept: list[_Kept] = []
     for number, (weight, bias, scale) in enumerate(layers):
         x = product(x, weight, bias) if number else one_hot_product(x, weight, bias, one_hots)
         if scale is None:
             continue
-        if not keep:
+        if room is None:
             x = rms_silu(x, scale)
             continue
-        x, normed = norm_silu(x, scale)
+        x, normed = norm_silu(x, scale, room[number] if room else None)
         kept.append(_Kept(x, normed))
     return x, kept
 

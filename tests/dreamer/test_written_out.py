@@ -59,7 +59,7 @@ def losses_and_gradients(agent: Agent, batch: Batch) -> tuple[dict[str, Tensor],
 def test_losses_and_gradients_are_those_of_autograd_in_float64(
     name: str, make_config: MakeConfig, make_agent: MakeAgent, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack, "PART", 7)  # several parts, the last one short
+    monkeypatch.setattr(stack, "rows_at_once", lambda width: 7)  # several parts, the last one short
     config = make_config(model=MODELS[name], train={"imagination_starts": "all"})
     agent, batch = make_agent(config, noise=0.1), make_batch(config)
     with plain_gradients():
@@ -100,7 +100,7 @@ def random_layers(sizes: list[int]) -> list[Layer]:
 
 @pytest.mark.usefixtures("doubles")
 def test_a_stack_passes_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "PART", 2)
+    monkeypatch.setattr(stack, "rows_at_once", lambda width: 2)
     layers = random_layers([3, 4, 5, 2])
     tensors = [tensor for layer in layers for tensor in layer if tensor is not None]
 
@@ -123,13 +123,14 @@ def test_gathered_rows_of_a_weight_are_the_product_with_one_hots() -> None:
 
 
 @pytest.mark.parametrize("one_bias", [True, False])
+@pytest.mark.parametrize("outputs", [1, 2, 48])
 @pytest.mark.parametrize("rows", [3, 700, 3000])
-def test_products_of_any_size_have_the_right_gradients(rows: int, one_bias: bool) -> None:
-    """3 rows are MKL's everywhere, the others oneDNN's where there is one; both agree with float64."""
+def test_products_of_any_size_have_the_right_gradients(rows: int, outputs: int, one_bias: bool) -> None:
+    """3 rows are MKL's everywhere, many of 48 outputs oneDNN's where there is one, few outputs a case of their own."""
     g = torch.Generator().manual_seed(rows)
-    x, weight = (torch.randn(shape, generator=g).requires_grad_() for shape in ((rows, 64), (64, 48)))
-    bias = torch.randn((48,) if one_bias else (rows, 48), generator=g).requires_grad_()
-    back = torch.randn(rows, 48, generator=g)
+    x, weight = (torch.randn(shape, generator=g).requires_grad_() for shape in ((rows, 64), (64, outputs)))
+    bias = torch.randn((outputs,) if one_bias else (rows, outputs), generator=g).requires_grad_()
+    back = torch.randn(rows, outputs, generator=g)
     exact = [t.detach().double().requires_grad_() for t in (x, weight, bias)]
     wanted = exact[0] @ exact[1] + exact[2]
     got = affine(x, weight, bias)
