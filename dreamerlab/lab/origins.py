@@ -70,6 +70,6 @@ def _require(workspace: Workspace, resolved: Resolved, seeds: Sequence[int]) -> 
         found = unfit_leaves(load_recorded(origin.trial.run.config_path), resolved.flat, init.parts)
         if found:
             raise UsageError(
-                f"{where} is of another family: {differing(found)}",
-                hint="choose init.parts without what differs, or a run of this family",
+                f"{where} does not fit: {differing(found)}",
+                hint="take other init.parts, or a run in which these leaves are equal",
             )
