@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from dreamerlab.config.catalogue import inactive_leaves
 from dreamerlab.config.diff import Difference, diff, show
 from dreamerlab.config.zones import Zone
 
 _BEHAVIOR = ("behavior.", "policy.", "model.policy_", "model.value_")
 _LATENTS = ("model.deter", "model.stoch", "model.classes")
-_REPLAY = ("replay.capacity", "replay.latent_context", "collect.envs")
+_REPLAY = ("replay.latent_context", "replay.priority_exponent", "collect.envs", "heads.auxiliary", "smooth.")
+"""What the rows of a replay hold, and how many streams of them; how many rows fit is nobody's business."""
 
 
 def unfit_leaves(theirs: Mapping[str, object], ours: Mapping[str, object], parts: Collection[str]) -> list[Difference]:
     """Return the leaves that differ and must not, for these parts: what the task is, and how what is taken is built."""
-    return [one for one in diff(theirs, ours) if _matters(one, parts)]
+    idle = inactive_leaves(theirs).keys() | inactive_leaves(ours).keys()
+    return [one for one in diff(theirs, ours) if _matters(one, parts, one.key in idle)]
 
 
 def differing(found: Collection[Difference]) -> str:
@@ -26,8 +29,9 @@ def differing(found: Collection[Difference]) -> str:
     return ", ".join(f"{one.key} is {show(one.a)} there and {show(one.b)} here" for one in found)
 
 
-def _matters(one: Difference, parts: Collection[str]) -> bool:
-    if one.zone is Zone.ENVIRONMENT or ("replay" in parts and one.key in _REPLAY):
+def _matters(one: Difference, parts: Collection[str], idle: bool) -> bool:
+    """Tell so of a leaf that is `idle` in one of the two configs, or in none."""
+    if one.zone is Zone.ENVIRONMENT or ("replay" in parts and one.key.startswith(_REPLAY) and not idle):
         return True
     if one.zone is not Zone.ARCHITECTURE:
         return False

@@ -146,7 +146,8 @@ class Init(Section):
         absent_means=("world", "behavior", "optimizer"),
         active_when=(("init.checkpoint", "!=", None),),
     )
-    """What is taken over, out of world, behavior, optimizer and replay; the rest starts afresh."""
+    """What is taken over, out of world, behavior, optimizer and replay (its newest steps, as many as fit); the rest
+    starts afresh."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
@@ -23,10 +25,26 @@ class Execution(Section):
     Unlike the device, another type is another experiment: it has to be declared as the change."""
     compile: bool = leaf(False, EXECUTION, absent_means=False)
     """Compile the update with torch.compile; pays on a GPU, not on a CPU (M-CP-21)."""
+    cuda_graphs: bool = leaf(False, EXECUTION, absent_means=False)
+    """Record the update as one CUDA graph and replay it; needs device cuda, and no compile (M-CP-21)."""
     deterministic: bool = leaf(False, EXECUTION, absent_means=False, active_when=(("execution.device", "==", "cuda"),))
     """Use only operations that repeat bit for bit on a GPU, slower; on the CPU that is always so."""
     step_timeout_s: float = leaf(60.0, EXECUTION, unit="s", gt=0, le=86_400, absent_means=60.0)
     """An environment that takes longer for one step or reset is taken for hung, and the trial fails by name."""
+
+    @model_validator(mode="after")
+    def _graphs_fit(self) -> Self:
+        if self.cuda_graphs and self.device != "cuda":
+            raise ValueError(
+                f"execution.cuda_graphs=true needs a GPU, but execution.device={self.device}; "
+                "write execution.device=cuda, or leave it false"
+            )
+        if self.cuda_graphs and self.compile:
+            raise ValueError(
+                "execution.cuda_graphs=true and execution.compile=true exclude each other: what is compiled is not "
+                "recorded; write one of them false"
+            )
+        return self
 
 
 class Log(Section):

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dreamerlab.dreamer.maths import symexp, symexp_bins, symlog, symlog_bins
+from dreamerlab.dreamer.maths import running_sum, symexp, symexp_bins, symlog, symlog_bins
 
 
 class Categorical(NamedTuple):
@@ -83,7 +83,7 @@ def _uniform_part(classes: int, unimix: float, dtype: torch.dtype, device: torch
 
 def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"]) -> Int[Tensor, "*rows"]:
     """Return a class drawn by inverting the cumulative distribution, given `thresholds` of uniform numbers."""
-    cumulative = (logits - logits.amax(-1, keepdim=True)).exp_().cumsum(-1)
+    cumulative = running_sum((logits - logits.amax(-1, keepdim=True)).exp_())
     return (cumulative[..., :-1] <= threshold * cumulative[..., -1:]).sum(-1)
 
 
@@ -92,7 +92,7 @@ def sample_with_probs(
 ) -> tuple[Int[Tensor, "*rows"], Float[Tensor, "*rows K"]]:
     """Return what `sample` returns, written into `out` if given, and the softmax of the logits; without gradient."""
     exp = (logits - logits.amax(-1, keepdim=True)).exp_()
-    cumulative = exp.cumsum(-1)
+    cumulative = running_sum(exp)
     total = cumulative[..., -1:]
     index = torch.sum(cumulative[..., :-1] <= threshold * total, -1, out=out)
     return index, exp.div_(total)

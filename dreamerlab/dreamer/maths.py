@@ -6,6 +6,7 @@ are those of the state they arrive at (FACTS A6): index t + 1 follows the action
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -26,6 +27,22 @@ def symexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return the hyperbolic tangent, as 2 sigmoid(2x) - 1 on a CPU: torch's sigmoid is ten times as fast there."""
     return torch.rsub(torch.sigmoid(x + x), -1.0, alpha=-2.0) if x.is_cpu else torch.tanh(x)
+
+
+def running_sum(x: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:
+    """Return the sum of the first 1, 2, .. K elements of every row.
+
+    On a GPU torch refuses its own where everything has to repeat bit for bit; a product with a triangle of ones does.
+    """
+    if x.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+        return x @ triangle(x.shape[-1], x.dtype, x.device)
+    return x.cumsum(-1)
+
+
+@functools.cache
+def triangle(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "{size} {size}"]:
+    """Return a matrix whose column k has ones in its rows 0 .. k."""
+    return torch.ones(size, size, dtype=dtype, device=device).triu_()
 
 
 def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:

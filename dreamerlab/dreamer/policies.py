@@ -115,7 +115,9 @@ class Choices:
         one_hots = []
         for logits, chosen in zip(raw.split(self.classes, -1), action.unbind(-1), strict=True):
             probs = categorical(logits, self.unimix).probs
-            one_hots.append(functional.one_hot(chosen, probs.shape[-1]) + (probs - probs.detach()))
+            # functional.one_hot would look at the choices first: a question that a recorded update cannot ask.
+            one_hot = torch.zeros_like(probs).scatter_(-1, chosen.unsqueeze(-1), 1.0)
+            one_hots.append(one_hot + (probs - probs.detach()))
         return action, torch.cat(one_hots, -1)
 
     def mode(self, raw: Float[Tensor, "N O"]) -> Int[Tensor, "N A"]:

@@ -67,14 +67,15 @@ class Archive:
         return {**self._replay.counters(), "files": listed, "tails": tails}
 
     def load_state_dict(self, state: Mapping[str, Any], folder: Path | None = None) -> None:
-        """Restore the buffer exactly, from files in `folder` where that is not this archive's own."""
+        """Restore the buffer, exactly where it is as large, from files in `folder` where that is not this one's own."""
         if "files" not in state:
             self._replay.load_state_dict(state)
             return
         place, replay, listed = folder or self._folder, self._replay, state["files"]
-        replay.restore(state)
+        dropped = replay.restore(state)
         for entry in listed["chunks"]:
-            replay.write(entry["stream"], np.arange(entry["first"], entry["stop"]), _read(place, entry))
+            rows = np.arange(entry["first"], entry["stop"]) - dropped[entry["stream"]]
+            replay.write(entry["stream"], rows, _read(place, entry))
         for stream, tail in enumerate(state["tails"]):
             stop = replay.span(stream)[1]
             rows = np.arange(stop - len(tail["is_first"]), stop)
@@ -84,8 +85,9 @@ class Archive:
             streams, rows = columns.pop("stream"), columns.pop("row")
             for stream in np.unique(streams):
                 own = streams == stream
-                replay.write(int(stream), rows[own], {name: column[own] for name, column in columns.items()})
-        if folder is None or folder == self._folder:
+                held = {name: column[own] for name, column in columns.items()}
+                replay.write(int(stream), rows[own] - dropped[stream], held)
+        if place == self._folder and not any(dropped):
             self._chunks = {(entry["stream"], entry["stop"] // self._chunk): entry for entry in listed["chunks"]}
             self._changes = list(listed["changes"])
             self._start_watching()

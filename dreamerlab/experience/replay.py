@@ -1,7 +1,7 @@
 """The replay buffer: the newest rows of every stream, drawn as windows (FACTS A10, F17).
 
-Rows are numbered along their stream from 0 and live in a ring at `number % ring`, where all rings together hold
-`capacity` rows; a window is T rows of one stream with successive numbers, so it can cross the end of the ring but
+Rows are numbered along their stream from 0 and live in a ring at `number % ring` (`rings.py`), where all rings together
+hold `capacity` rows; a window is T rows of one stream with successive numbers, so it can cross the end of the ring but
 never its write head. A row is drawable once it is final (`finishing.py`), which it is at once unless rewards are
 smoothed or a head looks ahead. What a row means is `episode.py`; where rows lie is `storage.py`; how a large buffer
 gets into a checkpoint is `archive.py`; when to draw is `limiter.py` and the training loop.
@@ -22,6 +22,7 @@ from dreamerlab.experience.episode import Step
 from dreamerlab.experience.finishing import Finisher
 from dreamerlab.experience.priorities import NEVER, Priorities
 from dreamerlab.experience.rewards import Smoother
+from dreamerlab.experience.rings import Rings
 from dreamerlab.experience.storage import Layout, Rows, row_bytes
 from dreamerlab.experience.targets import check_heads, instant_targets
 from dreamerlab.spaces import EnvSpec
@@ -78,16 +79,15 @@ class Replay:
         self._obs_columns = [(key, f"obs/{key}") for key in sorted(spec.observations)]
         self._rows = Rows(layout, streams, self.ring, memory_bytes=memory_bytes, folder=folder)
         self._priorities = Priorities(self.ring)
-        self._totals = [0] * streams
-        self._finals = [0] * streams if later else self._totals
-        self._next_fresh = [0] * streams
+        self._rings = Rings(self.ring, streams, final_later=later)
+        self._totals, self._finals = self._rings.totals, self._rings.finals
         self._touched: np.ndarray | None = None
 
     # -- what is held ---------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """Number of rows held, resets included."""
-        return sum(min(total, self.ring) for total in self._totals)
+        return self._rings.held
 
     @property
     def streams(self) -> int:
@@ -121,8 +121,7 @@ class Replay:
 
     def span(self, stream: int = 0) -> tuple[int, int]:
         """Return the numbers of the oldest row held of a stream and of the next one to come."""
-        total = self._totals[stream]
-        return max(0, total - self.ring), total
+        return self._rings.span(stream)
 
     def final(self, stream: int = 0) -> int:
         """Return the number of the first row of a stream that is not final yet."""
@@ -130,7 +129,7 @@ class Replay:
 
     def num_windows(self, length: int) -> int:
         """Return how many windows of `length` rows can start somewhere in the final rows held."""
-        return sum(stop - first for first, stop in self._starts(length))
+        return sum(stop - first for first, stop in self._rings.starts(length))
 
     def can_sample(self, batch: int, length: int) -> bool:
         """Tell whether `batch` different windows of `length` rows exist."""
@@ -231,40 +230,19 @@ class Replay:
     def _still_held(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return a mask (B, T) of the sample's rows that are still there, and their streams and numbers."""
         rows = sample.starts[:, None] + np.arange(sample.action.shape[1])
-        oldest = np.array([self.span(stream)[0] for stream in range(self._streams)])
-        kept = rows >= oldest[sample.streams, None]
+        kept = rows >= self._rings.oldest[sample.streams, None]
         return kept, np.broadcast_to(sample.streams[:, None], rows.shape)[kept], rows[kept]
 
-    def _starts(self, length: int) -> list[tuple[int, int]]:
-        """Return the starts (first, stop) of the windows of each stream."""
-        spans: list[tuple[int, int]] = []
-        for total, final in zip(self._totals, self._finals, strict=True):
-            oldest = max(0, total - self.ring)
-            spans.append((oldest, max(oldest, final - length + 1)))
-        return spans
-
     def _draw(self, batch: int, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        spans = self._starts(length)
+        spans = self._rings.starts(length)
         assert any(stop > first for first, stop in spans), (spans, length)
-        fresh_streams, fresh_starts = self._fresh(batch, length) if self._online else (NONE, NONE)
+        fresh_streams, fresh_starts = self._rings.take_fresh(batch, length) if self._online else (NONE, NONE)
         rest = batch - len(fresh_starts)
         if self._mixture == UNIFORM:
             streams, starts = uniform(spans, rest, rng)
         else:
             streams, starts = self._mixed(spans, rest, rng)
         return np.concatenate([fresh_streams, streams]), np.concatenate([fresh_starts, starts])
-
-    def _fresh(self, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Take up to `batch` fresh windows: those that start earliest first, of several streams in turn."""
-        found: list[tuple[int, int]] = []
-        for stream, final in enumerate(self._finals):
-            first = self._next_fresh[stream] = max(self._next_fresh[stream], self.span(stream)[0])
-            count = min(batch, (final - first) // length)
-            found += [(first + length * number, stream) for number in range(count)]
-        taken = sorted(found)[:batch]
-        for start, stream in taken:
-            self._next_fresh[stream] = start + length
-        return np.array([s for _, s in taken], np.int64), np.array([start for start, _ in taken], np.int64)
 
     def _mixed(
         self, spans: list[tuple[int, int]], count: int, rng: np.random.Generator
@@ -290,8 +268,7 @@ class Replay:
         deter = np.zeros((batch, self._deter), np.float32)
         stoch = np.full((batch, self._stoch), -1, np.int16)
         if self._latent_context:
-            oldest = np.array([self.span(stream)[0] for stream in range(self._streams)])
-            known = starts > oldest[streams]
+            known = starts > self._rings.oldest[streams]
             place = streams[known], (starts[known] - 1) % self.ring
             prev_action[known] = self._rows.columns["action"][place]
             deter[known] = self._rows.columns["deter"][place]
@@ -303,13 +280,7 @@ class Replay:
     def counters(self) -> dict[str, Any]:
         """Return the state beside the rows."""
         finishers = None if self._finishers is None else [finisher.state_dict() for finisher in self._finishers]
-        return {
-            "ring": self.ring,
-            "totals": list(self._totals),
-            "finals": list(self._finals),
-            "next_fresh": list(self._next_fresh),
-            "finishers": finishers,
-        }
+        return {**self._rings.state_dict(), "finishers": finishers}
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything later draws depend on: copies of the rows held, stream by stream, and the counters."""
@@ -318,29 +289,34 @@ class Replay:
         return {**self.counters(), "rows": rows}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore exactly, from the state of a buffer of the same size and layout."""
+        """Restore exactly from the state of a buffer of the same size and layout, as `restore` says from another."""
         self.restore(state)
         rows: Mapping[str, np.ndarray] = state["rows"]
-        assert rows.keys() == self._rows.columns.keys(), (sorted(rows), sorted(self._rows.columns))
+        columns = self._rows.columns
+        assert rows.keys() ^ columns.keys() <= {"priority"}, (sorted(rows), sorted(columns))
         place = 0
-        for stream in range(self._streams):
-            first, stop = self.span(stream)
-            held = {name: column[place : place + stop - first] for name, column in rows.items()}
-            self.write(stream, np.arange(first, stop), held)
-            place += stop - first
+        for stream, total in enumerate(state["totals"]):
+            count, stop = min(int(total), int(state["ring"])), self.span(stream)[1]
+            held = {name: column[place : place + count] for name, column in rows.items()}
+            self.write(stream, np.arange(stop - count, stop), held)
+            place += count
         assert all(len(column) == place for column in rows.values()), (place, len(self))
 
-    def restore(self, counters: Mapping[str, Any]) -> None:
-        """Take over the counters and make room for the rows, which `write` brings."""
-        assert (counters["ring"], len(counters["totals"])) == (self.ring, self._streams), (counters, self.ring)
-        self._totals[:] = [int(total) for total in counters["totals"]]
-        self._finals[:] = [int(final) for final in counters["finals"]]
-        self._next_fresh = [int(number) for number in counters["next_fresh"]]
+    def restore(self, counters: Mapping[str, Any]) -> list[int]:
+        """Take over the counters and make room for the rows, which `write` brings; nothing was added here before.
+
+        Returns which row there is row 0 here, by stream: 0 unless the rings differ in size. The newest rows that fit
+        are kept. Where only this buffer ranks rows, all of them count as never trained on.
+        """
+        dropped = self._rings.load_state_dict(counters)
         if self._finishers is not None:
             for finisher, saved in zip(self._finishers, counters["finishers"], strict=True):
                 finisher.load_state_dict(saved)
         self._priorities = Priorities(self.ring)
         self._rows.make_room(min(self.ring, max(self._totals)))
+        if self._prioritised:
+            self._rows.columns["priority"][:, : self._rows.room] = NEVER
+        return dropped
 
     def read(self, stream: int, first: int, stop: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return copies of rows `first` to `stop` of a stream, of all columns or those named."""
@@ -352,10 +328,15 @@ class Replay:
         return {name: self._rows.columns[name][stream, slots] for name in names or self._rows.columns}
 
     def write(self, stream: int, rows: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
-        """Put the values of some columns back at rows (n,) of a stream, except at rows that are gone."""
+        """Put the values of some columns back at rows (n,) of a stream, except at rows that are gone.
+
+        Priorities are left out where rows are not ranked.
+        """
         first, stop = self.span(stream)
         held = (rows >= first) & (rows < stop)
         for name, values in columns.items():
+            if name == "priority" and not self._prioritised:
+                continue
             self._rows.columns[name][stream, rows[held] % self.ring] = values[held]
         self._priorities = Priorities(self.ring)
 

@@ -16,7 +16,10 @@ from dreamerlab.runs.directory import RunDirectory
 _CHANGES = ("ARCHITECTURE", "ENVIRONMENT", "DYNAMICS", "unknown here")
 """Zones in which a difference can change the result of training; a leaf unknown today may be in any of them."""
 _CODE, _CHANGED = "code identity", "uncommitted changes"
-_NUMERICS = ("torch", "numpy", "gymnasium", "box2d", "python", "cpu", "cpu capability", "device", "threads", "gpus")
+_NUMERICS = (
+    *("torch", "numpy", "gymnasium", "box2d", "pygame", "python"),
+    *("cpu", "cpu capability", "device", "threads", "gpus"),
+)
 _CEILING_SHARE = 0.5
 
 
@@ -43,11 +46,10 @@ def leaf_differences(runs: Sequence[RunDirectory], configs: Sequence[Mapping[str
 
 
 def fact_differences(runs: Sequence[RunEvidence]) -> list[FactDifference]:
-    """Return what is not the same in all runs of their code and of the machines they ran on."""
+    """Return what is not the same in all runs of their code and of the machines they ran on, where all recorded it."""
     rows = [_facts(run) for run in runs]
-    return [
-        FactDifference(name, values) for name in rows[0] if len(set(values := [row.get(name, "-") for row in rows])) > 1
-    ]
+    shared = [name for name in rows[0] if all(name in row for row in rows)]
+    return [FactDifference(name, values) for name in shared if len(set(values := [row[name] for row in rows])) > 1]
 
 
 def withheld(first: RunEvidence, other: RunEvidence) -> str | None:

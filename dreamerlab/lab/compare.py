@@ -239,6 +239,8 @@ def _machine(environment: Mapping[str, Any], attempts: Sequence[Mapping[str, Any
     packages: Mapping[str, Any] = environment.get("packages") or {}
     facts = {name: environment.get(name) for name in ("python", "platform", "host", "cpu", "cores_usable", "gpus")}
     facts |= {name: packages.get(name) for name in ("torch", "numpy", "gymnasium", "box2d")}
+    if "pygame" in packages:  # runs from before it was recorded cannot tell
+        facts["pygame"] = packages["pygame"]
     facts["other trainers at the start"] = environment.get("other_trainers")
     found = {name.replace("_", " "): _text(value) for name, value in facts.items()}
     for name in ("device", "threads", "cpu_capability"):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from dreamerlab.errors import LabError, UsageError
 from dreamerlab.protocol.violations import Violation
-from dreamerlab.runs.lineage import find_origin, find_sibling, parse_origin
+from dreamerlab.runs.lineage import find_origin, parse_origin
 from dreamerlab.runs.status import is_over, read_status
-from dreamerlab.runs.store import Workspace
+from dreamerlab.runs.store import Workspace, find_run
 
 if TYPE_CHECKING:
     from dreamerlab.config.layers import Resolved
@@ -40,7 +40,7 @@ def require_origin(workspace: Workspace, resolved: Resolved, seeds: Sequence[int
 def link_origin(workspace: Workspace, text: object, folder: Path) -> None:
     """Let a trial in the scratch `folder` find the run it starts from: beside its own, as in the workspace."""
     if isinstance(text, str):
-        run = find_sibling(workspace.runs, parse_origin(text)[0])
+        run = find_run(workspace, parse_origin(text)[0])
         (folder / run.id).symlink_to(run.path, target_is_directory=True)
 
 
@@ -70,6 +70,6 @@ def _require(workspace: Workspace, resolved: Resolved, seeds: Sequence[int]) -> 
         found = unfit_leaves(load_recorded(origin.trial.run.config_path), resolved.flat, init.parts)
         if found:
             raise UsageError(
-                f"{where} is of another family: {differing(found)}",
-                hint="choose init.parts without what differs, or a run of this family",
+                f"{where} does not fit: {differing(found)}",
+                hint="take other init.parts, or a run in which these leaves are equal",
             )

@@ -26,7 +26,7 @@ from dreamerlab.runs.store import Workspace, find_run
 from dreamerlab.tables import Table
 
 _FACTS = ("torch", "cpu_capability", "threads", "device", "host")
-_PACKAGES = ("numpy", "gymnasium", "box2d")
+_PACKAGES = ("numpy", "gymnasium", "box2d", "pygame")
 
 
 @dataclass(frozen=True)

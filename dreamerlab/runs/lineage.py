@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamerlab.atomic import read_object
-from dreamerlab.errors import Conflict, NotFound, did_you_mean
-from dreamerlab.ids import matching, refuse_path
+from dreamerlab.errors import Conflict, LabError, NotFound
 from dreamerlab.runs.checkpoints import Checkpoint, Damaged, choose, describe
-from dreamerlab.runs.directory import RunDirectory, TrialDirectory, parse_run_id
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.finding import find_run_in
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,13 @@ def find_origin(runs: Path, text: str, seed: int, *, replay: bool = False) -> Or
     With `replay` one that may hold it is preferred.
 
     NotFound for a run, seed or checkpoint that is not there, Conflict for words that could mean several runs or a
-    checkpoint that cannot be used.
+    checkpoint that cannot be used, UsageError for what looks like a path.
     """
     run_text, which = parse_origin(text)
-    run = find_sibling(runs, run_text)
+    try:
+        run = find_run_in(runs, run_text)
+    except LabError as error:
+        raise type(error)(f"init.checkpoint={text}: {error.message}", hint=error.hint) from None
     trials = run.trials()
     same = [trial for trial in trials if trial.seed == seed]
     if not same and len(trials) != 1:
@@ -63,25 +65,3 @@ def find_origin(runs: Path, text: str, seed: int, *, replay: bool = False) -> Or
         raise NotFound(f"init.checkpoint={text}: {error.message}", hint=hint) from None
     except Damaged as damage:
         raise Conflict(f"init.checkpoint={text}: the checkpoint of {where} cannot be used: {damage}") from damage
-
-
-def find_sibling(runs: Path, text: str) -> RunDirectory:
-    """Return the run in the folder `runs` with an id, a prefix of one, or an alias; NotFound, or Conflict."""
-    refuse_path(text)
-    if (exact := RunDirectory(runs / text)).manifest_path.is_file():
-        return exact
-    ids = sorted(found for path in runs.glob("R*") if (found := parse_run_id(path.name)))
-    found = [str(one) for one in matching(ids, text)] or [str(one) for one in ids if _alias(runs / str(one)) == text]
-    if len(found) > 1:
-        raise Conflict(f"init.checkpoint: '{text}' could be {' or '.join(found)}", hint="write the whole id")
-    if not found:
-        near = did_you_mean(text, map(str, ids))
-        raise NotFound(f"init.checkpoint: no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
-    return RunDirectory(runs / found[0])
-
-
-def _alias(run: Path) -> object:
-    try:
-        return read_object(str(RunDirectory(run).manifest_path)).get("name")
-    except (OSError, ValueError):
-        return None

@@ -1,4 +1,4 @@
-"""Which runs there are: the workspace, finding a run by what a person types, listing them all.
+"""Which runs there are: the workspace, and listing them all; finding one in a folder of runs is `finding.py`.
 
 A workspace is a folder with `protocol/workspace.yaml`. Listing reads a manifest and two small files per trial and
 nothing else: a thousand runs in a blink. How a run comes to be is `creation.py`.
@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamerlab.atomic import number, read_object, read_small
-from dreamerlab.errors import Conflict, NotFound, did_you_mean
-from dreamerlab.ids import RecordId, letter_of, matching, refuse_path
+from dreamerlab.atomic import number, read_object
+from dreamerlab.errors import NotFound
+from dreamerlab.ids import RecordId
 from dreamerlab.runs.directory import (
     HALF_MADE,
     MANIFEST,
@@ -22,9 +22,9 @@ from dreamerlab.runs.directory import (
     SUMMARY,
     TRIAL,
     RunDirectory,
-    parse_run_id,
     trial_name,
 )
+from dreamerlab.runs.finding import aliases_in, called_in, find_run_in, ids_in, names_in
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import Manifest, manifest_from_dict
 from dreamerlab.runs.status import Status, effective_state, load_status
@@ -134,64 +134,28 @@ class RunRow:
 
 
 def find_run(workspace: Workspace, text: str) -> RunDirectory:
-    """Return the run meant by `text`: a full id, a unique prefix (`R12` is number 12, `R12-9`), or an alias.
-
-    UsageError for what looks like a path, Conflict for a prefix of several runs, NotFound with the nearest names.
-    """
-    refuse_path(text)
-    if parse_run_id(text) and workspace.run(text).manifest_path.is_file():
-        return workspace.run(text)
-    ids = run_ids(workspace)
-    found = matching(ids, text)
-    if len(found) > 1:
-        raise Conflict(f"'{text}' could be {' or '.join(map(str, found))}", hint="add the characters after the dash")
-    if found:
-        return workspace.run(str(found[0]))
-    if (named := run_called(workspace, text)) is not None:
-        return workspace.run(named)
-    if letter_of(text) == "H":
-        hint = f"see which runs are its own: dreamerlab show {text}"
-        raise NotFound(f"'{text}' is a hypothesis, and a run is meant here", hint=hint)
-    near = did_you_mean(text, [*map(str, ids), *aliases(workspace)])
-    raise NotFound(f"no run is called '{text}'{near}", hint="see what there is: dreamerlab list")
+    """Return the run meant by `text`, as `find_run_in` does."""
+    return find_run_in(workspace.runs, text)
 
 
 def run_ids(workspace: Workspace) -> list[RecordId]:
     """Return the ids of all whole runs, ascending."""
-    return sorted(found for name in directory_names(workspace) if (found := parse_run_id(name)))
+    return ids_in(workspace.runs)
 
 
 def directory_names(workspace: Workspace) -> list[str]:
     """Return the names of the folders in `runs/` that are runs, whole or half-made."""
-    try:
-        with os.scandir(workspace.runs) as entries:
-            return [entry.name for entry in entries if entry.name[0] in "R." and entry.is_dir()]
-    except FileNotFoundError:
-        return []
+    return names_in(workspace.runs)
 
 
 def aliases(workspace: Workspace) -> dict[str, str]:
     """Return alias -> run id; a run whose manifest cannot be read has none."""
-    found: dict[str, str] = {}
-    for run_id in run_ids(workspace):
-        try:
-            name = read_object(f"{workspace.runs}/{run_id}/{MANIFEST}").get("name")
-        except (OSError, ValueError):
-            continue
-        if isinstance(name, str):
-            found[name] = str(run_id)
-    return found
+    return aliases_in(workspace.runs)
 
 
 def run_called(workspace: Workspace, name: str) -> str | None:
-    """Return the id of the run with an alias, None when there is none; only manifests that spell it are parsed."""
-    spelled = f'"{name}"'.encode()
-    for run_id in run_ids(workspace):
-        path = f"{workspace.runs}/{run_id}/{MANIFEST}"
-        with suppress(OSError, ValueError):
-            if spelled in read_small(path) and read_object(path).get("name") == name:
-                return str(run_id)
-    return None
+    """Return the id of the run with an alias, None when there is none."""
+    return called_in(workspace.runs, name)
 
 
 def half_made(workspace: Workspace) -> list[Path]:

@@ -1,7 +1,8 @@
 """Which code a run executes: one hash over its sources and the versions below them, and a copy that stays.
 
 The identity covers every source file importable from `dreamerlab.train`, the workspace's own `code.paths`, and the
-versions of torch, numpy, gymnasium and box2d (DESIGN section 2). A trial runs from a snapshot named after the identity
+versions of torch, numpy, gymnasium and box2d (DESIGN section 2), and of pygame, which draws the pictures that may be
+observed, where it is installed. A trial runs from a snapshot named after the identity
 (`PYTHONPATH=<snapshot> python -P -m dreamerlab.train`), so editing the tree cannot change a run that waits or runs.
 Which files: `import_closure.py`.
 """
@@ -26,7 +27,9 @@ from dreamerlab.tracking.environment import package_version
 from dreamerlab.tracking.import_closure import import_closure
 
 ENTRY = "train.__main__"
-VERSIONED = ("torch", "numpy", "gymnasium", "box2d")
+VERSIONED = ("torch", "numpy", "gymnasium", "box2d", "pygame")
+_WHERE_INSTALLED = frozenset({"pygame"})
+"""Absent, these are not part of the identity: they joined it when there were runs already."""
 RECORD = "snapshot.json"
 _SKIPPED = frozenset({"__pycache__"})
 
@@ -56,7 +59,8 @@ def compute(workspace: Workspace, package: Path | None = None) -> CodeIdentity:
             raise ConfigError(f"code.paths holds {name}, which would hide {sources[name]}", hint="rename the folder")
         sources[name] = path
     files = {name: _sha256(sources[name].read_bytes()) for name in sorted(sources)}
-    versions = {name: package_version(name) for name in VERSIONED}
+    found = {name: package_version(name) for name in VERSIONED}
+    versions = {name: one for name, one in found.items() if one is not None or name not in _WHERE_INSTALLED}
     return CodeIdentity(identity_of(files, versions), files, versions, sources)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from dreamerlab.runs.processes import hostname, trainers
 
-PACKAGES = ("torch", "numpy", "gymnasium", "box2d", "pydantic", "pyyaml", "dvc", "mlflow", "dreamerlab")
+PACKAGES = ("torch", "numpy", "gymnasium", "box2d", "pygame", "pydantic", "pyyaml", "dvc", "mlflow", "dreamerlab")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -32,7 +32,7 @@ THREAD_VARIABLES = (
 )
 # Those that decide which kernels torch and its libraries choose.
 _CPU_FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
-_NAMES = {"box2d": ("box2d", "box2d-py", "box2d-kengz")}
+_NAMES = {"box2d": ("box2d", "box2d-py", "box2d-kengz"), "pygame": ("pygame", "pygame-ce")}
 
 
 def capture() -> dict[str, Any]:
@@ -58,7 +58,7 @@ def capture() -> dict[str, Any]:
 
 
 def package_version(name: str) -> str | None:
-    """Return the installed version of a package by its metadata, or None; `box2d` finds any of its distributions."""
+    """Return the installed version of a package by its metadata, or None; box2d and pygame have several names."""
     for distribution in _NAMES.get(name, (name,)):
         try:
             return importlib.metadata.version(distribution)

@@ -54,20 +54,22 @@ def start_from(session: Session, trial: TrialDirectory, before: Sequence[Mapping
     found = unfit_leaves(load_recorded(origin.trial.run.config_path), flatten(session.config), parts)
     if found:
         raise Conflict(
-            f"{where} is of another family: {differing(found)}",
-            hint="choose init.parts without what differs, or a run of this family",
+            f"{where} does not fit: {differing(found)}",
+            hint="take other init.parts, or a run in which these leaves are equal",
         )
     state = checkpoint.open_exactly(origin.trial.checkpoints, origin.name)["session"]
     _take(session, state, parts, where, origin.trial.replay)
     info = origin.info
     facts = {"run": info.run, "seed": info.seed, "file": info.file, "sha256": info.sha256, "parts": list(parts)}
-    return {**facts, "env_steps": info.env_steps, "updates": info.updates}
+    held = {"replay_steps": len(session.replay)} if "replay" in parts else {}
+    return {**facts, "env_steps": info.env_steps, "updates": info.updates, **held}
 
 
 def in_words(origin: Mapping[str, Any], seed: int) -> str:
     """Return where a trial came from, in one line."""
     other = f"; that run has no seed {seed}" if origin["seed"] != seed else ""
-    parts = ", ".join(origin["parts"])
+    steps = f" of {origin['replay_steps']} steps" if "replay_steps" in origin else ""
+    parts = ", ".join(f"{part}{steps}" if part == "replay" else part for part in origin["parts"])
     return f"started from {origin['file']} of {origin['run']} seed {origin['seed']} ({parts}){other}"
 
 

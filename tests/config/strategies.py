@@ -32,6 +32,7 @@ _TIED: dict[str, st.SearchStrategy[Any]] = {
     "policy.std": st.tuples(st.floats(1e-3, 0.5), st.floats(0.6, 1000)),
     "replay.mixture": st.sampled_from([(1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.0, 0.0, 1.0), (0.25, 0.5, 0.25)]),
     "smooth.width": st.none(),
+    "execution.cuda_graphs": st.just(False),
     "behavior.entropy_schedule": SCHEDULES,
     "optimizer.lr_schedule": SCHEDULES,
     "init.checkpoint": st.one_of(st.none(), st.sampled_from(["R0012-9qd", "R0001-95y@best", "R0002-wl9@10000"])),

@@ -15,10 +15,12 @@ from dreamerlab.dreamer.maths import (
     lambda_return,
     percentiles,
     replay_return,
+    running_sum,
     shift_actions,
     symexp,
     symexp_bins,
     symlog,
+    triangle,
 )
 
 
@@ -189,3 +191,18 @@ def test_percentiles_are_numpys_F7(x: np.ndarray, low: float, high: float) -> No
 def test_actions_are_shifted_right_by_one_A1() -> None:
     shifted = shift_actions(torch.tensor([-1, 4]), torch.tensor([[0, 1, 2], [3, 2, 1]]))
     assert shifted.tolist() == [[-1, 0, 1], [4, 3, 2]]
+
+
+# -- running sums
+
+
+def test_a_running_sum_is_also_a_product_with_a_triangle() -> None:
+    """What a GPU computes where everything has to repeat; torch refuses cumsum there."""
+    x = torch.rand(7, 5, dtype=torch.float64)
+    torch.testing.assert_close(x @ triangle(5, x.dtype, x.device), running_sum(x))
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        torch.use_deterministic_algorithms(True)
+        assert running_sum(x.to("meta")).shape == x.shape
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -189,3 +189,58 @@ def test_rows_can_come_from_another_folder(tmp_path: Path) -> None:
     archive.remove()
     assert not (tmp_path / "ours").exists()
     assert same(*(replay.sample(3, 4, np.random.default_rng(1)) for replay in (ours, theirs)))
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+@pytest.mark.parametrize("capacity", [24, 60, 1000])
+@pytest.mark.parametrize("mixture", [(1.0, 0.0, 0.0), (0.5, 0.5, 0.0)])
+def test_a_ring_of_another_size_takes_the_newest_rows_that_fit_in_order(
+    tmp_path: Path, in_files: bool, capacity: int, mixture: tuple[float, float, float]
+) -> None:
+    """What comes after is as in a buffer of that size that has seen no other rows; only some of it was fresh."""
+    options: dict[str, Any] = {"streams": 2, "smooth": Smooth(kernel="gaussian", width=1.0)}
+    theirs = make_replay(40, **options, mixture=(0.5, 0.5, 0.0))
+    archive = Archive(theirs, tmp_path / "theirs", inline_bytes=0 if in_files else 2**20, chunk=7)
+    for stream, rows in enumerate((51, 13)):
+        for number in range(rows):
+            theirs.add(row(number, {"is_last": number % 10 == 9, "is_first": number % 10 == 0}), stream)
+    fresh = theirs.sample(3, 4, np.random.default_rng(0))
+    theirs.prioritise(fresh, np.full((3, 4), 2.0))
+    state = archive.state_dict("a")
+    assert ("files" in state) == in_files
+
+    ours = make_replay(capacity, **options, mixture=mixture)
+    Archive(ours, tmp_path / "ours").load_state_dict(state, tmp_path / "theirs")
+    alone = make_replay(capacity, **options, mixture=mixture)
+    held = [min(capacity // 2, 20), min(capacity // 2, 13)]
+    assert [stop - first for first, stop in map(ours.span, (0, 1))] == held
+    for stream, newest in enumerate((51, 13)):
+        numbers = ours.read(stream, *ours.span(stream))["obs/angle"][:, 0]
+        assert numbers.tolist() == list(range(newest - held[stream], newest))
+        assert ours.final(stream) - ours.span(stream)[1] == theirs.final(stream) - theirs.span(stream)[1]
+        columns, kept = ours.read(stream, *ours.span(stream)), theirs.read(stream, *theirs.span(stream))
+        for name in columns.keys() - {"priority"}:
+            assert columns[name].tobytes() == kept[name][-held[stream] :].tobytes(), name
+    for stream, newest in enumerate((51, 13)):
+        for number in range(newest, newest + 30):
+            ours.add(row(number, {"is_last": number % 10 == 9, "is_first": number % 10 == 0}), stream)
+        for number in range(newest - held[stream], newest + 30):
+            alone.add(row(number, {"is_last": number % 10 == 9, "is_first": number % 10 == 0}), stream)
+    assert (len(ours), ours.num_windows(4)) == (len(alone), alone.num_windows(4))
+    first = ours.sample(5, 4, np.random.default_rng(1))
+    numbers = first.obs["angle"][..., 0]
+    assert numbers[first.streams == 1].min() >= fresh.starts[fresh.streams == 1].max() + 4, "delivered there already"
+    later = [ours.sample(5, 4, np.random.default_rng(seed)).obs["angle"][..., 0] for seed in range(20)]
+    assert np.array_equal(np.diff([numbers, *later]), np.ones((21, 5, 3)))
+
+
+def test_rows_ranked_only_here_come_first_and_ranks_nobody_asked_for_are_left_out(tmp_path: Path) -> None:
+    ranked, even = {"mixture": (0.0, 1.0, 0.0), "online": False}, {"online": False}
+    theirs = make_replay(40, **even)
+    fill(theirs, 50)
+    ours = make_replay(30, **ranked)
+    ours.load_state_dict(theirs.state_dict())
+    assert np.isinf(ours.read(0, *ours.span())["priority"]).all()
+    back = make_replay(20, **even)
+    back.load_state_dict(ours.state_dict())
+    assert back.read(0, *back.span())["obs/angle"][:, 0].tolist() == list(range(30, 50))

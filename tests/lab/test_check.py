@@ -228,11 +228,16 @@ def test_a_change_of_code_that_was_not_made_is_named(committed: Workspace) -> No
     assert rules(found) == ["same-code"]
 
 
-def test_a_new_torch_beside_a_change_of_code_is_a_second_change(committed: Workspace) -> None:
-    then = {"packages": {**HERE["packages"], "torch": "1.0.0"}}
-    run = make_arm(committed, "b", THREE, environment=then)
-    found = examine(committed, of_code(base=Base("cartpole", "nano", LAYERS, run.id)))
-    assert [(one.rule, one.key, one.values[0]) for one in found.violations] == [("undeclared-code", "torch", "1.0.0")]
+def test_a_new_package_beside_a_change_of_code_is_a_second_change(committed: Workspace) -> None:
+    for package in ("torch", "pygame"):
+        then = {"packages": {**HERE["packages"], package: "1.0.0"}}
+        run = make_arm(committed, package, THREE, environment=then)
+        found = examine(committed, of_code(base=Base("cartpole", "nano", LAYERS, run.id)))
+        (said,) = found.violations
+        assert (said.rule, said.key, said.values[0]) == ("undeclared-code", package, "1.0.0")
+    del then["packages"]["pygame"]
+    run = make_arm(committed, "old", THREE, environment=then)
+    assert rules(examine(committed, of_code(base=Base("cartpole", "nano", LAYERS, run.id)))) == []
 
 
 # -- what is in no commit -------------------------------------------------------------------------------------------

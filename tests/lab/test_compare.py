@@ -124,6 +124,10 @@ def other_torch() -> dict[str, Any]:
     return {**MACHINE, "packages": {**MACHINE["packages"], "torch": "2.13.0"}, "cpu": "Xeon"}
 
 
+def drawn_by(pygame: str | None) -> dict[str, Any]:
+    return {**MACHINE, "packages": {**MACHINE["packages"], "pygame": pygame}}
+
+
 # What is unlike (arguments of the second run), and the pieces of the caveat that must say it (M-TOOL-05).
 CAVEATS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "family": ({"overrides": ["model.deter=32"]}, ("different families", "cartpole/")),
@@ -173,6 +177,18 @@ def test_runs_without_a_flaw_have_no_caveat(workspace: Workspace) -> None:
     make_arm(workspace, "b", HIGHER, "optimizer.lr_actor=2e-3")
     assert caveats_of(workspace) == ""
     assert inside(workspace.path, "compare", "a", "b").stdout.endswith("Caveats\nnone known\n")
+
+
+def test_what_draws_the_pictures_is_part_of_the_machine_where_it_was_recorded(workspace: Workspace) -> None:
+    """Runs from before it was recorded go on being compared, and nothing is said that is not known."""
+    for name, curves, machine in (("a", SPREAD, "2.5.2"), ("b", HIGHER, "2.6.1"), ("none", HIGHER, None)):
+        make_arm(workspace, name, curves, environment=drawn_by(machine))
+    make_arm(workspace, "old", HIGHER)
+    assert "different pygame: the same seed need not give the same training" in caveats_of(workspace)
+    for one, other, differs in (("a", "none", True), ("a", "old", False), ("old", "a", False), ("old", "none", False)):
+        done = inside(workspace.path, "compare", one, other)
+        assert done.returncode == 0, done.stderr
+        assert ("pygame" in done.stdout) == differs, (one, other)
 
 
 def test_a_change_that_does_nothing_is_named_and_not_counted(workspace: Workspace) -> None:

@@ -19,7 +19,7 @@ def said(ran: Ran, *words: str, seeds: tuple[int, ...] = (0, 1)) -> list[str]:
 def test_what_can_be_used_passes_and_what_cannot_is_named(ran: Ran) -> None:
     run = ran.run.id
     assert said(ran) == said(ran, f"init.checkpoint={run}") == said(ran, "init.checkpoint=first@best") == []
-    assert said(ran, "init.checkpoint=nobody") == ["init.checkpoint: no run is called 'nobody'"]
+    assert said(ran, "init.checkpoint=nobody") == ["init.checkpoint=nobody: no run is called 'nobody'"]
     (line,) = said(ran, f"init.checkpoint={run}", seeds=(7,))
     assert f"{run} has no seed 7" in line
     (line,) = said(ran, f"init.checkpoint={run}", "model.units=16")

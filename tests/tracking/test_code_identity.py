@@ -106,6 +106,21 @@ def test_the_identity_changes_with_code_and_versions_only(
     assert compute(workspace, package).identity not in {first, second}
 
 
+def test_what_draws_pictures_belongs_to_it_only_where_it_is_installed(
+    workspace: Workspace, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code without it has the identity that it always had: four packages, absent or not."""
+    found: set[str] = set()
+    for version in (None, "2.5.2", "2.6.1"):
+        monkeypatch.setattr(code_identity, "package_version", {"pygame": version}.get)
+        code = compute(workspace, package)
+        found.add(code.identity)
+        if version is None:
+            before = dict.fromkeys(("torch", "numpy", "gymnasium", "box2d"))
+            assert code.identity == code_identity.identity_of(code.files, before)
+    assert len(found) == 3
+
+
 def test_the_users_own_code_belongs_to_it(workspace: Workspace, package: Path) -> None:
     plain = compute(workspace, package).identity
     workspace.marker.write_text("code:\n  paths: [my_envs, gone/../single.py]\n")

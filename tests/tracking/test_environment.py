@@ -17,6 +17,7 @@ def test_the_record_names_what_decides_the_bits(monkeypatch: pytest.MonkeyPatch)
     assert json.loads(json.dumps(facts)) == facts
     assert facts["python"] == platform.python_version()
     assert facts["packages"]["numpy"] == importlib.metadata.version("numpy")
+    assert facts["packages"].keys() >= {"torch", "gymnasium", "box2d", "pygame"}
     assert facts["threads"]["OMP_NUM_THREADS"] == "3"
     assert facts["cores"] >= facts["cores_usable"] >= 1
     assert facts["memory_bytes"] > 1e8
@@ -25,6 +26,16 @@ def test_the_record_names_what_decides_the_bits(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_package_that_is_not_there_is_none() -> None:
     assert package_version("no-such-package-for-sure") is None
+
+
+def test_a_package_is_found_under_any_of_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name != "pygame-ce":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "2.5.5"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert (package_version("pygame"), package_version("box2d")) == ("2.5.5", None)
 
 
 def test_freeze_lists_every_distribution_once_sorted() -> None:

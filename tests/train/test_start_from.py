@@ -22,6 +22,8 @@ from tests.train.trials import make_trial, tiny_config
 
 SOURCE = {"budget": {"amount": 40}, "checkpoint": {"every": 20, "keep_every": 20, "keep_replay": True}}
 
+REPLAY = {"init": {"checkpoint": "R1", "parts": ("replay",)}}
+
 
 @pytest.fixture(autouse=True)
 def _leave_signals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +104,34 @@ def test_replay_is_taken_where_it_was_kept(runs: Path) -> None:
         begun(follower(runs, "R0007-aaa"), init={"checkpoint": "R1@best", "parts": ("replay",)})
 
 
+@pytest.mark.parametrize("there, here", [(100, 400), (400, 100), (400, 400)])
+def test_a_replay_of_another_size_gives_its_newest_steps_in_order(tmp_path: Path, there: int, here: int) -> None:
+    """M-CP-33: of every environment as many as fit, and how many is on record."""
+    streams: dict[str, Any] = {"collect": {"envs": 2}, "eval": {"every": 200}}
+    played = {**SOURCE, "budget": {"amount": 130}, "train": {"train_ratio": 0.2}, **streams}
+    source = make_trial(tmp_path, tiny_config(**played, replay={"capacity": there}), run_id="R0001-abc")
+    execute(source.path, None, None)
+    state = checkpoint.load(source.checkpoints).state["session"]["replay"]
+    angles, held = state["rows"]["obs/vector"][:, 0], [min(total, there // 2) for total in state["totals"]]
+    assert (sum(held) == 100) == (there == 100)
+    kept = [min(rows, here // 2) for rows in held]
+
+    sections = {"init": {"checkpoint": "R1", "parts": ("replay",)}, "replay": {"capacity": here}, **streams}
+    session, origin = begun(follower(tmp_path, "R0002-aaa", **sections), **sections)
+    for stream, rows in enumerate(kept):
+        newest = angles[: held[0]] if stream == 0 else angles[held[0] :]
+        column = session.replay.read(stream, *session.replay.span(stream))["obs/vector"][:, 0]
+        assert column.tolist() == newest[len(newest) - rows :].tolist()
+    session.close()
+    assert origin is not None
+    assert origin["replay_steps"] == sum(kept)
+
+    trial = follower(tmp_path, "R0003-aaa", **sections)
+    execute(trial.path, None, None)
+    (record,) = json.loads(trial.attempts_path.read_text())
+    assert record["note"].endswith(f"of R0001-abc seed 0 (replay of {sum(kept)} steps)")
+
+
 def test_the_only_seed_stands_in_for_another_one_and_that_is_said(runs: Path) -> None:
     trial = follower(runs, "R0008-aaa", seed=5, init={"checkpoint": "R1@40"})
     execute(trial.path, None, None)
@@ -118,6 +148,10 @@ def test_the_only_seed_stands_in_for_another_one_and_that_is_said(runs: Path) ->
         ({"init": {"checkpoint": "R1"}, "env": {"time_limit": 50}}, "env.time_limit is null there and 50 here"),
         ({"init": {"checkpoint": "R1"}, "behavior": {"policy_unimix": 0.01}}, "behavior.policy_unimix is 0.0 there"),
         ({"init": {"checkpoint": "R1", "parts": ("optimizer",)}}, "takes over nothing"),
+        ({**REPLAY, "collect": {"envs": 2}}, "collect.envs is 1 there and 2 here"),
+        ({**REPLAY, "smooth": {"kernel": "ema"}}, "smooth.kernel is none there and ema here"),
+        ({**REPLAY, "replay": {"latent_context": False}}, "replay.latent_context is true there and false here"),
+        ({**REPLAY, "heads": {"auxiliary": ("binary:reward_within_3",)}}, r"heads.auxiliary is \[\] there"),
     ],
 )
 def test_what_is_missing_or_does_not_fit_is_refused_before_training(
