@@ -73,7 +73,7 @@ def run_stack(
 
 
 class Tape:
-    """A stack that is run on `rows` rows now, some at a time and without gradient, and differentiated later, all at once.
+    """A stack that is run on some rows at a time, without gradient, and differentiated later on all of them at once.
 
     For a rollout, whose every step asks for an output before the next rows exist.
     """
@@ -197,7 +197,7 @@ def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
 def _forward(
     x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, room: Sequence[_Kept] | None
 ) -> tuple[Tensor, list[_Kept]]:
-    """Return the output, and what the gradient needs of every hidden layer, in `room` if any is given; None: nothing."""
+    """Return the output, and what the gradient needs of every hidden layer, in `room` if given; None: nothing."""
     kept: list[_Kept] = []
     for number, (weight, bias, scale) in enumerate(layers):
         x = product(x, weight, bias) if number else one_hot_product(x, weight, bias, one_hots)
