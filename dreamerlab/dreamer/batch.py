@@ -6,6 +6,7 @@ arrival, action chosen at the observation) is drawn once in `dreamerlab.experien
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,13 +40,25 @@ class Batch:
         """Return the same batch with all its numbers of this floating-point type; itself if they are already."""
         if self.reward.dtype == self.context_deter.dtype == dtype:
             return self
+        return self.map(lambda tensor: in_type(tensor, dtype))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return a batch of what `change` makes of every tensor."""
         changed: dict[str, Any] = {}
         for name, value in vars(self).items():
             if isinstance(value, dict):
-                changed[name] = {key: in_type(tensor, dtype) for key, tensor in value.items()}
+                changed[name] = {key: change(tensor) for key, tensor in value.items()}
             else:
-                changed[name] = in_type(value, dtype)
+                changed[name] = change(value)
         return Batch(**changed)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return every tensor by its name, `reward` or `obs/KEY`."""
+        found: dict[str, Tensor] = {}
+        for name, value in vars(self).items():
+            inner = {f"{name}/{key}": tensor for key, tensor in value.items()} if isinstance(value, dict) else {}
+            found |= inner if isinstance(value, dict) else {name: value}
+        return found
 
 
 def in_type(x: Shaped[Tensor, "*shape"], dtype: torch.dtype) -> Shaped[Tensor, "*shape"]:

@@ -19,6 +19,7 @@ from dreamerlab.config.heads import parse_heads
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
+from dreamerlab.dreamer.cuda_graphs import RecordedUpdates
 from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.envs.make import describe, make_env
 from dreamerlab.errors import ConfigError, UsageError
@@ -88,10 +89,13 @@ class Session:
         self.evaluator = Evaluator(make, config.eval.episodes, seed)
         self.counters = Counters()
         # Asking a GPU in the middle of an update would make the host wait for it.
-        self._inspect = Inspector(self.agent) if device.type == "cpu" else None
+        inspect = Inspector(self.agent) if device.type == "cpu" else None
+        recorded = config.execution.cuda_graphs
+        self._learn = RecordedUpdates(self.agent) if recorded else partial(self.agent.update, inspect=inspect)
         self._replay_rng = numpy_stream(seed, "replay")
         self._update_generator = torch_stream(seed, "updates", device)
-        self._device = device
+        # What is recorded takes a batch from wherever it is.
+        self._batch_device = torch.device("cpu") if recorded else device
         windows = train.batch_size * train.batch_length
         self._learning_starts = train.learning_starts or windows + train.batch_length
         if config.replay.max_bytes is not None:
@@ -118,8 +122,7 @@ class Session:
         train = self.config.train
         sample = self.replay.sample(train.batch_size, train.batch_length, self._replay_rng)
         learn = what_learns(self.counters.updates + 1, train)
-        batch = _to_batch(sample, self._device)
-        done = self.agent.update(batch, self._update_generator, learn=learn, inspect=self._inspect)
+        done = self._learn(_to_batch(sample, self._batch_device), self._update_generator, learn=learn)
         if self.config.replay.latent_context:
             self.replay.write_back(sample, done.deter.cpu().numpy(), done.stoch.cpu().numpy())
         if self.config.replay.mixture[1] > 0:

@@ -1,11 +1,13 @@
 """Every leaf that shapes the agent acts: another value changes what three updates compute (M-CFG-01, M-GATE-01).
 
 `ACTS` names for each leaf another value, the task it is seen on and the leaves it needs beside it. Leaves of collecting
-and replaying are the business of other modules: `ELSEWHERE` names the tests that turn them. Together they are all.
+and replaying are turned in `tests/train/test_leaves.py`; `ELSEWHERE` names the tests that turn the few that are left.
+Together they are all.
 """
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from dreamerlab.config.zones import Zone
 from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 from tests.oracles.cases import CONTINUOUS, DISCRETE, VECTORS, random_agent, random_batch
+from tests.train import test_leaves
+
+ROOT = Path(__file__).parents[2]
 
 BASE: dict[str, Any] = {
     "model.deter": 16, "model.hidden": 12, "model.stoch": 3, "model.classes": 4, "model.blocks": 2, "model.units": 10,
@@ -101,27 +106,26 @@ ACTS: dict[str, Act] = {
     "train.learn": ("behavior", "choices", {}),
 }  # fmt: skip
 
-ELSEWHERE: dict[str, str] = {
-    "collect.envs": "tests/experience/test_collector.py",
-    "collect.mode": "tests/train",
-    "collect.slack": "tests/experience/test_limiter.py",
-    "collect.random_steps": "tests/experience/test_collector.py",
-    "replay.capacity": "tests/experience/test_replay.py",
-    "replay.online": "tests/experience/test_replay.py",
-    "replay.latent_context": "tests/experience/test_replay.py",
-    "replay.max_bytes": "tests/experience",
-    "replay.mixture": "tests/experience/test_replay.py",
-    "replay.priority_exponent": "tests/experience",
-    "smooth.kernel": "tests/experience/test_rewards.py",
-    "smooth.width": "tests/experience/test_rewards.py",
-    "smooth.edge": "tests/experience/test_rewards.py",
-    "train.train_ratio": "tests/experience/test_limiter.py",
-    "train.learning_starts": "tests/train/test_session.py",
-    "execution.dtype": "tests/dreamer",
-    "init.checkpoint": "tests/train/test_start_from.py",
-    "init.parts": "tests/train/test_start_from.py",
+ELSEWHERE: dict[str, tuple[str, str]] = {
+    "collect.mode": (
+        "tests/train/test_collectors.py",
+        "test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for",
+    ),
+    "collect.slack": (
+        "tests/train/test_collectors.py",
+        "test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for",
+    ),
+    "execution.dtype": (
+        "tests/dreamer/test_written_out.py",
+        "test_another_type_of_number_acts_and_learns_nearly_the_same_A9",
+    ),
+    "init.checkpoint": (
+        "tests/train/test_start_from.py",
+        "test_a_trial_starts_from_a_named_checkpoint_and_says_so_M_PROT_13",
+    ),
+    "init.parts": ("tests/train/test_start_from.py", "test_everything_named_is_taken_and_nothing_else"),
 }
-"""Leaves that other modules read, and the test (or folder of tests) that turns them."""
+"""Leaves that no short training in one process can tell apart, and the test that turns them."""
 
 
 def outcome(flat: dict[str, Any], task: str) -> list[Tensor]:
@@ -164,16 +168,47 @@ def test_what_is_compared_repeats() -> None:
 
 def test_every_leaf_that_shapes_training_is_turned_somewhere() -> None:
     zones = (Zone.ARCHITECTURE, Zone.DYNAMICS)
-    shaping = {key for key, info in leaves().items() if info.zone in zones}
-    assert ACTS.keys() | ELSEWHERE.keys() == shaping
-    assert not ACTS.keys() & ELSEWHERE.keys()
+    shaping = sorted(key for key, info in leaves().items() if info.zone in zones)
+    assert sorted([*ACTS, *test_leaves.ACTS, *ELSEWHERE]) == shaping, "each in one place"
+
+
+def mentions(path: str, name: str, key: str) -> bool:
+    """Tell whether a test, or what of its own module it names, spells both the section and the name of a leaf."""
+    module = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    defined: dict[str, ast.stmt] = {}
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef):
+            defined[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            defined |= {target.id: node for target in targets if isinstance(target, ast.Name)}
+    test = defined.get(name)
+    if not isinstance(test, ast.FunctionDef) or not name.startswith("test_"):
+        return False
+    named = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    spelled: set[str] = set()
+    for tree in (test, *(defined[one] for one in named & defined.keys())):
+        for node in ast.walk(tree):
+            spelled |= {str(getattr(node, field, "")) for field in ("id", "arg", "value")}
+    return key in spelled or set(key.split(".")) <= spelled
 
 
 @pytest.mark.parametrize("key", ELSEWHERE)
 def test_the_test_that_turns_a_leaf_of_other_modules_is_there(key: str) -> None:
-    place = Path(__file__).parents[2] / ELSEWHERE[key]
-    files = [place] if place.is_file() else sorted(place.glob("test_*.py"))
-    assert any(key.rpartition(".")[2] in file.read_text(encoding="utf-8") for file in files), ELSEWHERE[key]
+    assert mentions(*ELSEWHERE[key], key), ELSEWHERE[key]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("tests/train/test_start_from.py", "test_tensors_that_do_not_fit_are_named"),
+        ("tests/train/test_collectors.py", "test_of_no_name"),
+        ("tests/train/test_collectors.py", "session_of"),
+    ],
+    ids=["of something else", "not there", "no test"],
+)
+def test_a_pointer_to_a_test_of_something_else_is_found_out(path: str, name: str) -> None:
+    assert not mentions(path, name, "collect.slack")
 
 
 def test_defaults_of_the_config_are_valid_here() -> None:
