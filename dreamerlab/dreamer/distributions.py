@@ -50,6 +50,47 @@ def kl_divergence(p: Categorical, q: Categorical) -> Float[Tensor, "*rows"]:
     return (p.probs * (p.log_probs - q.log_probs)).sum((-2, -1))
 
 
+def kl_both_ways(
+    p_logits: Float[Tensor, "*rows S K"],
+    q_logits: Float[Tensor, "*rows S K"],
+    p: Categorical,
+    q: Categorical,
+    unimix: float,
+) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows"]]:
+    """Return KL(p || q) twice: with gradient to `q_logits`, and with gradient to `p_logits`.
+
+    What `kl_divergence` gives with the one and then the other detached, with the gradient written out: a third of the
+    operations. `p` and `q` are the `categorical` of the logits, which callers have at hand.
+    """
+    return _BothWays.apply(p_logits, q_logits, *p.detach(), *q.detach(), unimix)  # type: ignore[no-any-return]
+
+
+class _BothWays(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, p_logits: Tensor, q_logits: Tensor, p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor, unimix: float
+    ) -> tuple[Tensor, Tensor]:
+        ratio = log_p - log_q
+        ctx.save_for_backward(p, q, ratio)
+        ctx.unimix = unimix
+        kl = (p * ratio).sum((-2, -1))
+        return kl, kl.clone()
+
+    @staticmethod
+    def backward(ctx: Any, to_q: Tensor, to_p: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        p, q, ratio = ctx.saved_tensors
+        even = ctx.unimix / p.shape[-1]
+        # With p = even + share: dKL/dp = log p - log q + 1 (the 1 is lost in the softmax), dKL/dq = -p / q. Without
+        # unimix share / q is 1, also where q has come to 0.
+        own, other = p - even, q - even
+        pulled_p = own * ratio * to_p[..., None, None]
+        pulled_q = (even / q - 1.0 if even else -1.0) * p * to_q[..., None, None]
+        factor = -1.0 / (1.0 - ctx.unimix)
+        to_p_logits = torch.addcmul(pulled_p, own, pulled_p.sum(-1, keepdim=True), value=factor)
+        to_q_logits = torch.addcmul(pulled_q, other, pulled_q.sum(-1, keepdim=True), value=factor)
+        return to_p_logits, to_q_logits, None, None, None, None, None
+
+
 def leave_free(
     kl: Float[Tensor, "B T"], nats: float, mode: Literal["clip", "straight_through", "mean_then_clip"] = "clip"
 ) -> Float[Tensor, "B T"]:

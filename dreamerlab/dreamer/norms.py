@@ -56,7 +56,7 @@ def norm_silu_gradient(
     """
     before = torch.ops.aten.silu_backward(grad, saved.scaled)
     weighted = before * saved.normed
-    along = torch.linalg.vecdot(weighted, scale).unsqueeze(-1)
+    along = (weighted @ scale if scale.ndim == 1 else torch.linalg.vecdot(weighted, scale)).unsqueeze(-1)
     before = before.mul_(scale).addcmul_(saved.normed, along, value=-1.0 / saved.normed.shape[-1])
     return before.mul_(saved.inverse), weighted
 

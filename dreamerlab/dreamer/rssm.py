@@ -21,6 +21,7 @@ from dreamerlab.dreamer.actions import ActionCodec, one_hot_rows
 from dreamerlab.dreamer.distributions import (
     categorical,
     entropy,
+    kl_both_ways,
     kl_divergence,
     leave_free,
     sample,
@@ -191,10 +192,15 @@ class RSSM(nn.Module):
         Each is clipped at the free bits per element, after summing over latents: below, the gradient is 0 (see
         `distributions.leave_free` for other ways).
         """
-        prior = categorical(self.prior(observed.deter).unflatten(-1, (self.stoch, self.classes)), self.unimix)
-        posterior = categorical(observed.posterior_logits, self.unimix)
-        dyn = kl_divergence(posterior.detach(), prior)
-        rep = kl_divergence(posterior, prior.detach())
+        prior_logits = self.prior(observed.deter).unflatten(-1, (self.stoch, self.classes))
+        posterior_logits = observed.posterior_logits
+        fast = written_out()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not fast):
+            prior, posterior = categorical(prior_logits, self.unimix), categorical(posterior_logits, self.unimix)
+        if fast:
+            dyn, rep = kl_both_ways(posterior_logits, prior_logits, posterior, prior, self.unimix)
+        else:
+            dyn, rep = kl_divergence(posterior.detach(), prior), kl_divergence(posterior, prior.detach())
         raw = dyn.detach()
         nats, mode = self.free_bits.nats, self.free_bits.mode
         dyn, rep = leave_free(dyn, nats, mode), leave_free(rep, nats, mode)

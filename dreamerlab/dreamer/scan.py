@@ -73,8 +73,9 @@ def scan(
 class _Step(NamedTuple):
     """What one step leaves behind for its gradient."""
 
-    state: Tensor
-    """h and z before the step, zeroed where an episode starts."""
+    h: Tensor
+    """State before the step, zeroed where an episode starts; z likewise."""
+    z: Tensor
     branches: Tensor
     branches_normed: Normed
     x: Tensor
@@ -115,16 +116,18 @@ class _Scan(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         w = Weights(*tensors)
         length, batch, latents, classes = (*threshold.shape[:3], threshold.shape[3] + 1)
+        deter = w.deter.shape[0]
         features = start.new_zeros(length, batch, start.shape[1])
         logits = start.new_empty(length, batch, latents * classes)
         drawn = torch.empty((length, batch, latents), dtype=torch.int64, device=start.device)
         steps: list[_Step] = []
-        before = start
-        inputs = zip(keep.unbind(0), token_term.unbind(0), action_term.unbind(0), threshold.unbind(0), strict=True)
-        outputs = zip(features.unbind(0), logits.unbind(0), drawn.unbind(0), strict=True)
-        for (keep_t, token_t, action_t, threshold_t), (after, logits_t, drawn_t) in zip(inputs, outputs, strict=True):
-            steps.append(_forward(w, before * keep_t, token_t, action_t, threshold_t, after, logits_t, drawn_t))
-            before = after
+        h, z = start[:, :deter], start[:, deter:]
+        inputs = zip(*(each.unbind(0) for each in (keep, token_term, action_term, threshold)), strict=True)
+        results = (features[..., :deter], features[..., deter:], logits, drawn)
+        outputs = zip(*(each.unbind(0) for each in results), strict=True)
+        for (keep_t, token_t, action_t, threshold_t), out in zip(inputs, outputs, strict=True):
+            steps.append(_forward(w, h * keep_t, z * keep_t, token_t, action_t, threshold_t, *out))
+            h, z = out[:2]
         ctx.steps, ctx.unimix = steps, unimix
         ctx.save_for_backward(keep, features, *tensors)
         ctx.mark_non_differentiable(drawn)
@@ -134,90 +137,97 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, grad_features: Tensor, _: Tensor | None, grad_logits: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         keep, features, *tensors = ctx.saved_tensors
         w = Weights(*tensors)
+        # Looked up once: at small sizes the loop is bound by the number of calls.
+        transposed = Weights(*(weight.mT if weight.ndim > 1 else weight for weight in w))
+        deter = w.deter.shape[0]
+        grads_of = (grad_features[..., :deter], grad_features[..., deter:], grad_logits, keep)
+        pairs = list(zip(*(each.unbind(0) for each in grads_of), ctx.steps, strict=True))
         backs: list[_StepGradient] = []
-        carry: Tensor | None = None
-        pairs = list(zip(grad_features.unbind(0), grad_logits.unbind(0), keep.unbind(0), ctx.steps, strict=True))
-        for grad, grad_logits_t, keep_t, step in reversed(pairs):
-            back, before = _backward(w, step, grad if carry is None else grad + carry, grad_logits_t, ctx.unimix)
-            carry = before.mul_(keep_t)
+        carry_h, carry_z = torch.zeros_like(pairs[0][0]), torch.zeros_like(pairs[0][1])
+        for grad_h, grad_z, grad_logits_t, keep_t, step in reversed(pairs):
+            back, carry_h, carry_z = _backward(
+                *(w, transposed, step, grad_h + carry_h, grad_z + carry_z, grad_logits_t, ctx.unimix)
+            )
+            carry_h, carry_z = carry_h.mul_(keep_t), carry_z.mul_(keep_t)
             backs.append(back)
         backs.reverse()
         grads = _StepGradient(*(torch.cat(parts) for parts in zip(*backs, strict=True)))
         to_token, to_action = (part.unflatten(0, keep.shape[:2]) for part in (grads.hidden, grads.x))
-        return (carry, None, to_token, to_action, None, None, *_weight_gradients(w, ctx.steps, features, grads))
+        to_start = torch.cat([carry_h, carry_z], -1)
+        return (to_start, None, to_token, to_action, None, None, *_weight_gradients(w, ctx.steps, features, grads))
 
 
 def _forward(
     w: Weights,
-    state: Tensor,
+    h: Tensor,
+    z: Tensor,
     token: Tensor,
     action: Tensor,
     threshold: Tensor,
-    after: Tensor,
+    h_after: Tensor,
+    z_after: Tensor,
     logits: Tensor,
     drawn: Tensor,
 ) -> _Step:
-    """Make one step from `state` (B, F), write its results into `after` (B, F), `logits` and `drawn`."""
-    rows, deter, hidden, groups = len(state), w.deter.shape[0], w.deter.shape[1], w.gates.shape[0]
-    h, z = state[:, :deter], state[:, deter:]
-    inputs = state.new_empty(rows, 2, hidden)
+    """Make one step from h (B, D) and z (B, S*K), write its results into the last four, `z_after` zero before."""
+    rows, hidden, groups = h.shape[0], w.deter.shape[1], w.gates.shape[0]
+    inputs = h.new_empty(rows, 2, hidden)
     torch.addmm(w.deter_bias, h, w.deter, out=inputs[:, 0])
     torch.addmm(w.stoch_bias, z, w.stoch, out=inputs[:, 1])
     branches, branches_normed = norm_silu(inputs, w.inputs_scale)
     shared = torch.addmm(action, branches.view(rows, 2 * hidden), w.from_inputs)
     x, x_normed = norm_silu(_blocks(h, w.from_deter, shared), w.core_scale)
-    gates = _blocks(x, w.gates, w.gates_bias).view(rows, groups, 3, deter // groups)
-    r, candidate, u = torch.sigmoid(gates[:, :, 0]), gates[:, :, 1], torch.sigmoid(gates[:, :, 2])
+    reset, candidate, update = _blocks(x, w.gates, w.gates_bias).view(rows, groups, 3, -1).unbind(2)
+    r, u = torch.sigmoid(reset), torch.sigmoid(update)
     c = tanh(r * candidate)
-    h_after = after[:, :deter]
-    torch.lerp(h.view(rows, groups, -1), c, u, out=h_after.view(rows, groups, -1))
+    grouped_h = h.view(rows, groups, -1)
+    torch.lerp(grouped_h, c, u, out=h_after.view(rows, groups, -1))
     hidden_after, hidden_normed = norm_silu(torch.addmm(token, h_after, w.posterior), w.posterior_scale)
     torch.addmm(w.logits_bias, hidden_after, w.logits, out=logits)
     grouped = logits.view(rows, threshold.shape[1], -1)
     _, probs = sample_with_probs(grouped, threshold, out=drawn)
-    after[:, deter:].view_as(grouped).scatter_(-1, drawn.unsqueeze(-1), 1.0)
+    z_after.view_as(grouped).scatter_(-1, drawn.unsqueeze(-1), 1.0)
     return _Step(
-        *(state, branches, branches_normed, x, x_normed, r, candidate, c, u),
+        *(h, z, branches, branches_normed, x, x_normed, r, candidate, c, u),
         *(hidden_after, hidden_normed, probs),
     )
 
 
 def _backward(
-    w: Weights, step: _Step, grad: Tensor, grad_logits: Tensor, unimix: float
-) -> tuple[_StepGradient, Tensor]:
-    """Return what comes back to the step's products, and to the state before it (B, F), given that of its results."""
-    rows, deter, hidden, groups = len(grad), w.deter.shape[0], w.deter.shape[1], w.gates.shape[0]
+    w: Weights, transposed: Weights, step: _Step, grad_h: Tensor, grad_z: Tensor, grad_logits: Tensor, unimix: float
+) -> tuple[_StepGradient, Tensor, Tensor]:
+    """Return what comes back to the step's products, and to h and z before it, given that of its results."""
+    rows, deter, hidden, groups = grad_h.shape[0], w.deter.shape[0], w.deter.shape[1], w.gates.shape[0]
     # Straight-through: the sample has the gradient of the mixed probabilities.
-    straight = softmax_gradient(grad[:, deter:].view_as(step.probs), step.probs)
+    straight = softmax_gradient(grad_z.view_as(step.probs), step.probs)
     to_logits = torch.add(grad_logits, straight.view_as(grad_logits), alpha=1.0 - unimix)
-    to_hidden, hidden_scale = norm_silu_gradient(to_logits @ w.logits.t(), step.hidden_normed, w.posterior_scale)
-    to_h = torch.addmm(grad[:, :deter], to_hidden, w.posterior.t()).view(rows, groups, -1)
+    to_hidden, hidden_scale = norm_silu_gradient(to_logits @ transposed.logits, step.hidden_normed, w.posterior_scale)
+    to_h = torch.addmm(grad_h, to_hidden, transposed.posterior).view(rows, groups, -1)
 
-    h = step.state[:, :deter].view(rows, groups, -1)
+    h = step.h.view(rows, groups, -1)
     to_product = torch.ops.aten.tanh_backward(to_h * step.u, step.c)
     to_gates = h.new_empty(rows, groups, 3, deter // groups)
-    to_gates[:, :, 0] = torch.ops.aten.sigmoid_backward(to_product * step.candidate, step.r)
-    torch.mul(to_product, step.r, out=to_gates[:, :, 1])
-    to_gates[:, :, 2] = torch.ops.aten.sigmoid_backward(to_h * (step.c - h), step.u)
+    to_reset, to_candidate, to_update = to_gates.unbind(2)
+    torch.ops.aten.sigmoid_backward.grad_input(to_product * step.candidate, step.r, grad_input=to_reset)
+    torch.mul(to_product, step.r, out=to_candidate)
+    torch.ops.aten.sigmoid_backward.grad_input(to_h * (step.c - h), step.u, grad_input=to_update)
     to_gates = to_gates.view(rows, 3 * deter)
-    to_x, x_scale = norm_silu_gradient(_blocks(to_gates, w.gates.mT), step.x_normed, w.core_scale)
+    to_x, x_scale = norm_silu_gradient(_blocks(to_gates, transposed.gates), step.x_normed, w.core_scale)
 
-    to_branches = (to_x @ w.from_inputs.t()).view(rows, 2, hidden)
+    to_branches = (to_x @ transposed.from_inputs).view(rows, 2, hidden)
     to_branches, branches_scale = norm_silu_gradient(to_branches, step.branches_normed, w.inputs_scale)
-    before = torch.empty_like(grad)
+    to_deter, to_stoch = to_branches.unbind(1)
     kept = torch.addcmul(to_h, to_h, step.u, value=-1.0).view(rows, deter)
-    kept = _blocks(to_x, w.from_deter.mT, kept)
-    torch.addmm(kept, to_branches[:, 0], w.deter.t(), out=before[:, :deter])
-    torch.mm(to_branches[:, 1], w.stoch.t(), out=before[:, deter:])
+    before_h = torch.addmm(_blocks(to_x, transposed.from_deter, kept), to_deter, transposed.deter)
     back = _StepGradient(to_branches, branches_scale, to_x, x_scale, to_gates, to_hidden, hidden_scale, to_logits)
-    return back, before
+    return back, before_h, to_stoch @ transposed.stoch
 
 
 def _weight_gradients(w: Weights, steps: Sequence[_Step], after: Tensor, grads: _StepGradient) -> Weights:
     """Return the gradient of every weight from all T * B rows; `after` (T, B, F) are the states after each step."""
     deter = w.deter.shape[0]
-    state = torch.cat([step.state for step in steps])
-    h, z, h_after = (part.contiguous() for part in (state[:, :deter], state[:, deter:], after.flatten(0, 1)[:, :deter]))
+    h, z = torch.cat([step.h for step in steps]), torch.cat([step.z for step in steps])
+    h_after = after.flatten(0, 1)[:, :deter].contiguous()
     branches = torch.cat([step.branches for step in steps]).flatten(1)
     x = torch.cat([step.x for step in steps])
     hidden = torch.cat([step.hidden for step in steps])

@@ -17,6 +17,7 @@ from dreamerlab.dreamer.distributions import (
     continue_floor,
     continue_loss,
     entropy,
+    kl_both_ways,
     kl_divergence,
     leave_free,
     sample,
@@ -317,3 +318,21 @@ def test_three_ways_to_leave_one_nat_free_F11_A13_10(mode: Any, values: list[flo
     (grad,) = torch.autograd.grad(leave_free(small, 1.0, "mean_then_clip").sum(), small)
     assert (grad == 0.0).all()
     assert leave_free(kl, 0.0, mode) is kl  # straight_through has the gradient of this
+
+
+@pytest.mark.parametrize("spread", [1.0, 300.0])
+@pytest.mark.parametrize("unimix", [0.0, 0.01])
+def test_the_written_out_kl_has_value_and_gradients_of_the_composite(unimix: float, spread: float) -> None:
+    """FACTS A4: dyn has gradient to the prior only, rep to the posterior only; also where probabilities underflow."""
+    g = torch.Generator().manual_seed(int(spread))
+    p_logits, q_logits = (spread * torch.randn(5, 3, 4, generator=g).double() for _ in range(2))
+    both = [p_logits.requires_grad_(), q_logits.requires_grad_()]
+    p, q = categorical(p_logits, unimix), categorical(q_logits, unimix)
+    dyn, rep = kl_both_ways(p_logits, q_logits, p, q, unimix)
+    plain_dyn, plain_rep = kl_divergence(p.detach(), q), kl_divergence(p, q.detach())
+    weights = torch.randn(2, 5, generator=g).double()
+    got = torch.autograd.grad((weights[0] * dyn + weights[1] * rep).sum(), both)
+    wanted = torch.autograd.grad((weights[0] * plain_dyn + weights[1] * plain_rep).sum(), both)
+    assert torch.equal(dyn, plain_dyn) and torch.equal(rep, plain_rep)
+    for a, b in zip(got, wanted, strict=True):
+        assert torch.isfinite(b).all() and torch.allclose(a, b, rtol=1e-9, atol=1e-12)
