@@ -48,6 +48,7 @@ def test_a_decimal_ratio_is_read_as_written() -> None:
 
 
 def test_one_update_in_32_env_steps_at_the_reference_ratio() -> None:
+    """FACTS A13.12."""
     ratio = Ratio(32.0, 16 * 64)
     ratio.due(1000)
     assert [n for n in range(1001, 1101) if ratio.due(n)] == [1032, 1064, 1096]
