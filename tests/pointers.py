@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -42,5 +43,6 @@ def turns(pointer: str, key: str) -> bool:
 
 def cites(pointer: str, ids: Collection[str]) -> bool:
     """Tell whether a test names one of these ids, as `DIS-02` in a text or as `DIS_02` at the end of a name."""
-    text = "\n".join(spelled(pointer)).replace("-", "_").replace(".", "_") + "\n"
-    return any(f"{one.replace('-', '_').replace('.', '_')}{end}" in text for one in ids for end in "\n ,;:)_")
+    text = "\n".join(spelled(pointer))
+    wanted = "|".join(re.sub(r"[-.]", "[-._]", one) for one in ids)
+    return re.search(rf"(?<![A-Za-z0-9])({wanted})(?!\d)", text) is not None
