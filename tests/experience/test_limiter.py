@@ -24,7 +24,7 @@ RATIOS = st.one_of(
 def test_updates_follow_env_steps_exactly(
     train_ratio: float, replayed_per_update: int, pieces: list[tuple[int, bool]], late: int
 ) -> None:
-    """After N env steps floor(N * ratio) updates were due, asked in any pieces and across any save and load (DIS-05)."""
+    """After N env steps floor(N * ratio) updates were due, in any pieces and across any save and load (DIS-05)."""
     ratio = Ratio(train_ratio, replayed_per_update)
     assert ratio.due(late) == 0, "what came before the first question owes nothing"
     env_steps, updates = 0, 0
