@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import comparing, learner, linting, notebook, overhead, startup, update
+from benchmarks import comparing, gpu, learner, linting, notebook, overhead, startup, update
 from dreamerlab.tables import Table
 
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
     "overhead": overhead.measure,
     "learner": learner.measure,
     "update": update.measure,
+    "gpu": gpu.measure,
 }
 
 
@@ -34,8 +35,9 @@ def main() -> int:
             passed &= within
             promised = None if limit is None else f"{limit:g}"
             table.add(f"{name}: {what}", f"{value:.3g}", promised, "" if within else "OVER")
-    print(f"{platform.platform()}, Python {platform.python_version()}")
-    print(table.to_text())
+    if table.rows:
+        print(f"{platform.platform()}, Python {platform.python_version()}")
+        print(table.to_text())
     return 0 if passed else 1
 
 

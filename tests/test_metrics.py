@@ -13,6 +13,10 @@ def test_returns_are_those_that_agents_get_and_no_others() -> None:
     assert found == {"eval/return", "eval/return_mode", "eval/return_sample", "train/return"}
 
 
+def test_every_metric_says_what_it_is_measured_in_DIS_21() -> None:
+    assert {name for name, metric in CATALOGUE.items() if not metric.unit.strip()} == set()
+
+
 @pytest.mark.parametrize("name", ["behavior/return_scale", "behavior/imagined_return", "train/returned", "return"])
 def test_what_only_sounds_like_a_return_is_none(name: str) -> None:
     assert not is_return(name)

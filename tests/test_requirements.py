@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
+
+from dreamerlab.config.disputes import DISPUTES, Dispute
+from tests.pointers import cites, turns
 
 ROOT = Path(__file__).parent.parent
 LISTED = yaml.safe_load((ROOT / "protocol/reference/requirements.yaml").read_text())
@@ -49,3 +53,21 @@ def test_every_entry_names_a_test_that_exists() -> None:
         assert entry.keys() == {"text", "test"}, key
         path, _, name = entry["test"].partition("::")
         assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{key}: {entry['test']}"
+
+
+def has_to_do_with(pointer: str, dispute: Dispute) -> bool:
+    """Tell whether a test is about a dispute: it cites it, or spells a leaf that one of its positions sets.
+
+    Where no position has a leaf, the tests of the list of disputes are all there can be.
+    """
+    keys = {key for position in dispute.positions for key in position.settings}
+    in_the_list = not keys and pointer.startswith("tests/config/test_disputes.py::")
+    return in_the_list or cites(pointer, dispute.ids) or any(turns(pointer, key) for key in keys)
+
+
+@pytest.mark.parametrize("dispute", DISPUTES, ids=lambda dispute: dispute.ids[0])
+def test_a_dispute_points_to_a_test_that_has_to_do_with_it(dispute: Dispute) -> None:
+    for name in dispute.ids:
+        entry = LISTED.get(name) or LISTED.get(f"FACTS {name}")
+        assert entry is None or has_to_do_with(entry["test"], dispute), entry
+    assert not has_to_do_with("tests/test_requirements.py::test_every_entry_names_a_test_that_exists", dispute)

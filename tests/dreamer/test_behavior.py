@@ -153,6 +153,15 @@ def test_policy_and_value_losses_are_the_formulas_A6_F6(
     assert losses.metrics["behavior/return_scale_raw"].item() == pytest.approx(high - low, rel=1e-3)
 
 
+@pytest.mark.parametrize(("limit", "share"), [(1e-4, 0.0), (1e9, 1.0)])
+def test_a_scale_at_its_limit_is_told_from_one_that_follows_DIS_04(
+    make_behavior: Callable[..., Behavior], imagined: Imagined, limit: float, share: float
+) -> None:
+    metrics = make_behavior(return_norm={"limit": limit}).losses(imagined)[0].metrics
+    assert metrics["behavior/return_scale_at_limit"].item() == share
+    assert (metrics["behavior/return_scale"].item() == pytest.approx(limit)) == (share == 1.0)
+
+
 def test_gradient_of_the_policy_loss_is_reinforce_A6(
     make_behavior: Callable[..., Behavior], imagined: Imagined
 ) -> None:
@@ -222,6 +231,7 @@ QUARTERS = torch.tensor([[math.log(2.0), 0.0, 0.0]])  # probabilities (1/2, 1/4,
 
 
 def test_the_policy_loss_and_its_terms_by_hand_A6_M_ADD_12(make_config: Callable[..., Config]) -> None:
+    """The loss in its two terms, and entropy as a share of its range (DIS-08, DIS-22)."""
     loss, metrics = scored(objective(make_config, entropy_scale=0.1), torch.tensor([2.0, -1.0]), QUARTERS.expand(2, -1))
     ln2 = math.log(2.0)
     assert loss.tolist() == pytest.approx([2.0 * ln2 - 0.15 * ln2, -ln2 - 0.15 * ln2])

@@ -275,6 +275,7 @@ def test_results_are_the_callers_to_keep_and_batches_are_left_alone() -> None:
 # -- on a GPU
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("option", ["reference", "schedules", "bfloat16"])
 @pytest.mark.parametrize("task", TASKS)

@@ -81,6 +81,7 @@ def slow_lambda_return(reward: np.ndarray, cont: np.ndarray, value: np.ndarray, 
 
 
 def test_lambda_return_golden_F4() -> None:
+    """DIS-19: with gamma, in the continues; without it these returns would be others."""
     # Rewards, continues and values of states 0 .. 3; state 0 is not an argument.
     got = lambda_return(t([1.0, 2.0, 3.0]), t([1.0, 0.5, 1.0]), t([2.0, 3.0, 4.0]), 0.95)
     assert got.tolist() == pytest.approx([6.23, 5.40, 7.00])
@@ -100,6 +101,7 @@ def test_lambda_return_is_the_mixture_of_n_step_returns_F4(
 def test_lambda_zero_is_one_step_and_lambda_one_is_monte_carlo_F4(
     reward: np.ndarray, cont: np.ndarray, value: np.ndarray
 ) -> None:
+    """DIS-09: which way round lambda is."""
     one_step = lambda_return(t(reward), t(cont), t(value), 0.0).numpy()
     assert one_step == pytest.approx(reward + cont * value, abs=1e-9)
     expected, total = [], value[-1]

@@ -7,8 +7,6 @@ Together they are all.
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +21,8 @@ from dreamerlab.config.zones import Zone
 from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 from tests.oracles.cases import CONTINUOUS, DISCRETE, VECTORS, random_agent, random_batch
+from tests.pointers import turns
 from tests.train import test_leaves
-
-ROOT = Path(__file__).parents[2]
 
 BASE: dict[str, Any] = {
     "model.deter": 16, "model.hidden": 12, "model.stoch": 3, "model.classes": 4, "model.blocks": 2, "model.units": 10,
@@ -106,24 +103,16 @@ ACTS: dict[str, Act] = {
     "train.learn": ("behavior", "choices", {}),
 }  # fmt: skip
 
-ELSEWHERE: dict[str, tuple[str, str]] = {
-    "collect.mode": (
-        "tests/train/test_collectors.py",
-        "test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for",
-    ),
-    "collect.slack": (
-        "tests/train/test_collectors.py",
-        "test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for",
-    ),
+COLLECTORS = "tests/train/test_collectors.py::test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for"
+START = "tests/train/test_start_from.py"
+ELSEWHERE: dict[str, str] = {
+    "collect.mode": COLLECTORS,
+    "collect.slack": COLLECTORS,
     "execution.dtype": (
-        "tests/dreamer/test_written_out.py",
-        "test_another_type_of_number_acts_and_learns_nearly_the_same_A9",
+        "tests/dreamer/test_written_out.py::test_another_type_of_number_acts_and_learns_nearly_the_same_A9"
     ),
-    "init.checkpoint": (
-        "tests/train/test_start_from.py",
-        "test_a_trial_starts_from_a_named_checkpoint_and_says_so_M_PROT_13",
-    ),
-    "init.parts": ("tests/train/test_start_from.py", "test_everything_named_is_taken_and_nothing_else"),
+    "init.checkpoint": f"{START}::test_a_trial_starts_from_a_named_checkpoint_and_says_so_M_PROT_13",
+    "init.parts": f"{START}::test_everything_named_is_taken_and_nothing_else",
 }
 """Leaves that no short training in one process can tell apart, and the test that turns them."""
 
@@ -172,43 +161,22 @@ def test_every_leaf_that_shapes_training_is_turned_somewhere() -> None:
     assert sorted([*ACTS, *test_leaves.ACTS, *ELSEWHERE]) == shaping, "each in one place"
 
 
-def mentions(path: str, name: str, key: str) -> bool:
-    """Tell whether a test, or what of its own module it names, spells both the section and the name of a leaf."""
-    module = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    defined: dict[str, ast.stmt] = {}
-    for node in module.body:
-        if isinstance(node, ast.FunctionDef):
-            defined[node.name] = node
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            defined |= {target.id: node for target in targets if isinstance(target, ast.Name)}
-    test = defined.get(name)
-    if not isinstance(test, ast.FunctionDef) or not name.startswith("test_"):
-        return False
-    named = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
-    spelled: set[str] = set()
-    for tree in (test, *(defined[one] for one in named & defined.keys())):
-        for node in ast.walk(tree):
-            spelled |= {str(getattr(node, field, "")) for field in ("id", "arg", "value")}
-    return key in spelled or set(key.split(".")) <= spelled
-
-
 @pytest.mark.parametrize("key", ELSEWHERE)
 def test_the_test_that_turns_a_leaf_of_other_modules_is_there(key: str) -> None:
-    assert mentions(*ELSEWHERE[key], key), ELSEWHERE[key]
+    assert turns(ELSEWHERE[key], key), ELSEWHERE[key]
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    "pointer",
     [
-        ("tests/train/test_start_from.py", "test_tensors_that_do_not_fit_are_named"),
-        ("tests/train/test_collectors.py", "test_of_no_name"),
-        ("tests/train/test_collectors.py", "session_of"),
+        "tests/train/test_start_from.py::test_tensors_that_do_not_fit_are_named",
+        "tests/train/test_collectors.py::test_of_no_name",
+        "tests/train/test_collectors.py::session_of",
     ],
     ids=["of something else", "not there", "no test"],
 )
-def test_a_pointer_to_a_test_of_something_else_is_found_out(path: str, name: str) -> None:
-    assert not mentions(path, name, "collect.slack")
+def test_a_pointer_to_a_test_of_something_else_is_found_out(pointer: str) -> None:
+    assert not turns(pointer, "collect.slack")
 
 
 def test_defaults_of_the_config_are_valid_here() -> None:

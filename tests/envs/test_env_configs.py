@@ -43,7 +43,7 @@ def test_an_environment_file_names_a_task_that_can_be_made(path: Path) -> None:
     ],
 )
 def test_the_random_reference_is_what_random_play_gives(name: str, episodes: int, tolerance: float) -> None:
-    """Tolerance: about four standard errors."""
+    """DIS-10. Tolerance: about four standard errors."""
     config = Config.model_validate(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
     measured = check(config.env.model_copy(update={"observe": "state"}), episodes)["random"]["mean"]
     assert config.reference.random == pytest.approx(measured, abs=tolerance)

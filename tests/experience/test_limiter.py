@@ -24,7 +24,7 @@ RATIOS = st.one_of(
 def test_updates_follow_env_steps_exactly(
     train_ratio: float, replayed_per_update: int, pieces: list[tuple[int, bool]], late: int
 ) -> None:
-    """After N env steps floor(N * ratio) updates were due, asked in any pieces and across any save and load."""
+    """After N env steps floor(N * ratio) updates were due, in any pieces and across any save and load (DIS-05)."""
     ratio = Ratio(train_ratio, replayed_per_update)
     assert ratio.due(late) == 0, "what came before the first question owes nothing"
     env_steps, updates = 0, 0
@@ -48,6 +48,7 @@ def test_a_decimal_ratio_is_read_as_written() -> None:
 
 
 def test_one_update_in_32_env_steps_at_the_reference_ratio() -> None:
+    """FACTS A13.12."""
     ratio = Ratio(32.0, 16 * 64)
     ratio.due(1000)
     assert [n for n in range(1001, 1101) if ratio.due(n)] == [1032, 1064, 1096]

@@ -162,6 +162,7 @@ CAVEATS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", CAVEATS)
 def test_what_is_unlike_is_a_caveat(name: str, workspace: Workspace) -> None:
+    """DIS-23, DIS-24 and the like are said, and figures shown all the same (M-TOOL-05)."""
     changes, pieces = CAVEATS[name]
     make_arm(workspace, "a", SPREAD)
     rest = {key: value for key, value in changes.items() if key not in ("curves", "overrides")}

@@ -74,7 +74,7 @@ def test_pages_are_rendered_once_and_then_left_alone(lab: Workspace) -> None:
 
 
 def test_after_every_event_the_pages_are_those_of_a_rendering_from_nothing(lab: Workspace) -> None:
-    """The cache never shows: incremental and whole renderings agree byte for byte."""
+    """The cache never shows: incremental and whole renderings agree byte for byte. DIS-13: nothing else is in them."""
     book, (_, judged, queued) = Notebook(lab), ids(lab, "H")
     write_log(lab)
     steps = [
@@ -101,6 +101,7 @@ def test_one_note_renders_the_page_it_is_about_and_the_log_alone(lab: Workspace)
 
 
 def test_a_new_figure_of_a_run_reaches_page_note_and_log(lab: Workspace) -> None:
+    """DIS-12: nowhere does a run keep two figures of one thing."""
     write_log(lab)
     summary = next(lab.runs.glob("R0001-*/seed-1/summary.json"))
     summary.write_text(re.sub('"wall_s": [0-9.]+', '"wall_s": 999', summary.read_text()))

@@ -40,6 +40,7 @@ def _stop_after(monkeypatch: pytest.MonkeyPatch, env_steps: int) -> None:
 
 
 def test_a_finished_trial_leaves_everything(tmp_path: Path) -> None:
+    """Also both policies in every evaluation (FACTS A13.22)."""
     trial = make_trial(tmp_path, tiny_config())
     execute(trial.path, None, None)
     status = read_status(trial)

@@ -72,6 +72,7 @@ def test_a_trial_whose_updates_are_recorded_is_the_same_trial(monkeypatch: pytes
     torch.testing.assert_close(states[1]["replay"], states[0]["replay"], rtol=0, atol=0)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_a_trial_on_a_gpu_records_its_updates(deterministic: bool) -> None:
