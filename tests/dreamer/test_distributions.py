@@ -333,6 +333,8 @@ def test_the_written_out_kl_has_value_and_gradients_of_the_composite(unimix: flo
     weights = torch.randn(2, 5, generator=g).double()
     got = torch.autograd.grad((weights[0] * dyn + weights[1] * rep).sum(), both)
     wanted = torch.autograd.grad((weights[0] * plain_dyn + weights[1] * plain_rep).sum(), both)
-    assert torch.equal(dyn, plain_dyn) and torch.equal(rep, plain_rep)
+    assert torch.equal(dyn, plain_dyn)
+    assert torch.equal(rep, plain_rep)
     for a, b in zip(got, wanted, strict=True):
-        assert torch.isfinite(b).all() and torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+        assert torch.isfinite(b).all()
+        assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
