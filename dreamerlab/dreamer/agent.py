@@ -50,6 +50,7 @@ class Agent(nn.Module):
     def __init__(self, spec: EnvSpec, config: Config) -> None:
         super().__init__()
         self.config = config
+        self._scales: dict[str, float] = config.loss_scales.model_dump()
         self.actions = ActionCodec(spec.action)
         self.world = WorldModel(spec, config)
         self.behavior = Behavior(self.world.dynamics.feature_size, spec.action, config)
@@ -110,15 +111,16 @@ class Agent(nn.Module):
         batch = batch.in_type(self.optimizer.momentum.dtype)
         with computing_in(self._products_in):
             losses, observed = (self._compiled or self.losses)(batch, generator, learn=learn)
-            scales = self.config.loss_scales.model_dump()
+            scales = self._scales
             assert losses.terms.keys() <= scales.keys(), (losses.terms.keys(), scales.keys())
             # A loss of scale 0 is left out altogether, so that it costs no backward pass; a frozen one has no gradient.
-            terms = [(scales[name], x) for name, x in losses.terms.items() if x.requires_grad]
-            scaled = [scale * loss.mean() for scale, loss in terms if scale > 0.0]
-            assert scaled, "every loss has scale 0"
+            terms = [(scales[name], x) for name, x in losses.terms.items() if x.requires_grad and scales[name] > 0.0]
+            assert terms, "every loss has scale 0"
             parameters = self.optimizer.parameters_of(LEARNERS[learn])
+            # The gradient of the sum of all scaled means, without asking autograd for it operation by operation.
+            seeds = [x.new_full((), scale / x.numel()).expand_as(x) for scale, x in terms]
             grads = torch.autograd.grad(
-                torch.stack(scaled).sum(), parameters, allow_unused=True, materialize_grads=True
+                [x for _, x in terms], parameters, seeds, allow_unused=True, materialize_grads=True
             )
         look = None if inspect is None else lambda norms: inspect(losses.metrics, parameters, norms)
         optim = self.optimizer.step(grads, look, groups=LEARNERS[learn])
@@ -156,5 +158,4 @@ class Agent(nn.Module):
     @torch.no_grad()
     def _model_loss(self, terms: Mapping[str, Tensor]) -> Float[Tensor, "B T"]:
         """Return the weighted sum of the world model's losses among `terms`, per element."""
-        scales = self.config.loss_scales.model_dump()
-        return torch.stack([scales[name] * terms[name] for name in WORLD_TERMS if name in terms]).sum(0)
+        return torch.stack([self._scales[name] * terms[name] for name in WORLD_TERMS if name in terms]).sum(0)

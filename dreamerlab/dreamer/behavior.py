@@ -47,8 +47,8 @@ class Imagined(NamedTuple):
     """Of states 1 .. H."""
     cont: Float[Tensor, "H+1 N"]
     """Predicted discount of states 0 .. H."""
-    slow_value: Float[Tensor, "H+1 N"]
-    """The slow critic's value of states 0 .. H."""
+    slow_value: Float[Tensor, "judged N"]
+    """The slow critic's value of states 0 .. H, without the last where returns do not bootstrap from it."""
     noise: Float[Tensor, "H N M"] | None = None
     """What the actions were drawn with."""
     value: Float[Tensor, "H+1 N"] | None = None
@@ -123,7 +123,9 @@ class Behavior(nn.Module):
         arrived = None if known is None else OneHots(known.start, known.columns[rows:])
         reward = self._by_parts(world.predict_reward, flat[rows:], arrived).view(horizon, rows)
         cont = self._by_parts(world.predict_continue, flat, known).view(horizon + 1, rows)
-        slow_value = self._by_parts(self._slow_value, flat, known).view(horizon + 1, rows)
+        # Of the last state only a bootstrap asks.
+        judged = horizon + 1 if self.config.bootstrap == "slow" else horizon
+        slow_value = self._by_parts(self._slow_value, *_first(judged * rows, flat, known)).view(judged, rows)
         return Imagined(features, action, reward, cont, slow_value, noise, one_hots=known)
 
     def losses(self, imagined: Imagined, made: Int[Tensor, ""] | None = None) -> tuple[Losses, Float[Tensor, " N"]]:
@@ -135,7 +137,7 @@ class Behavior(nn.Module):
         states = imagined.features.detach()
         flat = states[:-1].flatten(0, 1)
         known = imagined.one_hots
-        value_logits = self.critic(flat, known if known is None else OneHots(known.start, known.columns[: len(flat)]))
+        value_logits = self.critic(*_first(len(flat), flat, known))
         with torch.no_grad():
             # The last state lends its value to the returns and has no loss of its own.
             value_probs = value_logits.softmax(-1)
@@ -162,7 +164,7 @@ class Behavior(nn.Module):
             made,
         )
 
-        value_loss, excess = self._critic_loss(value_logits, value_probs, returns, slow_value[:-1])
+        value_loss, excess = self._critic_loss(value_logits, value_probs, returns, slow_value[:horizon])
         value_loss = weight * value_loss
         low, high = self.return_scale.ends()
         metrics = {
@@ -241,6 +243,11 @@ class Behavior(nn.Module):
         slow: list[Tensor] = list(self.slow_critic.parameters())
         fast: list[Tensor] = list(self.critic.parameters())
         torch._foreach_lerp_(slow, fast, self.config.slow_rate)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _first(count: int, rows: Tensor, one_hots: OneHots | None) -> tuple[Tensor, OneHots | None]:
+    """Return the first `count` rows, and what is known of them."""
+    return rows[:count], None if one_hots is None else OneHots(one_hots.start, one_hots.columns[:count])
 
 
 @contextmanager

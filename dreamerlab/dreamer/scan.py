@@ -24,6 +24,10 @@ from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient
 from dreamerlab.dreamer.products import weight_gradient
 
 
+SMALL = 1_000_000
+"""Multiplications up to which a product costs hardly more than its call."""
+
+
 class Weights(NamedTuple):
     """What the loop multiplies with; see `rssm.Hoisted` for the rearranged ones."""
 
@@ -117,18 +121,23 @@ class _Scan(torch.autograd.Function):
         w = Weights(*tensors)
         length, batch, latents, classes = (*threshold.shape[:3], threshold.shape[3] + 1)
         deter = w.deter.shape[0]
+        whole = _whole(w, batch)
+        if whole is not None:
+            biases = torch.cat([w.deter_bias, w.stoch_bias]).expand(length, batch, -1)
+            action_term = torch.cat([biases, action_term], -1)
         features = start.new_zeros(length, batch, start.shape[1])
         logits = start.new_empty(length, batch, latents * classes)
         drawn = torch.empty((length, batch, latents), dtype=torch.int64, device=start.device)
         steps: list[_Step] = []
-        h, z = start[:, :deter], start[:, deter:]
+        state = start
         inputs = zip(*(each.unbind(0) for each in (keep, token_term, action_term, threshold)), strict=True)
         results = (features[..., :deter], features[..., deter:], logits, drawn)
         outputs = zip(*(each.unbind(0) for each in results), strict=True)
-        for (keep_t, token_t, action_t, threshold_t), out in zip(inputs, outputs, strict=True):
-            steps.append(_forward(w, h * keep_t, z * keep_t, token_t, action_t, threshold_t, *out))
-            h, z = out[:2]
-        ctx.steps, ctx.unimix = steps, unimix
+        rows = zip(inputs, outputs, features.unbind(0), strict=True)
+        for (keep_t, token_t, action_t, threshold_t), out, features_t in rows:
+            steps.append(_forward(w, whole, state * keep_t, token_t, action_t, threshold_t, *out))
+            state = features_t
+        ctx.steps, ctx.unimix, ctx.whole = steps, unimix, whole
         ctx.save_for_backward(keep, features, *tensors)
         ctx.mark_non_differentiable(drawn)
         return features, drawn, logits
@@ -139,28 +148,37 @@ class _Scan(torch.autograd.Function):
         w = Weights(*tensors)
         # Looked up once: at small sizes the loop is bound by the number of calls.
         transposed = Weights(*(weight.mT if weight.ndim > 1 else weight for weight in w))
-        deter = w.deter.shape[0]
-        grads_of = (grad_features[..., :deter], grad_features[..., deter:], grad_logits, keep)
-        pairs = list(zip(*(each.unbind(0) for each in grads_of), ctx.steps, strict=True))
+        whole = None if ctx.whole is None else ctx.whole.t()
+        pairs = list(zip(*(each.unbind(0) for each in (grad_features, grad_logits, keep)), ctx.steps, strict=True))
         backs: list[_StepGradient] = []
-        carry_h, carry_z = torch.zeros_like(pairs[0][0]), torch.zeros_like(pairs[0][1])
-        for grad_h, grad_z, grad_logits_t, keep_t, step in reversed(pairs):
-            back, carry_h, carry_z = _backward(
-                *(w, transposed, step, grad_h + carry_h, grad_z + carry_z, grad_logits_t, ctx.unimix)
-            )
-            carry_h, carry_z = carry_h.mul_(keep_t), carry_z.mul_(keep_t)
+        carry = torch.zeros_like(grad_features[0])
+        for grad_state, grad_logits_t, keep_t, step in reversed(pairs):
+            back, carry = _backward(w, transposed, whole, step, grad_state + carry, grad_logits_t, ctx.unimix)
+            carry = carry.mul_(keep_t)
             backs.append(back)
         backs.reverse()
         grads = _StepGradient(*(torch.cat(parts) for parts in zip(*backs, strict=True)))
         to_token, to_action = (part.unflatten(0, keep.shape[:2]) for part in (grads.hidden, grads.x))
-        to_start = torch.cat([carry_h, carry_z], -1)
-        return (to_start, None, to_token, to_action, None, None, *_weight_gradients(w, ctx.steps, features, grads))
+        return (carry, None, to_token, to_action, None, None, *_weight_gradients(w, ctx.steps, features, grads))
+
+
+def _whole(w: Weights, rows: int) -> Tensor | None:
+    """Return what the whole state (h, z) is multiplied with, (D + S*K, 2 * hidden + D): both branches, then x.
+
+    A third of it or more is zeros, but one product instead of three is faster as long as it is `SMALL`; otherwise None.
+    """
+    deter, stoch = w.deter.shape[0], w.stoch.shape[0]
+    branches = torch.block_diag(w.deter, w.stoch)
+    if rows * (deter + stoch) * (branches.shape[1] + deter) > SMALL:
+        return None
+    own = torch.block_diag(*w.from_deter)
+    return torch.cat([branches, torch.cat([own, own.new_zeros(stoch, deter)])], 1)
 
 
 def _forward(
     w: Weights,
-    h: Tensor,
-    z: Tensor,
+    whole: Tensor | None,
+    state: Tensor,
     token: Tensor,
     action: Tensor,
     threshold: Tensor,
@@ -169,14 +187,22 @@ def _forward(
     logits: Tensor,
     drawn: Tensor,
 ) -> _Step:
-    """Make one step from h (B, D) and z (B, S*K), write its results into the last four, `z_after` zero before."""
-    rows, hidden, groups = h.shape[0], w.deter.shape[1], w.gates.shape[0]
-    inputs = h.new_empty(rows, 2, hidden)
-    torch.addmm(w.deter_bias, h, w.deter, out=inputs[:, 0])
-    torch.addmm(w.stoch_bias, z, w.stoch, out=inputs[:, 1])
-    branches, branches_normed = norm_silu(inputs, w.inputs_scale)
-    shared = torch.addmm(action, branches.view(rows, 2 * hidden), w.from_inputs)
-    x, x_normed = norm_silu(_blocks(h, w.from_deter, shared), w.core_scale)
+    """Make one step from `state` (B, F), write its results into the last four, `z_after` zero before.
+
+    With the product of the whole state, `action` starts with the biases of the branches.
+    """
+    deter, hidden = w.deter.shape
+    rows, groups = state.shape[0], w.gates.shape[0]
+    h, z = state[:, :deter], state[:, deter:]
+    if whole is None:
+        inputs, own = state.new_empty(rows, 2 * hidden), _blocks(h, w.from_deter, action)
+        torch.addmm(w.deter_bias, h, w.deter, out=inputs[:, :hidden])
+        torch.addmm(w.stoch_bias, z, w.stoch, out=inputs[:, hidden:])
+    else:
+        product = torch.addmm(action, state, whole)
+        inputs, own = product[:, : 2 * hidden], product[:, 2 * hidden :]
+    branches, branches_normed = norm_silu(inputs.view(rows, 2, hidden), w.inputs_scale)
+    x, x_normed = norm_silu(torch.addmm(own, branches.view(rows, 2 * hidden), w.from_inputs), w.core_scale)
     reset, candidate, update = _blocks(x, w.gates, w.gates_bias).view(rows, groups, 3, -1).unbind(2)
     r, u = torch.sigmoid(reset), torch.sigmoid(update)
     c = tanh(r * candidate)
@@ -194,10 +220,18 @@ def _forward(
 
 
 def _backward(
-    w: Weights, transposed: Weights, step: _Step, grad_h: Tensor, grad_z: Tensor, grad_logits: Tensor, unimix: float
-) -> tuple[_StepGradient, Tensor, Tensor]:
-    """Return what comes back to the step's products, and to h and z before it, given that of its results."""
-    rows, deter, hidden, groups = grad_h.shape[0], w.deter.shape[0], w.deter.shape[1], w.gates.shape[0]
+    w: Weights,
+    transposed: Weights,
+    whole: Tensor | None,
+    step: _Step,
+    grad_state: Tensor,
+    grad_logits: Tensor,
+    unimix: float,
+) -> tuple[_StepGradient, Tensor]:
+    """Return what comes back to the step's products, and to the state before it, given that of its results."""
+    deter, hidden = w.deter.shape
+    rows, groups = grad_state.shape[0], w.gates.shape[0]
+    grad_h, grad_z = grad_state[:, :deter], grad_state[:, deter:]
     # Straight-through: the sample has the gradient of the mixed probabilities.
     straight = softmax_gradient(grad_z.view_as(step.probs), step.probs)
     to_logits = torch.add(grad_logits, straight.view_as(grad_logits), alpha=1.0 - unimix)
@@ -216,11 +250,15 @@ def _backward(
 
     to_branches = (to_x @ transposed.from_inputs).view(rows, 2, hidden)
     to_branches, branches_scale = norm_silu_gradient(to_branches, step.branches_normed, w.inputs_scale)
-    to_deter, to_stoch = to_branches.unbind(1)
-    kept = torch.addcmul(to_h, to_h, step.u, value=-1.0).view(rows, deter)
-    before_h = torch.addmm(_blocks(to_x, transposed.from_deter, kept), to_deter, transposed.deter)
     back = _StepGradient(to_branches, branches_scale, to_x, x_scale, to_gates, to_hidden, hidden_scale, to_logits)
-    return back, before_h, to_stoch @ transposed.stoch
+    kept = torch.addcmul(to_h, to_h, step.u, value=-1.0).view(rows, deter)
+    if whole is None:
+        to_deter, to_stoch = to_branches.unbind(1)
+        before_h = torch.addmm(_blocks(to_x, transposed.from_deter, kept), to_deter, transposed.deter)
+        return back, torch.cat([before_h, to_stoch @ transposed.stoch], -1)
+    before = torch.cat([to_branches.view(rows, 2 * hidden), to_x], -1) @ whole
+    before[:, :deter] += kept
+    return back, before
 
 
 def _weight_gradients(w: Weights, steps: Sequence[_Step], after: Tensor, grads: _StepGradient) -> Weights:
