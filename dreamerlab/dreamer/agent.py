@@ -76,7 +76,7 @@ class Agent(nn.Module):
         nothing = torch.full((batch, model.stoch), -1, dtype=torch.int64, device=like.device)
         return Carry(like.new_zeros(batch, model.deter), nothing, self.actions.none(batch))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def act(
         self,
         obs: Mapping[str, Shaped[Tensor, " B *shape"]],
@@ -90,14 +90,14 @@ class Agent(nn.Module):
 
         `mode` picks the most likely action instead of drawing one; latents are drawn either way.
         """
-        obs = {key: in_type(value, carry.deter.dtype).unsqueeze(1) for key, value in obs.items()}
+        obs = {key: in_type(value, carry.deter.dtype) for key, value in obs.items()}
         with computing_in(self._products_in):
-            observed = self.world.dynamics.observe(
-                self.world.encoder(obs),
-                *(carry.prev_action.unsqueeze(1), is_first.unsqueeze(1), carry.deter, carry.stoch, generator),
+            tokens = self.world.encoder(obs)
+            now = self.world.dynamics.advance(
+                tokens, carry.prev_action, is_first, carry.deter, carry.stoch, generator
             )
-            action = self.behavior.act(observed.features.squeeze(1), mode=mode, generator=generator)
-        return action, Carry(observed.deter.squeeze(1), observed.stoch.squeeze(1), action)
+            action = self.behavior.act(now.features, mode=mode, generator=generator)
+        return action, Carry(now.deter, now.stoch, action)
 
     def update(
         self, batch: Batch, generator: torch.Generator, *, learn: Learn = "all", inspect: Inspect | None = None

@@ -78,9 +78,8 @@ class Behavior(nn.Module):
         self.return_scale = ReturnScale(config)
         self._at_once = rows_at_once(model.units)
 
-    @torch.no_grad()
     def act(self, features: Float[Tensor, "N F"], *, mode: bool, generator: torch.Generator) -> Shaped[Tensor, "N A"]:
-        """Return the most likely action (`mode`) or a drawn one."""
+        """Return the most likely action (`mode`) or a drawn one; gradients must be disabled."""
         raw = self.policy(features)
         if mode:
             return self.head.mode(raw)

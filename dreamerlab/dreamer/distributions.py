@@ -119,7 +119,8 @@ def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> 
 
 @functools.cache
 def _uniform_part(classes: int, unimix: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.arange(1, classes, device=device, dtype=dtype) * (unimix / classes)
+    with torch.inference_mode(False):  # acting may ask first
+        return torch.arange(1, classes, device=device, dtype=dtype) * (unimix / classes)
 
 
 def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"]) -> Int[Tensor, "*rows"]:

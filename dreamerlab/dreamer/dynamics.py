@@ -32,6 +32,14 @@ class Observed(NamedTuple):
     posterior_logits: Float[Tensor, "B T S K"]
 
 
+class Advanced(NamedTuple):
+    """What a core made of one row, without gradient."""
+
+    features: Float[Tensor, "B F"]
+    deter: Float[Tensor, "B D"]
+    stoch: Int[Tensor, "B S"]
+
+
 class Losses(NamedTuple):
     """Named losses, one value per element, and metrics as 0-dim tensors without gradient."""
 
@@ -57,8 +65,19 @@ class Dynamics(Protocol):
 
         `ActionSpec.none` in `prev_action` is no action, -1 in `stoch` the zero vector. Where `is_first`, state and
         previous action are zeroed before the core runs, so nothing crosses the start of an episode (FACTS A1).
-        Acting is the same call with T = 1.
         """
+        ...
+
+    def advance(
+        self,
+        tokens: Float[Tensor, "B E"],
+        prev_action: Shaped[Tensor, "B A"],
+        is_first: Bool[Tensor, " B"],
+        deter: Float[Tensor, "B D"],
+        stoch: Int[Tensor, "B S"],
+        generator: torch.Generator,
+    ) -> Advanced:
+        """Return what `observe` returns for a window of one row, for acting; gradients must be disabled."""
         ...
 
     def losses(self, observed: Observed) -> Losses:

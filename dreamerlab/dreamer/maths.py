@@ -42,7 +42,8 @@ def running_sum(x: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:
 @functools.cache
 def triangle(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "{size} {size}"]:
     """Return a matrix whose column k has ones in its rows 0 .. k."""
-    return torch.ones(size, size, dtype=dtype, device=device).triu_()
+    with torch.inference_mode(False):  # acting may ask first, and learning has to differentiate with it
+        return torch.ones(size, size, dtype=dtype, device=device).triu_()
 
 
 def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:

@@ -68,7 +68,8 @@ def _inverse_rms(x: Tensor, out: Tensor | None = None) -> Tensor:
 
 @functools.cache
 def _eps(dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.full((), RMS_EPS, dtype=dtype, device=device)
+    with torch.inference_mode(False):  # acting may ask first, and learning has to differentiate with it
+        return torch.full((), RMS_EPS, dtype=dtype, device=device)
 
 
 class _RmsSiLU(torch.autograd.Function):

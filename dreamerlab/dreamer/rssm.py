@@ -28,7 +28,7 @@ from dreamerlab.dreamer.distributions import (
     sample_straight_through,
 )
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
-from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses, Observed
+from dreamerlab.dreamer.dynamics import Advanced, ImaginedPolicy, Losses, Observed
 from dreamerlab.dreamer.maths import tanh
 from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks
 from dreamerlab.dreamer.norms import rms_silu
@@ -101,6 +101,7 @@ class RSSM(nn.Module):
         self.register_buffer("column_numbers", torch.block_diag(*numbers.unsqueeze(-1)), persistent=False)
         shift = torch.tensor([0.0, 0.0, -1.0]).repeat(self.groups).repeat_interleave(width)
         self.register_buffer("update_shift", shift, persistent=False)
+        self._read: tuple[Tensor, ...] | None = None
         self._kept: tuple[list[tuple[int, int]], Hoisted] | None = None
 
     def observe(
@@ -135,6 +136,37 @@ class RSSM(nn.Module):
         logits = logits.transpose(0, 1).unflatten(-1, (self.stoch, self.classes))
         return Observed(features, features[..., : self.deter], classes.transpose(0, 1), logits)
 
+    def advance(
+        self,
+        tokens: Float[Tensor, "B E"],
+        prev_action: Shaped[Tensor, "B A"],
+        is_first: Bool[Tensor, " B"],
+        deter: Float[Tensor, "B D"],
+        stoch: Int[Tensor, "B S"],
+        generator: torch.Generator,
+    ) -> Advanced:
+        """Return the posterior state after one row, bit for bit that of `observe`; see `dynamics.Dynamics.advance`."""
+        hoisted = self._kept_hoist()
+        uniform = torch.rand((len(deter), self.stoch), generator=generator, device=deter.device)
+        first = self.posterior.first.linear
+        token_term = affine(tokens, first.weight[self.posterior_sees :], first.bias)
+        latent = functional.embedding(stoch % len(self.one_hot), self.one_hot).flatten(1)
+        # Most steps start no episode: nothing to forget.
+        if is_first.any():
+            prev_action = prev_action.masked_fill(is_first.unsqueeze(-1), self.codec.spec.none)
+            keep = (~is_first).to(deter.dtype).unsqueeze(-1)
+            deter, latent = deter * keep, latent * keep
+        deter = self._step(hoisted, deter, latent, self._action_term(hoisted, prev_action))
+        drawn = sample(self._posterior(deter, token_term), sampling_thresholds(uniform, self.classes, self.unimix))
+        latent = functional.embedding(drawn, self.one_hot).flatten(1)
+        return Advanced(torch.cat([deter, latent], -1), deter, drawn)
+
+    def _posterior(self, deter: Float[Tensor, "B D"], token_term: Float[Tensor, "B hidden"]) -> Float[Tensor, "B S K"]:
+        first = self.posterior.first
+        weight = first.linear.weight[: self.posterior_sees]
+        hidden = first.norm(torch.addmm(token_term, deter[:, : self.posterior_sees], weight))
+        return self.posterior.rest(hidden).view(-1, self.stoch, self.classes)
+
     def _scan_plainly(
         self,
         start: Float[Tensor, "B F"],
@@ -146,13 +178,11 @@ class RSSM(nn.Module):
     ) -> Scanned:
         """Return what `scan.scan` returns, step by step, with the gradient left to autograd; takes any layers."""
         keep = (~is_first).to(start.dtype).unsqueeze(-1)
-        weight_deter = self.posterior.first.linear.weight[: self.posterior_sees]
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
         features, classes, logits = [], [], []
         for t in range(len(keep)):
             deter = self._step(hoisted, deter * keep[t], latent * keep[t], action_term[t])
-            hidden = self.posterior.first.norm(torch.addmm(token_term[t], deter[:, : len(weight_deter)], weight_deter))
-            logit = self.posterior.rest(hidden).view(-1, self.stoch, self.classes)
+            logit = self._posterior(deter, token_term[t])
             if torch.is_grad_enabled():
                 latent, drawn = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)
             else:
@@ -302,9 +332,13 @@ class RSSM(nn.Module):
     def _kept_hoist(self) -> Hoisted:
         """Return `_hoist()` without gradient, computed anew only when a weight has changed: acting asks each step."""
         # Every change in place counts a tensor's version up, an optimiser's as well as a loaded checkpoint's.
-        weights = [(weight.data_ptr(), weight._version) for weight in self._hoisted_weights()]
+        # Looked up once, like `networks.MLP._layers`.
+        if self._read is None or self._read[0] is not self.deter_norm.scale:
+            self._read = self._hoisted_weights()
+        weights = [(weight.data_ptr(), weight._version) for weight in self._read]
         if self._kept is None or self._kept[0] != weights:
-            self._kept = (weights, self._hoist())
+            with torch.inference_mode(False), torch.no_grad():
+                self._kept = (weights, self._hoist())
         return self._kept[1]
 
     def _hoisted_weights(self) -> tuple[Tensor, ...]:
