@@ -93,9 +93,7 @@ class Agent(nn.Module):
         obs = {key: in_type(value, carry.deter.dtype) for key, value in obs.items()}
         with computing_in(self._products_in):
             tokens = self.world.encoder(obs)
-            now = self.world.dynamics.advance(
-                tokens, carry.prev_action, is_first, carry.deter, carry.stoch, generator
-            )
+            now = self.world.dynamics.advance(tokens, carry.prev_action, is_first, carry.deter, carry.stoch, generator)
             action = self.behavior.act(now.features, mode=mode, generator=generator)
         return action, Carry(now.deter, now.stoch, action)
 

@@ -23,7 +23,6 @@ from dreamerlab.dreamer.maths import tanh
 from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient
 from dreamerlab.dreamer.products import weight_gradient
 
-
 SMALL = 1_000_000
 """Multiplications up to which a product costs hardly more than its call."""
 
