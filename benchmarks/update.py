@@ -13,6 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dreamerlab.experience.collector import Policy
+
 SHIPPED = Path(__file__).parent.parent
 ROUNDS = 9
 LIMIT_SHARE = 5.0
@@ -37,7 +41,7 @@ def measure() -> list[tuple[str, float, float | None]]:
             update()
         floor_s = counter.get_total_flops() / 1e9 / rate
         rows += [(f"{name} update, CPU ms", 1000 * seconds, None), (f"{name} update, x floor", seconds / floor_s, None)]
-    for preset, ratio in (("nano", None), (None, 32.0)):
+    for preset, ratio in (("nano", None), ("small", None), (None, 32.0)):
         rows += _shares(preset, ratio)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [*rows, ("peak memory of this process, MiB", peak, None)]
@@ -57,22 +61,48 @@ def _shares(preset: str | None, ratio: float | None) -> list[tuple[str, float, f
     train = config.train
     # Steps between updates, as in training; they are what acting must look at the weights anew for.
     steps = max(1, round(train.batch_size * train.batch_length / train.train_ratio))
-    update, acting, sampling = [], [], []
+    policy = Timed(session.policy)
+    update, acting, choosing, sampling = [], [], [], []
     for _ in range(ROUNDS):
-        acting += [_cpu_seconds(lambda: session.collector.step(session.policy)) for _ in range(steps)]
+        for _ in range(steps):
+            acting.append(_cpu_seconds(lambda: session.collector.step(policy)))
+            choosing.append(policy.take())
         sampling.append(
             _cpu_seconds(lambda: session.replay.sample(train.batch_size, train.batch_length, session._replay_rng))
         )
         update.append(_cpu_seconds(session.update))
     session.close()
-    update_s, acting_s, sampling_s = (statistics.median(times) for times in (update, acting, sampling))
-    other_s = acting_s * train.batch_size * train.batch_length / train.train_ratio + sampling_s
+    update_s, acting_s, choosing_s, sampling_s = map(statistics.median, (update, acting, choosing, sampling))
+    per_update = train.batch_size * train.batch_length / train.train_ratio
+    with_policy_s = acting_s * per_update + sampling_s
+    without_s = (acting_s - choosing_s) * per_update + sampling_s
     name = f"{preset or 'size1m'} at train_ratio {train.train_ratio:g}"
+    whole_s = update_s + with_policy_s
     return [
         (f"{name}: update, CPU ms", 1000 * update_s, None),
         (f"{name}: env step with policy and insert, CPU ms", 1000 * acting_s, None),
-        (f"{name}: env steps, inserts and sampling, % of training", 100 * other_s / (other_s + update_s), LIMIT_SHARE),
+        (f"{name}: of it the policy, CPU ms", 1000 * choosing_s, None),
+        (f"{name}: env steps, inserts and sampling, % of training", 100 * without_s / whole_s, LIMIT_SHARE),
+        (f"{name}: the same with the policy, % of training", 100 * with_policy_s / whole_s, LIMIT_SHARE),
     ]
+
+
+class Timed:
+    """A policy, and the time its calls took by a clock."""
+
+    def __init__(self, policy: Policy, clock: Callable[[], float] = time.thread_time) -> None:
+        self._policy, self._clock, self._spent_s = policy, clock, 0.0
+
+    def __call__(self, *arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        started = self._clock()
+        chosen = self._policy(*arguments)
+        self._spent_s += self._clock() - started
+        return chosen
+
+    def take(self) -> float:
+        """Return the seconds since the last call of this."""
+        spent_s, self._spent_s = self._spent_s, 0.0
+        return spent_s
 
 
 def _cpu_seconds(call: Callable[[], Any]) -> float:
