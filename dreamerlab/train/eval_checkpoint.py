@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--policy", choices=sorted(POLICIES), default="both")
     parser.add_argument("--fresh", action="store_true", help="only starts that no evaluation of the trial has seen")
     parser.add_argument("--device", default=None, help="cpu or cuda; default: as in the run")
+    parser.add_argument("--compile", action="store_true", help="compile acting first, which takes a minute")
     asked = parser.parse_args()
     try:
         measured = measure(
@@ -48,6 +49,7 @@ def main() -> int:
             policies=POLICIES[asked.policy],
             fresh=asked.fresh,
             device=asked.device,
+            compiled=asked.compile,
         )
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -66,11 +68,12 @@ def measure(
     policies: Sequence[str] = ("mode", "sample"),
     fresh: bool = False,
     device: str | None = None,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """Return the evaluation of a checkpoint: which one, mean metrics, and every return and length per policy.
 
     `episodes` per policy, default as in the run. Raises LabError when there is no such checkpoint, it is damaged or
-    not of this trial, or its environment cannot be used.
+    not of this trial, its environment cannot be used, or acting cannot be `compiled`.
     """
     from dreamerlab.envs.make import make_env
     from dreamerlab.train.evaluate import Episodes, Evaluator, as_metrics
@@ -78,6 +81,10 @@ def measure(
     from dreamerlab.train.stored import open_agent
 
     stored = open_agent(trial, name, device=device)
+    if compiled:
+        from dreamerlab.train.compiled import compile_acting
+
+        compile_acting(stored.agent)
     config = stored.config
     prepare_process(trial.seed, config.execution.threads)
     own = config.eval.episodes
@@ -99,6 +106,8 @@ def measure(
     episodes_of = {policy: Episodes(returns, lengths) for policy, (returns, lengths) in found.items()}
     return {
         **stored.facts(),
+        "device": str(stored.device),
+        "compiled": compiled,
         "episodes": wanted,
         "own_starts": 0 if fresh else min(wanted, own),
         "values": as_metrics(episodes_of),
