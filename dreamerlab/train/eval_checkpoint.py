@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("trial", type=Path, help="trial directory, such as runs/R0012-9qd/seed-3")
     parser.add_argument("--episodes", type=int, default=None, help="episodes per policy; default: as in the run")
     parser.add_argument("--checkpoint", default="latest", help="latest, best, or env steps")
+    parser.add_argument("--folder", type=Path, default=None, help="where checkpoints are; default: with the trial's")
     parser.add_argument("--policy", choices=sorted(POLICIES), default="both")
     parser.add_argument("--fresh", action="store_true", help="only starts that no evaluation of the trial has seen")
     parser.add_argument("--device", default=None, help="cpu or cuda; default: as in the run")
@@ -46,6 +47,7 @@ def main() -> int:
             TrialDirectory(asked.trial.resolve()),
             asked.episodes,
             name=asked.checkpoint,
+            folder=asked.folder,
             policies=POLICIES[asked.policy],
             fresh=asked.fresh,
             device=asked.device,
@@ -65,6 +67,7 @@ def measure(
     episodes: int | None,
     *,
     name: str = "latest",
+    folder: Path | None = None,
     policies: Sequence[str] = ("mode", "sample"),
     fresh: bool = False,
     device: str | None = None,
@@ -80,7 +83,7 @@ def measure(
     from dreamerlab.train.runtime import prepare_process, stream_seed
     from dreamerlab.train.stored import open_agent
 
-    stored = open_agent(trial, name, device=device)
+    stored = open_agent(trial, name, device=device, folder=folder)
     if compiled:
         from dreamerlab.train.compiled import compile_acting
 

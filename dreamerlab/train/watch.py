@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("--episodes", type=int, default=1, help="of a prediction: windows")
     parser.add_argument("--policy", choices=("mode", "sample"), default="mode")
     parser.add_argument("--checkpoint", default="latest")
+    parser.add_argument("--folder", type=Path, default=None, help="where checkpoints are; default: with the trial's")
     parser.add_argument("--fps", type=float, default=None)
     parser.add_argument("--every", type=int, default=None)
     parser.add_argument("--device", default=None)
@@ -58,7 +59,9 @@ def main() -> int:
     parser.add_argument("--prediction", action="store_true")
     asked = parser.parse_args()
     try:
-        stored = open_agent(TrialDirectory(asked.trial.resolve()), asked.checkpoint, device=asked.device)
+        stored = open_agent(
+            TrialDirectory(asked.trial.resolve()), asked.checkpoint, device=asked.device, folder=asked.folder
+        )
         prepare_process(stored.seed, stored.config.execution.threads)
         if asked.compile:
             from dreamerlab.train.compiled import compile_acting
