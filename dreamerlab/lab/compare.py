@@ -8,7 +8,6 @@ held against the figures `comparability.py`; how it looks `report.comparison`; t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,7 +21,6 @@ from dreamerlab.metrics import CATALOGUE, is_return
 from dreamerlab.protocol.hypothesis import Plan
 from dreamerlab.protocol.state import Hypothesis, fold
 from dreamerlab.report.evidence import Evidence, HypothesisEvidence, Pair, RunEvidence, SeedEvidence, Threshold
-from dreamerlab.report.plots import Arm, Curve, ManyRuns, draw_comparison
 from dreamerlab.report.verdict_words import effect, figures_of, is_no_result, state_words
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.reducers import Reducer, parse_reducer
@@ -111,18 +109,6 @@ def _quoted(owners: Mapping[str, Hypothesis], runs: Sequence[RunEvidence]) -> li
         own = [run.id for run in runs if run.id in (state.run, state.baseline_run)]
         quoted.append(HypothesisEvidence(state.id, made.name, made.kind, made.reading, state_words(state), answer, own))
     return quoted
-
-
-def draw(evidence: Evidence, path: Path) -> Path:
-    """Write the learning curves of all runs and seeds to `path` and return it."""
-    arms = [Arm(_arm_label(run), [_curve(seed) for seed in run.seeds]) for run in evidence.runs]
-    same_task = len({run.env_id for run in evidence.runs}) == 1
-    reference: Mapping[str, float | None] = evidence.runs[0].reference if same_task else {}
-    envs = ", ".join(dict.fromkeys(run.manifest.env for run in evidence.runs))
-    metrics = " / ".join(dict.fromkeys(run.metric for run in evidence.runs))
-    picture = ManyRuns(envs, arms, y_label=metrics, random=reference.get("random"), solved=reference.get("solved"))
-    draw_comparison(picture, path)
-    return path
 
 
 def _run(
@@ -260,7 +246,6 @@ def _pair(first: RunEvidence, other: RunEvidence) -> Pair:
     if reason is not None:
         return Pair(first.id, other.id, withheld=reason)
     a, b = first.scores, other.scores
-    lower = first.is_time or (first.metric in CATALOGUE and CATALOGUE[first.metric].direction == "lower")
     enough = min(len(a), len(b)) >= FEWEST
     # Seeded by the runs compared: the same records give the same figures, whoever asks and whenever.
     generator = Random(f"{first.id} {other.id}")
@@ -270,17 +255,8 @@ def _pair(first: RunEvidence, other: RunEvidence) -> Pair:
         welch=welch(a, b),
         permutation=exact_permutation(a, b),
         least_p=least_p(len(a), len(b)),
-        improvement=probability_of_improvement(a, b, lower_is_better=lower),
+        improvement=probability_of_improvement(a, b, lower_is_better=first.lower_is_better),
         iqm_difference=interquartile_mean(b) - interquartile_mean(a) if enough else None,
         iqm_interval=percentile_bootstrap(a, b, interquartile_mean, generator) if enough else None,
         detectable_sd=minimum_detectable_effect(len(a), len(b)),
     )
-
-
-def _curve(seed: SeedEvidence) -> Curve:
-    return Curve(seed.seed, [p.env_steps for p in seed.evaluations], [p.value for p in seed.evaluations])
-
-
-def _arm_label(run: RunEvidence) -> str:
-    marks = [mark for mark, holds in (("pilot", run.manifest.kind == "pilot"), ("so far", run.so_far)) if holds]
-    return f"{run.label} (n={len(run.seeds)}{''.join(f', {mark}' for mark in marks)})"

@@ -105,14 +105,15 @@ def collect(workspace: Workspace, run: RunDirectory) -> RunDetails:
 
 def draw(details: RunDetails, path: Path) -> Path:
     """Write the learning curves of all seeds to `path` and return it."""
-    from dreamerlab.report.plots import Picture, draw_learning_curves
+    from dreamerlab.report.plots import Arm, Picture, draw_curves
 
     made = details.manifest
     name = f"{made.id} {made.name}" if made.name else made.id
     marks = [mark for mark, holds in (("pilot", made.kind == "pilot"), ("not finished", not details.complete)) if holds]
     title = f"{name}, {made.env}" + (f" ({', '.join(marks)})" if marks else "")
     random, solved = details.reference["random"], details.reference["solved"]
-    draw_learning_curves(Picture(title, curves(details), y_label=details.metric, random=random, solved=solved), path)
+    arms = [Arm(f"{name} (n={len(details.trials)})", curves(details))]
+    draw_curves(Picture(title, arms, y_label=details.metric, random=random, solved=solved), path)
     return path
 
 

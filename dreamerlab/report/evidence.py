@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dreamerlab.metrics import CATALOGUE
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.series import Point
 from dreamerlab.stats.curves import Course
@@ -112,6 +113,12 @@ class RunEvidence:
     def mean(self) -> float | None:
         """Mean of the scores that exist."""
         return math.fsum(self.scores) / len(self.scores) if self.scores else None
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a lower score is a gain: of times, of losses, of returns in a task that is solved from above."""
+        falling = any(threshold.falling for threshold in self.thresholds)
+        return self.is_time or falling or (self.metric in CATALOGUE and CATALOGUE[self.metric].direction == "lower")
 
     @property
     def deviation(self) -> float | None:
