@@ -8,12 +8,14 @@ held against the figures `comparability.py`; how it looks `report.comparison`; t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
-from typing import Any
 
 from dreamerlab.errors import LabError, UsageError
-from dreamerlab.lab.comparability import caveats, fact_differences, leaf_differences, withheld
+from dreamerlab.lab import surroundings
+from dreamerlab.lab.comparability import caveats, leaf_differences, withheld
 from dreamerlab.lab.compare_choice import Choice
+from dreamerlab.lab.effective import effective
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.scoring import DEFAULT_METRIC, SeedScore, reducer_of, seed_scores
 from dreamerlab.lab.show import RunDetails, TrialDetails, collect
@@ -59,8 +61,11 @@ def compare(
         owner = owners.get(one.manifest.hypothesis or "")
         judged_by = plan if plan is not None or owner is None else owner.proposal.plan
         found.append(_run(one, config, rule or one.manifest.score, owner, judged_by, levels))
+    sides = [surroundings.of_run(one.run, one.manifest) for one in details]
+    told = zip(found, sides, surroundings.unrecorded(sides), strict=True)
+    found = [replace(run, machine=surroundings.flat(side), not_recorded=lacks) for run, side, lacks in told]
     leaves = leaf_differences(choice.runs, configs)
-    facts = fact_differences(found)
+    facts = surroundings.differences(sides)
     pairs = [_pair(found[first], found[other]) for first, other in choice.pairs]
     lines = [*unreadable, *caveats(found, leaves, facts, choice.pairs)]
     return Evidence(found, leaves, facts, pairs, lines, _quoted(owners, found))
@@ -129,19 +134,19 @@ def _run(
         "episodes": str(config.get("eval.episodes", "-")),
         "score": rule,
     }
-    machine = _machine(made.environment, [attempt for trial in details.trials for attempt in trial.attempts])
     return RunEvidence(
         made,
         str(config.get("env.id", made.env)),
         reducer.metric,
         evaluation,
-        machine,
+        {},  # filled in by `compare`: what a run lacks is known only beside the others
         details.reference,
         thresholds,
         seeds,
         details.caveats,
         is_return=is_return(reducer.metric) and not reducer.is_time,
         is_time=reducer.is_time,
+        effective=effective(details, config),
     )
 
 
@@ -218,27 +223,6 @@ def _thresholds(details: RunDetails, reducer: Reducer, extra: Sequence[float]) -
 def _reached(points: Sequence[Point], threshold: Threshold) -> Point | None:
     index = first_reached([point.value for point in points], threshold.level, falling=threshold.falling)
     return None if index is None else points[index]
-
-
-def _machine(environment: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the facts of the machine that can matter, each as text; of attempts that differ all values."""
-    packages: Mapping[str, Any] = environment.get("packages") or {}
-    facts = {name: environment.get(name) for name in ("python", "platform", "host", "cpu", "cores_usable", "gpus")}
-    facts |= {name: packages.get(name) for name in ("torch", "numpy", "gymnasium", "box2d")}
-    if "pygame" in packages:  # runs from before it was recorded cannot tell
-        facts["pygame"] = packages["pygame"]
-    facts["other trainers at the start"] = environment.get("other_trainers")
-    found = {name.replace("_", " "): _text(value) for name, value in facts.items()}
-    for name in ("device", "threads", "cpu_capability"):
-        values = sorted({_text(attempt[name]) for attempt in attempts if attempt.get(name) is not None})
-        found[name.replace("_", " ")] = ", ".join(values) or "-"
-    return found
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"  # pyright: ignore[reportUnknownArgumentType]
-    return "-" if value is None else str(value)
 
 
 def _pair(first: RunEvidence, other: RunEvidence) -> Pair:

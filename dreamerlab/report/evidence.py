@@ -11,13 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dreamerlab.metrics import CATALOGUE
+from dreamerlab.report.facts import Effective
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.series import Point
 from dreamerlab.stats.curves import Course
 from dreamerlab.stats.permutation import Permutation
 from dreamerlab.stats.welch import Welch
 
-PACE_FACTS = ("cpu", "cores usable", "device", "threads", "gpus", "host", "other trainers at the start")
+PACE_FACTS = (
+    *("cpu", "cores usable", "device", "threads", "gpus", "gpu trained on", "host", "trials at once"),
+    *("other trainers at the start", "other trainers at the end", "load at the start", "load at the end"),
+)
 """Facts of a machine under which times by the clock can be compared only when they agree."""
 
 
@@ -88,6 +92,10 @@ class RunEvidence:
     """Whether a score is a return, and so lies between random play and solved."""
     is_time: bool = False
     """Whether a score is a number of env steps, and lower is better."""
+    effective: Sequence[Effective] = ()
+    """What was configured beside what was done."""
+    not_recorded: Sequence[str] = ()
+    """Facts of its surroundings that another of the runs has on record and this one has not."""
 
     @property
     def id(self) -> str:
@@ -143,10 +151,14 @@ class LeafDifference:
 
 @dataclass(frozen=True)
 class FactDifference:
-    """One fact of code or machine that is not the same in all runs."""
+    """One fact of code, machine, software or load that is not the same in all runs."""
 
     name: str
     values: Sequence[str]
+    section: str = "machine"
+    """One of `facts.SECTIONS`, or `packages`: those that cannot change what comes out."""
+    bits: bool = False
+    """Whether it can change the numbers that come out."""
 
 
 @dataclass(frozen=True)
