@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -192,10 +192,11 @@ def showcase(
 
 
 def _print(moved: Moved, *, as_json: bool) -> None:
-    rows: list[dict[str, Any]] = list(moved.rows)
     if as_json:
-        output.emit_json(rows)
+        output.emit_json(moved.rows)
     else:
-        for row in rows:
-            output.emit(f"{row['run']}: {row['data']}")
+        for row in moved.rows:
+            mlflow = f"; MLflow: {row['mlflow']}" if "mlflow" in row else ""
+            if mlflow or not row["data"].startswith("failed: "):  # which is said as an error
+                output.emit(f"{row['run']}: {row['data']}{mlflow}")
     moved.raise_failures()

@@ -29,20 +29,19 @@ Say = Callable[[str], None]
 
 @dataclass
 class Moved:
-    """What became of each run, and how many failed; the first failure says what to do."""
+    """What became of each run, and what failed; the first failure says what to do."""
 
     rows: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     failures: list[LabError] = field(default_factory=list[LabError])
 
     def raise_failures(self) -> None:
-        """Raise when a run was not moved: its own error when it was the only one, else how many there were."""
+        """Raise when something failed: its own error when it was the only one, else how many there were."""
         if not self.failures:
             return
         first = self.failures[0]
-        if len(self.rows) == 1:
+        if len(self.failures) == 1:
             raise first
-        message = f"{len(self.failures)} of {len(self.rows)} runs failed; first: {first.message}"
-        raise ToolFailed(message, hint=first.hint)
+        raise ToolFailed(f"{len(self.failures)} failures; first: {first.message}", hint=first.hint)
 
 
 def chosen_runs(workspace: Workspace, words: Sequence[str], *, everything: bool, verb: str) -> list[RunDirectory]:

@@ -75,7 +75,7 @@ class DataStatus:
         table = Table(("run", "size", "local", "cached", "pushed", "note"), frozenset({"size"}))
         for run in self.runs:
             shown = None if run.size_bytes is None else size(run.size_bytes)
-            table.add(run.run, shown, *_copies(run.state), run.note or ("" if run.is_safe else "not safe yet"))
+            table.add(run.run, shown, *_copies(run), run.note or ("" if run.is_safe else "not safe yet"))
         return table
 
     def in_words(self) -> list[str]:
@@ -154,7 +154,7 @@ def _of_run(workspace: Workspace, run: RunDirectory) -> RunData:
     return RunData(run.id, here, state)
 
 
-def _copies(state: str) -> tuple[str, str, str]:
+def _copies(run: RunData) -> tuple[str, str, str]:
     """Return the columns local, cached, pushed."""
     yes, no = "yes", "-"
     return {
@@ -162,5 +162,5 @@ def _copies(state: str) -> tuple[str, str, str]:
         "cached": (yes, yes, no),
         "local": (yes, no, no),
         "no dvc": (yes, no, no),
-        "archived": ("part", no, no),
-    }.get(state, (no, no, no))
+        "archived": ("part" if run.size_bytes else no, no, no),
+    }.get(run.state, (no, no, no))

@@ -28,6 +28,16 @@ stages:
       - protocol/hypotheses:
           cache: false
           persist: true
+  report:
+    desc: the whole notebook as one HTML file that needs no network
+    cmd: dreamerlab report
+    deps:
+      - protocol/registry
+      - runs/scores.json
+    outs:
+      - report.html:
+          cache: false
+          persist: true
 metrics:
   - runs/scores.json
 plots:

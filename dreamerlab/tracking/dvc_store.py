@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from dreamerlab.runs.store import Workspace
 from dreamerlab.runs.tombstone import dropped_files
 from dreamerlab.tracking.dvc_project import (
     REMOTE,
+    Remote,
     RemoteFailed,
     cache_folder,
     dvc,
@@ -60,7 +62,7 @@ def state(workspace: Workspace, run: RunDirectory) -> DataState:
         return "local"
     if is_pushed(workspace, run):
         return "pushed"
-    return "cached" if _listing(cache_folder(workspace), digest).is_file() else "local"
+    return "cached" if _is_whole(cache_folder(workspace), digest) else "local"
 
 
 def is_behind(workspace: Workspace, run: RunDirectory) -> bool:
@@ -76,7 +78,7 @@ def is_pushed(workspace: Workspace, run: RunDirectory) -> bool:
     digest, record, place = recorded_md5(run), _read_record(workspace, run), remote(workspace)
     if digest is None or place is None or record.get("pushed_md5") != digest or record.get("remote") != place.url:
         return False
-    return place.folder is None or _listing(place.folder, digest).is_file()
+    return place.folder is None or _is_whole(place.folder, digest)
 
 
 def add(workspace: Workspace, run: RunDirectory) -> None:
@@ -98,15 +100,19 @@ def add(workspace: Workspace, run: RunDirectory) -> None:
 def push(workspace: Workspace, run: RunDirectory) -> None:
     """Send the added artifacts to the default remote, with a few attempts, and remember that they are there.
 
-    RemoteFailed when it cannot be reached or refuses; nothing here has changed then.
+    RemoteFailed when it cannot be reached or refuses; nothing here has changed then. DVC itself sends what it finds
+    in its cache, and is content when something is missing there.
     """
     require_project(workspace)
     digest = _require_added(run)
+    if not _is_whole(cache_folder(workspace), digest):
+        raise ToolFailed(f"DVC's cache does not hold all of {run.id}", hint=f"dreamerlab data pull {run.id}")
     place = remote(workspace)
     if place is None:
         raise RemoteFailed("this workspace knows no DVC remote", hint="name one: dreamerlab data remote URL")
     target = str(run.artifacts_dvc.relative_to(workspace.path))
     with lock(workspace):
+        _show_gaps(place, digest)
         for pause in (*PUSH_PAUSES_S, None):
             try:
                 dvc(workspace, "push", target)
@@ -115,6 +121,8 @@ def push(workspace: Workspace, run: RunDirectory) -> None:
                 if pause is None or "not installed" in failure.message:
                     raise
                 time.sleep(pause)
+        if place.folder is not None and not _is_whole(place.folder, digest):
+            raise RemoteFailed(f"{place.folder} does not hold all of {run.id}, though DVC sent it")
         _write_record(workspace, run, pushed_md5=digest, pushed_at=round(time.time()), remote=place.url)
 
 
@@ -134,7 +142,7 @@ def pull(workspace: Workspace, run: RunDirectory, *, replace: bool = False) -> N
         _make_writable(workspace, run)
         _remember_added(workspace, run, _progress(run))
         place = remote(workspace)
-        if place is not None and (place.folder is None or _listing(place.folder, digest).is_file()):
+        if place is not None and (place.folder is None or _is_whole(place.folder, digest)):
             _write_record(workspace, run, pushed_md5=digest, remote=place.url)
 
 
@@ -162,7 +170,7 @@ def drop_from_cache(workspace: Workspace, run: RunDirectory, kept: frozenset[str
             if other != run.artifacts_dvc and (md5 := recorded_md5(RunDirectory(other.parent))) is not None:
                 shared |= _listed(cache, md5).keys()
         for md5 in files.keys() - shared:
-            _listing(cache, md5).unlink(missing_ok=True)
+            _object(cache, md5).unlink(missing_ok=True)
 
 
 def _recorded(run: RunDirectory, pattern: str) -> str | None:
@@ -174,7 +182,19 @@ def _recorded(run: RunDirectory, pattern: str) -> str | None:
     return match[1] if match else None
 
 
-def _listing(store: Path, md5: str) -> Path:
+def _is_whole(store: Path, digest: str) -> bool:
+    """Whether a cache, or a remote in a folder, holds every file of the artifacts under a digest."""
+    return _object(store, digest).is_file() and all(_object(store, md5).is_file() for md5 in _listed(store, digest))
+
+
+def _show_gaps(place: Remote, digest: str) -> None:
+    """Let DVC see that files are gone from a remote: it takes them all to be there as long as their list is."""
+    if place.folder is not None and not _is_whole(place.folder, digest):
+        with suppress(OSError):
+            _object(place.folder, digest).unlink(missing_ok=True)
+
+
+def _object(store: Path, md5: str) -> Path:
     """Where a cache or a remote keeps what has a digest."""
     return store / "files" / "md5" / md5[:2] / md5[2:]
 
@@ -182,7 +202,7 @@ def _listing(store: Path, md5: str) -> Path:
 def _listed(store: Path, md5: str) -> dict[str, str]:
     """Digest -> path inside the run of the artifacts under one digest of a folder, as far as the store knows it."""
     try:
-        found = json.loads(_listing(store, md5).read_text())
+        found = json.loads(_object(store, md5).read_text())
         return {str(each["md5"]): f"artifacts/{each['relpath']}" for each in found}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
