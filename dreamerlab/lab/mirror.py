@@ -20,7 +20,7 @@ from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.lock import lock_holder
 from dreamerlab.runs.store import Workspace
-from dreamerlab.tracking.mirror_state import is_wanted, lock_path, standing
+from dreamerlab.tracking.mirror_state import is_wanted, lock_path
 
 Say = Callable[[str], None]
 INSTALL_HINT = "pip install 'dreamerlab[track]'"
@@ -123,14 +123,6 @@ def sync(workspace: Workspace, runs: Sequence[RunDirectory], say: Say | None = N
             f"the mirror ended early: {last_line(log, process.returncode)}", hint=f"its words are in {log}"
         )
     return found
-
-
-def where_it_stands(workspace: Workspace, run: RunDirectory) -> str | None:
-    """Return where the mirror of a run stands in one line, with the cure where it needs one; None without a mirror."""
-    line = standing(workspace, run)
-    if line is not None and line.startswith(("fails", "behind")):
-        return f"{line}; dreamerlab data sync {run.id}"
-    return line
 
 
 def _synced(facts: dict[str, Any]) -> Synced:

@@ -12,7 +12,6 @@ import hashlib
 import os
 import time
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +174,12 @@ def standing(workspace: Workspace, run: RunDirectory) -> str | None:
     return "up to date"
 
 
+def standing_and_cure(workspace: Workspace, run: RunDirectory) -> str | None:
+    """Return the same with the command that helps, where it takes one."""
+    line = standing(workspace, run)
+    return f"{line}; dreamerlab data sync {run.id}" if is_behind(line) else line
+
+
 def is_behind(line: str | None) -> bool:
     """Tell whether what `standing` said asks for `data sync`."""
     return line is not None and line.startswith(("fails", "behind", "not there"))
@@ -204,6 +209,8 @@ def note_prepared(workspace: Workspace) -> None:
 
 def installed_version() -> str | None:
     """Return the version of MLflow that is installed, without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("mlflow")
     except PackageNotFoundError:

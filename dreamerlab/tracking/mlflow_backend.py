@@ -29,6 +29,8 @@ T = TypeVar("T")
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 PARENT_TAG = "mlflow.parentRunId"
 _PER_BATCH = 100
+# Without it the pages are those for language models, and curves are hard to find.
+_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 _TURN_S = 120.0
 _SERVED = ("http://", "https://", "databricks")
 # What every server takes; newer ones take longer tags.
@@ -119,7 +121,7 @@ class Backend:
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 place = None if self._artifacts is None else (self._artifacts / name.replace("/", "_")).as_uri()
-                return str(self._client.create_experiment(name, artifact_location=place))
+                return str(self._client.create_experiment(name, artifact_location=place, tags=_TRAINING))
             if found.lifecycle_stage != "active":
                 raise ToolFailed(
                     f"the MLflow experiment '{name}' was deleted",
