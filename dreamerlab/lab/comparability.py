@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from dreamerlab.report.evidence import PACE_FACTS, FactDifference, LeafDifference, RunEvidence
+from dreamerlab.report.evidence import PACE_FACTS, LeafDifference, RunEvidence
+from dreamerlab.report.facts import FactDifference
 from dreamerlab.report.wording import amount, figure, seeds_named, seeds_text, state_counts
 from dreamerlab.runs.directory import RunDirectory
 
@@ -80,7 +81,7 @@ def caveats(
         *(line for run in runs for line in _of_scores(run)),
         *_ceiling(runs),
         *(f"{run.id}: {line}" for run in runs for line in run.caveats),
-        *_machines(runs, by_name),
+        *_machines(by_name),
     ]
 
 
@@ -193,7 +194,7 @@ def _ceiling(runs: Sequence[RunEvidence]) -> list[str]:
     ]
 
 
-def _machines(runs: Sequence[RunEvidence], facts: Mapping[str, FactDifference]) -> list[str]:
+def _machines(facts: Mapping[str, FactDifference]) -> list[str]:
     found: list[str] = []
     numerics = [fact.name for fact in facts.values() if fact.bits and fact.name != _CODE]
     if numerics:
@@ -201,10 +202,6 @@ def _machines(runs: Sequence[RunEvidence], facts: Mapping[str, FactDifference]) 
     pace = [name for name in PACE_FACTS if name in facts]
     if pace:
         found.append(f"wall-clock times were taken under different {', '.join(pace)}: not comparable")
-    beside = [name for name in ("other trainers at the start", "other trainers at the end") if name not in facts]
-    busy = [run.id for run in runs if any(run.machine.get(name, "0") not in ("0", "-") for name in beside)]
-    if busy:
-        found.append(f"wall-clock times were taken beside other trainers ({', '.join(busy)})")
     return found
 
 

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from dreamerlab.errors import LabError
 from dreamerlab.lab.show import RunDetails
 from dreamerlab.report.facts import NOT_RECORDED, Effective
 from dreamerlab.report.wording import amount, figure
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.curves import read_curves
 from dreamerlab.runs.series import Line, Point, read_evals
-from dreamerlab.runs.status import ONGOING, Status, read_status
+from dreamerlab.runs.status import ONGOING, Status, actor_updates, read_status
 
 Config = Mapping[str, object]
 _TOLERANCE = 0.05
@@ -38,6 +39,16 @@ class _Trial:
     evaluations: Sequence[Line]
     attempts: Sequence[Line]
     curves: Mapping[str, Sequence[Point]]
+
+
+def of_details(details: RunDetails) -> list[Effective]:
+    """Return the lines of a run by its recorded config; none where that is missing or damaged."""
+    from dreamerlab.config.recorded import load_recorded
+
+    try:
+        return effective(details, load_recorded(details.run.config_path))
+    except LabError:
+        return []
 
 
 def effective(details: RunDetails, config: Config) -> list[Effective]:
@@ -70,14 +81,13 @@ def _ratios(trials: Sequence[_Trial], config: Config, replayed: int | None) -> I
         close = all(abs(value / ratio - 1) <= _TOLERANCE for value in steps)
         yield Effective("replayed steps per env step", f"{ratio:g}", _span(steps), close)
         yield Effective("updates per env step", figure(ratio / replayed), _span(per_step), close)
-    counted = [one.status for one in trials if one.status.updates and one.status.actor_updates is not None]
-    if not counted:
-        yield Effective("actor updates per update", _actor_words(config), NOT_RECORDED)
-        return
-    shares = [(status.actor_updates or 0) / status.updates for status in counted]
-    due = [_actor_updates_due(status.updates, config) for status in counted]
-    agrees = None if None in due else due == [status.actor_updates for status in counted]
-    yield Effective("actor updates per update", _actor_words(config), _span(shares), agrees)
+    counted = [one.status for one in trials if one.status.updates]
+    if counted:
+        made = [actor_updates(status) for status in counted]
+        shares = [count / status.updates for count, status in zip(made, counted, strict=True)]
+        due = [_actor_updates_due(status.updates, config) for status in counted]
+        agrees = None if None in due else due == made
+        yield Effective("actor updates per update", _actor_words(config), _span(shares), agrees)
 
 
 def _actor_words(config: Config) -> str:

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from dreamerlab.report.evidence import FactDifference
-from dreamerlab.report.facts import NOT_RECORDED, SECTIONS, Fact, Surroundings
+from dreamerlab.report.facts import NOT_RECORDED, SECTIONS, Fact, FactDifference, Surroundings
+from dreamerlab.report.wording import seeds_named
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.manifest import Manifest
@@ -93,7 +93,33 @@ def unrecorded(sides: Sequence[Surroundings]) -> list[list[str]]:
     ]
 
 
-def within(attempts: Sequence[Record]) -> list[str]:
+def cautions(manifest: Manifest, trials: Sequence[tuple[int, Sequence[Record]]]) -> list[str]:
+    """Return what speaks against a run in its surroundings, a line each; `trials` are seeds with their attempts.
+
+    Other trainers that were alive beside it (M-PROT-21), and attempts of one seed that were not made alike.
+    """
+    found: list[str] = []
+    beside = {seed: max(map(_others, attempts), default=0) for seed, attempts in trials}
+    crowded = [seed for seed, most in beside.items() if most]
+    if crowded:
+        many = max(beside.values())
+        who = "another trainer was" if many == 1 else f"up to {many} other trainers were"
+        found.append(f"{who} alive beside {seeds_named(crowded)}: times by the clock are not to be believed")
+    elif isinstance(many := manifest.environment.get("other_trainers"), int) and many:
+        who = "another trainer was" if many == 1 else f"{many} other trainers were"
+        found.append(f"{who} alive at the launch: times by the clock are not to be believed")
+    for seed, attempts in trials:
+        if names := _within(attempts):
+            found.append(f"seed {seed}: its attempts differ in {', '.join(names)}: not one training to the bit")
+    return found
+
+
+def _others(attempt: Record) -> int:
+    counts = [_mapping(attempt.get(when)).get("other_trainers") for when in ("start", "end")]
+    return max((count for count in counts if isinstance(count, int)), default=0)
+
+
+def _within(attempts: Sequence[Record]) -> list[str]:
     """Return the names of what can change the bits and was not the same in all attempts of one trial."""
     rows = [_of_attempt(attempt) for attempt in attempts]
     names = dict.fromkeys(name for row in rows for name in row)
@@ -187,7 +213,7 @@ def _how_busy(when: str, low: float, high: float, cores: int) -> Fact:
 
 
 def _of_attempt(attempt: Record) -> dict[str, str]:
-    told = ("host", "python", "torch", "numpy", "gymnasium", "libc", "cpu", "cpu_capability", "threads", "device")
+    told = ("python", "torch", "numpy", "gymnasium", "libc", "cpu", "cpu_capability", "threads", "device")
     found = {name.replace("_", " "): _text(attempt[name]) for name in told if attempt.get(name) is not None}
     if isinstance(attempt.get("gpu"), dict):
         found["gpu"] = _gpu(attempt["gpu"])

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dreamerlab.report.comparison_section import Section
-from dreamerlab.report.evidence import Evidence, FactDifference, RunEvidence
-from dreamerlab.report.facts import NOT_RECORDED, Effective
+from dreamerlab.report.evidence import Evidence, RunEvidence
+from dreamerlab.report.facts import NOT_RECORDED, Effective, FactDifference
 from dreamerlab.tables import Table
 
 _SAME = ("torch", "numpy", "gymnasium", "cpu", "device", "threads")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dreamerlab.metrics import CATALOGUE
-from dreamerlab.report.facts import Effective
+from dreamerlab.report.facts import Effective, FactDifference
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.series import Point
 from dreamerlab.stats.curves import Course
@@ -147,18 +147,6 @@ class LeafDifference:
     origins: Sequence[str]
     acts: Sequence[bool]
     """Whether the leaf does anything under the rest of each run's config."""
-
-
-@dataclass(frozen=True)
-class FactDifference:
-    """One fact of code, machine, software or load that is not the same in all runs."""
-
-    name: str
-    values: Sequence[str]
-    section: str = "machine"
-    """One of `facts.SECTIONS`, or `packages`: those that cannot change what comes out."""
-    bits: bool = False
-    """Whether it can change the numbers that come out."""
 
 
 @dataclass(frozen=True)

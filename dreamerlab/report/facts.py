@@ -6,7 +6,7 @@ the command line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 NOT_RECORDED = "not recorded"
@@ -45,6 +45,18 @@ class Surroundings:
     def value(self, name: str) -> str:
         """Return what is recorded under a name, or that nothing is."""
         return self.facts[name].value if name in self.facts else NOT_RECORDED
+
+
+@dataclass(frozen=True)
+class FactDifference:
+    """One fact of code, machine, software or load that is not the same in all runs."""
+
+    name: str
+    values: Sequence[str]
+    section: str = "machine"
+    """One of `SECTIONS`, or `packages`: those that cannot change what comes out."""
+    bits: bool = False
+    """Whether it can change the numbers that come out."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import DEFAULT_SCORE, read_manifest
 from dreamerlab.runs.reducers import parse_reducer, score
 from dreamerlab.runs.series import read_episodes, read_evals
-from dreamerlab.runs.status import Status, effective_state, read_status
+from dreamerlab.runs.status import Status, actor_updates, effective_state, read_status
 from dreamerlab.runs.tombstone import dropped_files
 
 
@@ -49,7 +49,7 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
         "diverged": status.diverged,
         "env_steps": status.env_steps,
         "updates": status.updates,
-        "actor_updates": status.updates if status.actor_updates is None else status.actor_updates,
+        "actor_updates": actor_updates(status),
         "episodes": status.episodes,
         "budget_unit": status.budget_unit,
         "budget_amount": status.budget_amount,
