@@ -48,10 +48,10 @@ def state(workspace: Workspace, run: RunDirectory) -> DataState:
     cached: added. pushed: the remote has them as they were added. absent: added elsewhere, not pulled into this clone.
     archived: some were dropped on purpose.
     """
-    if not is_set_up(workspace):
-        return "no dvc"
     if dropped_files(run):
         return "archived"
+    if not is_set_up(workspace):
+        return "no dvc"
     digest = recorded_md5(run)
     if digest is None:
         return "local"
