@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dreamerlab.errors import UsageError, did_you_mean
 from dreamerlab.metrics import is_return
+from dreamerlab.report.course_tables import NOT_DECISIVE, PACE
 from dreamerlab.report.evidence import Evidence, RunEvidence, SeedEvidence
 from dreamerlab.report.plots import Arm, Curve, Picture, draw_curves
 from dreamerlab.report.score_plots import (
@@ -32,8 +33,6 @@ from dreamerlab.report.score_plots import (
 )
 from dreamerlab.report.tradeoffs import (
     FEWEST,
-    NOT_DECISIVE,
-    PACE,
     differing_pace,
     fall_after_peak,
     last_level,

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 
 from dreamerlab.protocol.figures import signed
 from dreamerlab.report.comparison_section import Section
-from dreamerlab.report.course_tables import NOT_REACHED, level_name, median
+from dreamerlab.report.course_tables import NOT_DECISIVE, NOT_REACHED, PACE, level_name, median
 from dreamerlab.report.evidence import PACE_FACTS, Evidence, Pair, RunEvidence, SeedEvidence, Threshold
 from dreamerlab.report.wording import duration, figure
 from dreamerlab.tables import Table
 
 FEWEST = 3
-PACE, NOT_DECISIVE = "env steps per second", "(not decisive)"
-"""Pace alone misleads: what counts is the time to reach a level (M-PROT-19)."""
 
 
 @dataclass(frozen=True)
