@@ -68,7 +68,7 @@ def render(content: Content) -> str:
         script=script,
         damaged=_damaged(book),
         remarks="".join(f"<p class=remark>{escaped(one)}</p>" for one in content.remarks),
-        now="".join(to_html(part, lambda _: None) for part in (now_words(book), open_questions(book)) if part),
+        now="".join(to_html(part, lambda _: None, level=3) for part in (now_words(book), open_questions(book)) if part),
         families="".join(family_article(family, book) for family in families(book)) or _NOTHING,
         lineage=_lineage(book),
         hypothesis_filter=filter_form("hypotheses", "hypotheses", _HYPOTHESIS_CHOICES, hypotheses),

@@ -27,12 +27,12 @@ _SUMMARY = re.compile(r"<details>\n<summary>([^<>\n]*)</summary>\s*")
 _ON_THE_WEB = ("https://", "http://", "mailto:")
 
 
-def to_html(markdown: str, pictures: Pictures) -> str:
-    """Return generated markdown as HTML, its headings one level lower; every table has a caption."""
+def to_html(markdown: str, pictures: Pictures, *, level: int = 2) -> str:
+    """Return generated markdown as HTML, its first heading at `level`; every table has a caption."""
     text = _ANCHOR.sub("", _LOG_LINK.sub("", markdown))
     parser = _parser()
     tokens = parser.parse(text)
-    _dress(tokens)
+    _dress(tokens, level)
     return parser.renderer.render(tokens, parser.options, {"pictures": pictures})
 
 
@@ -46,12 +46,13 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def _dress(tokens: Sequence[Token]) -> None:
-    """Lower headings, caption tables by the heading before them, and turn links to where they lead in the report."""
+def _dress(tokens: Sequence[Token], level: int) -> None:
+    """Move headings, caption tables by the heading before them, and turn links to where they lead in the report."""
     heading = ""
+    moved = level - next((int(token.tag[1]) for token in tokens if token.type == "heading_open"), level)
     for index, token in enumerate(tokens):
         if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+            token.tag = f"h{min(6, int(token.tag[1]) + moved)}"
         if token.type == "heading_open":
             heading = "".join(_words(tokens[index + 1].children or ()))
         elif token.type == "table_open":
