@@ -40,6 +40,7 @@ def examine(workspace: Workspace, say: Say) -> Report:
     for run_id in map(str, run_ids(workspace)):
         checks[run_id] = partial(doctor_runs.examine_run, workspace, workspace.run(run_id), say)
     checks |= {
+        "queues": partial(doctor_runs.left_queues, workspace),
         "verdicts": partial(doctor_runs.unjudged, workspace, say),
         "snapshots": partial(doctor_snapshots.snapshots, workspace),
         "MLflow's database": partial(doctor_mirror.database, workspace),

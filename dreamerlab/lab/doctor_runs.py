@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,16 @@ from dreamerlab.lab.finalise import is_summarised, needs_finalising
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.launch.trainer import record_end
 from dreamerlab.protocol.state import RUNNING, fold, hypotheses
+from dreamerlab.report.wording import duration
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import read_manifest
+from dreamerlab.runs.processes import hostname
 from dreamerlab.runs.series import read_lines
-from dreamerlab.runs.status import effective_state, is_over, read_status
-from dreamerlab.runs.store import Workspace
+from dreamerlab.runs.status import Status, effective_state, is_over, read_status
+from dreamerlab.runs.store import Workspace, run_ids
 from dreamerlab.runs.summary import check_artifacts, read_summary
 
+SILENCE_S = 86_400.0
 _TORN = "readers pass over it; the summary at the end of the trial puts it on record (dreamerlab resume)"
 
 
@@ -58,6 +62,30 @@ def unjudged(workspace: Workspace, say: Say) -> Iterator[Finding]:
         if all(is_over(read_status(trial)) for run in runs for trial in run.trials()):
             judge = partial(_judge, workspace, state.id, say)
             yield Finding("not judged", state.id, "every seed has ended, and there is no verdict", "judge it", judge)
+
+
+def left_queues(workspace: Workspace) -> Iterator[Finding]:
+    """Yield trials that say they are queued on another host, while nothing on it has shown a sign of life for a day.
+
+    So it is in a run that was copied from there. A living launcher always has a trial that beats.
+    """
+    heard: dict[str, float] = {}
+    queued: list[tuple[TrialDirectory, Status, str]] = []
+    for run_id in run_ids(workspace):
+        for trial in workspace.run(str(run_id)).trials():
+            status = read_status(trial)
+            if status.host is None or status.host == hostname():
+                continue
+            heard[status.host] = max(heard.get(status.host, 0.0), status.heartbeat_at or status.started_at or 0.0)
+            if effective_state(status) == "queued":
+                queued.append((trial, status, status.host))
+    for trial, status, host in queued:
+        silent = time.time() - heard[host]
+        if silent > SILENCE_S:
+            reason = f"{host}, where it was to be trained, has not been heard of for {duration(silent)}"
+            remedy = partial(record_end, trial, status.attempt, "interrupted", reason)
+            where = f"{trial.run.id} seed {trial.seed}"
+            yield Finding("false status", where, f"it says queued, but {reason}", "mark it as interrupted", remedy)
 
 
 def _finalise(workspace: Workspace, run: RunDirectory, say: Say) -> None:

@@ -35,7 +35,7 @@ code:
 """
 _RULES = "PROTOCOL.md"
 _PATIENCE_S = 300.0
-_IGNORED = (".dreamerlab/", "runs/.new-*", "protocol/registry/.*.tmp", "/dvc_plots/", "/report.html")
+_IGNORED = (".dreamerlab/", "runs/.new-*", "runs/**/.*.tmp", "protocol/**/.*.tmp", "/dvc_plots/", "/report.html")
 _ATTRIBUTES = (
     # Both branches' lines are kept in a merge, and the next command renders the pages anew.
     "protocol/LOG*.md merge=union",
