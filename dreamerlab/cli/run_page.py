@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dreamerlab.cli.output import has_unicode
 from dreamerlab.lab.show import RunDetails
 from dreamerlab.metrics import is_return
-from dreamerlab.report.comparison_surroundings import NOT_AS_CONFIGURED, marked
-from dreamerlab.report.facts import Effective
+from dreamerlab.report.facts import NOT_AS_CONFIGURED, Effective
 from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
 from dreamerlab.runs.reducers import parse_reducer
@@ -126,7 +125,7 @@ def _configured_and_done(done: Sequence[Effective]) -> str:
         return ""
     table = Table(("configured beside effective", "configured", "effective"))
     for line in done:
-        table.add(line.name, line.configured, marked(line))
+        table.add(line.name, line.configured, line.marked)
     notes = [NOT_AS_CONFIGURED] if any(line.agrees is False for line in done) else []
     return "\n".join([table.to_text(), *notes])
 

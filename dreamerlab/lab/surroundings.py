@@ -34,7 +34,10 @@ def of_run(run: RunDirectory, manifest: Manifest) -> Surroundings:
 def of_records(
     manifest: Manifest, attempts: Sequence[Record], packages: Mapping[str, str] | None = None
 ) -> Surroundings:
-    """Return the facts in a manifest and in the records of attempts; where attempts differ, all their values."""
+    """Return the facts in a manifest and in the records of attempts; where attempts differ, all their values.
+
+    What an attempt recorded of itself goes before what was recorded where the run was created.
+    """
     environment = manifest.environment
     facts = [*_code(manifest), *_machine(environment, attempts), *_software(environment, attempts)]
     facts += [*_threads(attempts), *_load(environment, attempts)]
@@ -142,10 +145,10 @@ def _code(manifest: Manifest) -> Iterator[Fact]:
 
 def _machine(environment: Record, attempts: Sequence[Record]) -> Iterator[Fact]:
     for name in ("host", "platform"):
-        if environment.get(name) is not None:
-            yield Fact("machine", name, _joined([_text(environment[name]), *_told(attempts, name)]))
+        if values := _told(attempts, name) or _told([environment], name):
+            yield Fact("machine", name, _joined(values))
     for name, key in (("cpu", "cpu"), ("C library", "libc")):
-        if values := [*_told([environment], key), *_told(attempts, key)]:
+        if values := _told(attempts, key) or _told([environment], key):
             yield Fact("machine", name, _joined(values), bits=True)
     if isinstance(environment.get("cpu_flags"), list):
         yield Fact("machine", "cpu flags", _text(environment["cpu_flags"]), bits=True)
@@ -166,12 +169,16 @@ def _machine(environment: Record, attempts: Sequence[Record]) -> Iterator[Fact]:
 
 def _software(environment: Record, attempts: Sequence[Record]) -> Iterator[Fact]:
     packages = _mapping(environment.get("packages"))
-    if values := [*_told([environment], "python"), *_told(attempts, "python")]:
+    if values := _told(attempts, "python") or _told([environment], "python"):
         yield Fact("software", "python", _joined(values), bits=True)
     for name in (*BITS_PACKAGES, *(name for name in packages if name not in BITS_PACKAGES)):
-        if name in packages or any(one.get(name) for one in attempts):
-            recorded = [] if name not in packages else [_text(packages[name] or "not installed")]
-            yield Fact("software", name, _versions([*recorded, *_told(attempts, name)]), name in BITS_PACKAGES)
+        values = _told(attempts, name)
+        if name in packages and not values:
+            values = [_text(packages[name] or "not installed")]
+        if values:
+            # Where metadata says 2.13.0, torch itself may say 2.13.0+cu128; which build it is `torch build` tells.
+            plain = _joined([value.partition("+")[0] for value in values]) if name == "torch" else None
+            yield Fact("software", name, _joined(values), name in BITS_PACKAGES, plain)
     build = _mapping(environment.get("torch_build"))
     if build:
         yield Fact("software", "torch build", " ".join(f"{k} {_text(v)[:12]}" for k, v in build.items()), bits=True)
@@ -236,15 +243,6 @@ def _installed(run: RunDirectory) -> dict[str, str]:
 
 def _told(records: Sequence[Record], name: str) -> list[str]:
     return [_text(one[name]) for one in records if one.get(name) is not None]
-
-
-def _versions(values: Sequence[str]) -> str:
-    """Join versions, of which a local build such as 2.13.0+cpu is told once, as the longest text for it."""
-    longest: dict[str, str] = {}
-    for value in values:
-        plain = value.partition("+")[0]
-        longest[plain] = max(longest.get(plain, ""), value, key=len)
-    return ", ".join(longest.values())
 
 
 def _joined(values: Sequence[str]) -> str:

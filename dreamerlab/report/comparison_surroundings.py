@@ -9,12 +9,11 @@ from collections.abc import Sequence
 
 from dreamerlab.report.comparison_section import Section
 from dreamerlab.report.evidence import Evidence, RunEvidence
-from dreamerlab.report.facts import NOT_RECORDED, Effective, FactDifference
+from dreamerlab.report.facts import NOT_AS_CONFIGURED, NOT_RECORDED, FactDifference
 from dreamerlab.tables import Table
 
 _SAME = ("torch", "numpy", "gymnasium", "cpu", "device", "threads")
 _MOST_PACKAGES = 8
-NOT_AS_CONFIGURED = "!: not what was configured"
 
 
 def what_differs(evidence: Evidence) -> Section:
@@ -53,16 +52,11 @@ def configured_and_done(evidence: Evidence) -> Section | None:
             continue
         for run, line in zip(evidence.runs, lines, strict=True):
             if line is not None:
-                table.add(name, run.id, line.configured, marked(line))
+                table.add(name, run.id, line.configured, line.marked)
     notes = [f"as configured in all: {'; '.join(plain)}"] if plain else []
     if any(line.agrees is False for run in evidence.runs for line in run.effective):
         notes.append(NOT_AS_CONFIGURED)
     return Section("Configured beside effective", notes, table if table.rows else None, in_log=False)
-
-
-def marked(line: Effective) -> str:
-    """Return what was done, with a mark where it is not what was configured."""
-    return f"{line.effective} !" if line.agrees is False else line.effective
 
 
 def _lacking(runs: Sequence[RunEvidence]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 NOT_RECORDED = "not recorded"
+NOT_AS_CONFIGURED = "!: not what was configured"
 SECTIONS = ("code", "machine", "software", "threads", "variables", "load")
 """Every section in the order it is read; the command stands beside them and is never held against another."""
 
@@ -68,3 +69,8 @@ class Effective:
     effective: str
     agrees: bool | None = None
     """Whether the second is what the first says; None where that is no question."""
+
+    @property
+    def marked(self) -> str:
+        """What was done, with a mark where it is not what was configured."""
+        return f"{self.effective} !" if self.agrees is False else self.effective
