@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import comparing, gpu, learner, linting, notebook, overhead, startup, update
+from benchmarks import comparing, gpu, learner, linting, mirroring, notebook, overhead, report, startup, update
 from dreamerlab.tables import Table
 
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
@@ -18,6 +18,8 @@ BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
     "compare": comparing.measure,
     "lint": linting.measure,
     "log": notebook.measure,
+    "report": report.measure,
+    "mirror": mirroring.measure,
     "overhead": overhead.measure,
     "learner": learner.measure,
     "update": update.measure,

@@ -66,7 +66,7 @@ def victims(workspace: Path, command: subprocess.Popen[bytes]) -> dict[str, list
     """Living processes of the run, by role."""
     found: dict[str, list[int]] = {"command": [command.pid] if command.poll() is None else []}
     found["trainer"] = [t.pid for t in trainers() if t.trial and workspace in t.trial.parents]
-    for role, module in (("finaliser", b"dreamerlab.lab.finalise"), ("mirror", b"dreamerlab.tracking.mlflow_mirror")):
+    for role, module in (("finaliser", b"dreamerlab.lab.finalise"), ("mirror", b"dreamerlab.lab.mirror_process")):
         found[role] = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -146,7 +146,7 @@ def finish(workspace: Path) -> None:
         assert done.returncode in (0, 7), done.stderr
     assert [effective_state(read_status(trial)) for trial in trials(workspace)] == ["finished"] * len(SEEDS)
     assert not any(effective_state(read_status(trial)) in ONGOING for trial in trials(workspace))
-    dreamerlab(workspace, "doctor", "--fix")
+    dreamerlab(workspace, "doctor", "--fix", "--yes")
     assert all(trial.summary_path.exists() for trial in trials(workspace))
 
 

@@ -54,6 +54,8 @@ COMMANDS = (
     Command("eval", FURTHER, "evaluating", "evaluate"),
     Command("watch", FURTHER, "watching", "watch"),
     Command("reproduce", FURTHER, "reproducing", "reproduce"),
+    Command("report", FURTHER, "reporting", "report"),
+    Command("export", FURTHER, "reporting", "export"),
     Command("doctor", FURTHER, "upkeep", "doctor"),
     Command("ui", FURTHER, "upkeep", "ui"),
     Command("config", GROUPS, "config_commands", "app"),

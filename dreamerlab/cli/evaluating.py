@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from dreamerlab.cli import output
-from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, DeviceOption
+from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, CompileOption, DeviceOption
 
 
 def evaluate(
@@ -28,6 +28,7 @@ def evaluate(
         bool, typer.Option("--fresh", help="Only from starts that no evaluation of the run has seen.")
     ] = False,
     device: DeviceOption = None,
+    compiled: CompileOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Measure the stored agents of a run again, with intervals.
@@ -40,7 +41,7 @@ def evaluate(
     from dreamerlab.lab.execute import Voice
     from dreamerlab.runs.store import Workspace
 
-    asked = Asked(seed, episodes, policy, checkpoint, fresh, device)
+    asked = Asked(seed, episodes, policy, checkpoint, fresh, device, compiled)
     measured = measure(Workspace.find(), run, asked, Voice(output.say, output.warn))
     if as_json:
         output.emit_json(measured.to_data())

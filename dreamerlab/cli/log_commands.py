@@ -11,6 +11,7 @@ from dreamerlab.cli import output
 
 def log(
     no_commit: Annotated[bool, typer.Option("--no-commit", help="Write the pages and leave git alone.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Render all of it anew and trust no cache.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Render LOG.md and the pages from the records.
@@ -21,7 +22,7 @@ def log(
     from dreamerlab.lab.log import refresh
     from dreamerlab.runs.store import Workspace
 
-    done = refresh(Workspace.find(), output.warn, commit=not no_commit)
+    done = refresh(Workspace.find(), output.warn, commit=not no_commit, rebuild=rebuild)
     if as_json:
         output.emit_json(done.to_data())
         return

@@ -38,3 +38,6 @@ CheckpointOption = Annotated[
 DeviceOption = Annotated[
     Literal["cpu", "cuda"] | None, typer.Option("--device", help="Where to compute (default: as in the run).")
 ]
+CompileOption = Annotated[
+    bool, typer.Option("--compile", help="Compile acting first, which takes a minute or more (default: not).")
+]

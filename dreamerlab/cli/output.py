@@ -34,8 +34,13 @@ def emit(text: str) -> None:
 
 def emit_json(data: object) -> None:
     """Print data to stdout as indented JSON; numbers that JSON lacks (nan, inf) become their names."""
-    sys.stdout.write(json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(data) + "\n")
     sys.stdout.flush()
+
+
+def json_text(data: object) -> str:
+    """Return data as indented JSON; numbers that JSON lacks (nan, inf) become their names."""
+    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def say(text: str) -> None:
@@ -53,6 +58,19 @@ def say_error(message: str, hint: str | None) -> None:
     _talk(f"{_painted('error:', _RED)} {printable(message)}")
     if hint is not None:
         _talk(f"\n{_painted('hint:', _CYAN)} {printable(hint)}")
+
+
+def ask(question: str) -> bool | None:
+    """Ask on stderr and return whether the answer was yes; None where no terminal can answer."""
+    try:
+        if not sys.stdin.isatty():
+            return None
+    except (AttributeError, ValueError):  # there is no stdin, or it is closed
+        return None
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{printable(question)} [y/N] ")
+        sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def is_live_terminal(stream: TextIO) -> bool:

@@ -188,13 +188,17 @@ def _rich_table(views: Sequence[RunView], width: int, height: int) -> Any:
 
 
 def notes(views: Sequence[RunView]) -> list[str]:
-    """Return why trials ended, or what is worth saying of them, a line each."""
+    """Return why trials ended or what is worth saying of them, and which mirrors fail, a line each."""
     several = len(views) > 1
+    failing = [f"{view.run}: {view.mlflow}; training goes on" for view in views if view.mlflow is not None]
     return [
-        f"{f'{view.run} ' if several else ''}seed {trial.seed}: {trial.reason or trial.message}"
-        for view in views
-        for trial in view.trials
-        if trial.reason or trial.message
+        *failing,
+        *(
+            f"{f'{view.run} ' if several else ''}seed {trial.seed}: {trial.reason or trial.message}"
+            for view in views
+            for trial in view.trials
+            if trial.reason or trial.message
+        ),
     ]
 
 

@@ -96,7 +96,8 @@ def show(
         Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the learning curves of all seeds.")
     ] = None,
     provenance: Annotated[
-        bool, typer.Option("--provenance", help="Of a run: code, machine, origins and file hashes.")
+        bool,
+        typer.Option("--provenance", help="Of a run: code, machine, software, variables, load, origins, hashes."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,20 +120,28 @@ def show(
 
 
 def _show_run(workspace: Workspace, run_id: str, plot: Path | None, *, provenance: bool, as_json: bool) -> None:
-    from dreamerlab.cli.run_page import page, provenance_page
+    from dataclasses import asdict
+
+    from dreamerlab.cli.provenance_page import provenance_page
+    from dreamerlab.cli.run_page import page
     from dreamerlab.lab import show as use_case
+    from dreamerlab.lab.effective import of_details
+    from dreamerlab.lab.run_provenance import provenance as provenance_of
     from dreamerlab.lab.show_hypothesis import hypothesis_line
+    from dreamerlab.tracking.mirror_state import standing_and_cure
 
     details = use_case.collect(workspace, workspace.run(run_id))
     if plot is not None:
         output.say(f"drew {use_case.draw(details, plot)}")
-    facts = use_case.provenance(details) if provenance else None
+    facts = provenance_of(workspace, details) if provenance else None
+    done, mirrored = of_details(details), standing_and_cure(workspace, details.run)
     if as_json:
-        output.emit_json(use_case.to_data(details) | ({"provenance": facts} if facts else {}))
+        found = use_case.to_data(details) | {"effective": [asdict(line) for line in done], "mlflow": mirrored}
+        output.emit_json(found | ({"provenance": facts} if facts else {}))
+    elif facts:
+        output.emit(provenance_page(details.manifest.id, facts))
     else:
-        output.emit(page(details, hypothesis_line(workspace, details)))
-        if facts:
-            output.emit("\n" + provenance_page(facts))
+        output.emit(page(details, hypothesis_line(workspace, details), mirrored, done))
 
 
 def _show_hypothesis(

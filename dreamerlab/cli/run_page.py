@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 from dreamerlab.cli.output import has_unicode
 from dreamerlab.lab.show import RunDetails
 from dreamerlab.metrics import is_return
+from dreamerlab.report.facts import NOT_AS_CONFIGURED, Effective
 from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
 from dreamerlab.runs.reducers import parse_reducer
@@ -16,8 +17,14 @@ from dreamerlab.tables import Table
 _CHART_WIDTH = 48
 
 
-def page(details: RunDetails, hypothesis: str | None = None) -> str:
-    """Return the page of a run; `hypothesis` is the line about the one it belongs to."""
+def page(
+    details: RunDetails, hypothesis: str | None = None, mirror: str | None = None, done: Sequence[Effective] = ()
+) -> str:
+    """Return the page of a run.
+
+    `hypothesis` is the line about the one it belongs to, `mirror` where MLflow stands, `done` what it did beside its
+    config.
+    """
     made = details.manifest
     title = f"{made.id}  {made.name}" if made.name else made.id
     head = Table(("", "  "))
@@ -31,6 +38,8 @@ def page(details: RunDetails, hypothesis: str | None = None) -> str:
     head.add("created", moment(made.created_at))
     head.add("code", _code(details))
     head.add("data", details.data_state)
+    if mirror is not None:
+        head.add("mlflow", mirror)
     head.add("path", details.run.path)
     blocks = [
         title,
@@ -38,28 +47,12 @@ def page(details: RunDetails, hypothesis: str | None = None) -> str:
         scores(details),
         _chart(details),
         _spent(details),
+        _configured_and_done(done),
         _attempts(details),
     ]
     if details.caveats:
         blocks.append("\n".join(["caveats", *(f"  - {caveat}" for caveat in details.caveats)]))
     return "\n\n".join(block for block in blocks if block)
-
-
-def provenance_page(facts: dict[str, Any]) -> str:
-    """Return code, machine, origins of all values and hashes of all files as text."""
-    code = Table(("code", ""))
-    for key, value in facts["code"].items():
-        code.add(key, value)
-    machine = Table(("environment", ""))
-    for key, value in facts["environment"].items():
-        machine.add(key, value)
-    config = Table(("config", "value", "origin"))
-    for key, item in facts["config"].items():
-        config.add(key, item["value"], item["origin"])
-    files = Table(("file", "bytes", "sha256"), frozenset({"bytes"}))
-    for name, item in facts["files"].items():
-        files.add(name, item["size"], item["sha256"])
-    return "\n\n".join(table.to_text() for table in (code, machine, config, files) if table.rows)
 
 
 def _code(details: RunDetails) -> str:
@@ -117,14 +110,24 @@ def _chart(details: RunDetails) -> str:
 
 
 def _spent(details: RunDetails) -> str:
-    columns = ("seed", "env steps", "updates", "replayed steps", "episodes", "training time")
+    columns = ("seed", "env steps", "updates", "actor updates", "replayed steps", "episodes", "training time")
     table = Table(columns, frozenset(columns))
     for trial in details.trials:
         view, each = trial.view, details.replayed_per_update
         replayed = f"{view.updates * each:,}" if each is not None else None
-        counts = (f"{view.env_steps:,}", f"{view.updates:,}", replayed, f"{view.episodes:,}", duration(view.wall_s))
-        table.add(view.seed, *counts)
+        updates = (f"{view.updates:,}", f"{view.actor_updates:,}", replayed)
+        table.add(view.seed, f"{view.env_steps:,}", *updates, f"{view.episodes:,}", duration(view.wall_s))
     return "spent, in every unit\n" + table.to_text()
+
+
+def _configured_and_done(done: Sequence[Effective]) -> str:
+    if not done:
+        return ""
+    table = Table(("configured beside effective", "configured", "effective"))
+    for line in done:
+        table.add(line.name, line.configured, line.marked)
+    notes = [NOT_AS_CONFIGURED] if any(line.agrees is False for line in done) else []
+    return "\n".join([table.to_text(), *notes])
 
 
 def _attempts(details: RunDetails) -> str:

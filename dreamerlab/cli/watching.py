@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dreamerlab.cli import output
-from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, DeviceOption
+from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, CompileOption, DeviceOption
 
 
 def watch(
@@ -49,6 +49,7 @@ def watch(
         typer.Option("--prediction", help="Of an agent that sees images: what its model expects, beside what came."),
     ] = False,
     device: DeviceOption = None,
+    compiled: CompileOption = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
@@ -62,7 +63,7 @@ def watch(
     from dreamerlab.lab.watch import watch as film_agent
     from dreamerlab.runs.store import Workspace
 
-    wish = Wish(seed, episodes, policy, checkpoint, format_name, out, fps, every, device, prediction, force)
+    wish = Wish(seed, episodes, policy, checkpoint, format_name, out, fps, every, device, prediction, force, compiled)
     film = film_agent(Workspace.find(), run, wish, Voice(output.say, output.warn))
     if as_json:
         output.emit_json(film.to_data())

@@ -1,12 +1,12 @@
-"""What goes on beside and after training, each in a process of its own: the MLflow mirror and the finaliser.
+"""What follows training, in a process of its own: the finaliser. Also how such processes are started.
 
-Neither can harm a run: when one is missing or fails there is one warning line, and it can be started again at any
-time (`resume`, `doctor --fix` and the next `run` do). What the finaliser does is `finalise.py`.
+It cannot harm a run: when it is missing or fails there is one warning line, and it can be started again at any time
+(`resume`, `doctor --fix` and the next `run` do). What the finaliser does is `finalise.py`; the other process beside
+training, the MLflow mirror, is `mirror.py`.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +14,6 @@ from pathlib import Path
 
 from dreamerlab.errors import LabError
 from dreamerlab.lab.finalise import NO_COMMIT, needs_finalising
-from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.records import commit_leftovers
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.directory import RunDirectory
@@ -25,36 +24,15 @@ from dreamerlab.runs.store import Workspace, run_ids
 Say = Callable[[str], None]
 
 
-def start_mirror(workspace: Workspace, run: RunDirectory, warn: Say) -> None:
-    """Start copying the run's metrics into MLflow, in the background and with low priority, until the run ends."""
-    prepared = workspace.mlflow_db.exists() or "MLFLOW_TRACKING_URI" in os.environ
-    if not is_installed("mlflow") or not prepared:
-        return  # said by `init`, which prepares the database
-    try:
-        _start_detached([*_MIRROR, str(workspace.path), run.id, "--follow"], workspace, f"mirror-{run.id}.txt")
-    except OSError as error:
-        warn(f"the MLflow mirror did not start: {error.strerror or error}; the run goes on without it")
-
-
-def run_mirror(workspace: Workspace, *arguments: str) -> str | None:
-    """Run the mirror's command on `workspace` and wait; return why it failed in one line, or None."""
-    try:
-        log = _log_path(workspace, "mirror.txt")
-        code = _start_detached([*_MIRROR, str(workspace.path), *arguments], workspace, log.name).wait()
-    except OSError as error:
-        return f"{error.strerror or error}"
-    return None if code == 0 else _last_line(log, code).removeprefix("warning: ").removeprefix("error: ")
-
-
 def finalise_in_own_process(
     workspace: Workspace, run: RunDirectory, say: Say, warn: Say, *, commit: bool = True
 ) -> None:
     """Summarise, hash and store an ended run, and wait for it; a failure is one warning, the run is not touched."""
     say(f"finalising {run.id}: summaries, scores, storage")
     try:
-        log = _log_path(workspace, f"finalise-{run.id}.txt")
+        log = log_path(workspace, f"finalise-{run.id}.txt")
         words = [*_FINALISER, str(workspace.path), run.id, *([] if commit else [NO_COMMIT])]
-        process = _start_detached(words, workspace, log.name)
+        process = start_detached(words, workspace, log)
         code = process.wait()
     except OSError as error:
         warn(f"the finaliser did not start: {error.strerror or error}; later: dreamerlab doctor --fix")
@@ -64,7 +42,7 @@ def finalise_in_own_process(
         if line.startswith("warning: "):
             warn(line.removeprefix("warning: "))
     if code != 0:
-        warn(f"finalising {run.id} failed: {_last_line(log, code)}; later: dreamerlab doctor --fix")
+        warn(f"finalising {run.id} failed: {last_line(log, code)}; later: dreamerlab doctor --fix")
 
 
 def finalise_leftovers(
@@ -105,29 +83,30 @@ def _is_quiet(run: RunDirectory) -> bool:
 
 
 _FINALISER = ("-P", "-m", "dreamerlab.lab.finalise")
-_MIRROR = ("-P", "-m", "dreamerlab.tracking.mlflow_mirror")
 
 
-def _start_detached(arguments: Sequence[str], workspace: Workspace, log_name: str) -> subprocess.Popen[bytes]:
+def start_detached(arguments: Sequence[str], workspace: Workspace, log: Path) -> subprocess.Popen[bytes]:
     """Start Python in a session of its own: neither Ctrl-C nor the end of this process reaches it."""
-    with _log_path(workspace, log_name).open("wb") as log:
+    with log.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=workspace.path,
             env=code_environment(installed_code()),
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
 
-def _last_line(log: Path, code: int) -> str:
+def last_line(log: Path, code: int) -> str:
+    """Return the last line of a process' log, or its exit code where it said nothing."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
 
 
-def _log_path(workspace: Workspace, name: str) -> Path:
+def log_path(workspace: Workspace, name: str) -> Path:
+    """Return the file for what a process says, its folder made."""
     folder = workspace.hidden / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / name

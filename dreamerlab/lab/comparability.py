@@ -1,7 +1,8 @@
 """What must be held against a comparison: how the runs are not alike, or not good enough for it (M-TOOL-05).
 
-Finds differences of config, code and machine, decides when no difference of scores can be computed at all, and puts
-the rest into caveats, gravest first. Annotates; what is no comparison at all is refused by `compare_choice.py`.
+Finds differences of config, decides when no difference of scores can be computed at all, and puts the rest into
+caveats, gravest first. Annotates; what is no comparison at all is refused by `compare_choice.py`, and differences of
+code and machine are found by `surroundings.py`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from dreamerlab.report.evidence import PACE_FACTS, FactDifference, LeafDifference, RunEvidence
+from dreamerlab.report.evidence import PACE_FACTS, LeafDifference, RunEvidence
+from dreamerlab.report.facts import FactDifference
 from dreamerlab.report.wording import amount, figure, seeds_named, seeds_text, state_counts
 from dreamerlab.runs.directory import RunDirectory
 
 _CHANGES = ("ARCHITECTURE", "ENVIRONMENT", "DYNAMICS", "unknown here")
 """Zones in which a difference can change the result of training; a leaf unknown today may be in any of them."""
-_CODE, _CHANGED = "code identity", "uncommitted changes"
-_NUMERICS = (
-    *("torch", "numpy", "gymnasium", "box2d", "pygame", "python"),
-    *("cpu", "cpu capability", "device", "threads", "gpus"),
-)
+_CODE = "code identity"
 _CEILING_SHARE = 0.5
 
 
@@ -43,13 +41,6 @@ def leaf_differences(runs: Sequence[RunDirectory], configs: Sequence[Mapping[str
         acts = [key not in each for each in inactive]
         found.append(LeafDifference("unknown here" if zone is None else zone.value, key, values, came_from, acts))
     return found
-
-
-def fact_differences(runs: Sequence[RunEvidence]) -> list[FactDifference]:
-    """Return what is not the same in all runs of their code and of the machines they ran on, where all recorded it."""
-    rows = [_facts(run) for run in runs]
-    shared = [name for name in rows[0] if all(name in row for row in rows)]
-    return [FactDifference(name, values) for name in shared if len(set(values := [row[name] for row in rows])) > 1]
 
 
 def withheld(first: RunEvidence, other: RunEvidence) -> str | None:
@@ -90,7 +81,7 @@ def caveats(
         *(line for run in runs for line in _of_scores(run)),
         *_ceiling(runs),
         *(f"{run.id}: {line}" for run in runs for line in run.caveats),
-        *_machines(runs, by_name),
+        *_machines(by_name),
     ]
 
 
@@ -203,25 +194,15 @@ def _ceiling(runs: Sequence[RunEvidence]) -> list[str]:
     ]
 
 
-def _machines(runs: Sequence[RunEvidence], facts: Mapping[str, FactDifference]) -> list[str]:
+def _machines(facts: Mapping[str, FactDifference]) -> list[str]:
     found: list[str] = []
-    numerics = [name for name in _NUMERICS if name in facts]
+    numerics = [fact.name for fact in facts.values() if fact.bits and fact.name != _CODE]
     if numerics:
         found.append(f"different {', '.join(numerics)}: the same seed need not give the same training")
     pace = [name for name in PACE_FACTS if name in facts]
     if pace:
         found.append(f"wall-clock times were taken under different {', '.join(pace)}: not comparable")
-    busy = [run.id for run in runs if run.machine["other trainers at the start"] not in ("0", "-")]
-    if busy and "other trainers at the start" not in facts:
-        found.append(f"wall-clock times were taken beside other trainers ({', '.join(busy)})")
     return found
-
-
-def _facts(run: RunEvidence) -> dict[str, str]:
-    code = run.manifest.code
-    changed = "unknown" if code.dirty is None else "yes" if code.dirty else "no"
-    commit = code.commit[:12] if code.commit else "none"
-    return {_CODE: code.identity[:16], "commit": commit, "branch": code.branch or "-", _CHANGED: changed, **run.machine}
 
 
 def _origins(run: RunDirectory) -> dict[str, str]:

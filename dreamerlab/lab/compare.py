@@ -8,13 +8,14 @@ held against the figures `comparability.py`; how it looks `report.comparison`; t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from random import Random
-from typing import Any
 
 from dreamerlab.errors import LabError, UsageError
-from dreamerlab.lab.comparability import caveats, fact_differences, leaf_differences, withheld
+from dreamerlab.lab import surroundings
+from dreamerlab.lab.comparability import caveats, leaf_differences, withheld
 from dreamerlab.lab.compare_choice import Choice
+from dreamerlab.lab.effective import effective
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.scoring import DEFAULT_METRIC, SeedScore, reducer_of, seed_scores
 from dreamerlab.lab.show import RunDetails, TrialDetails, collect
@@ -22,7 +23,6 @@ from dreamerlab.metrics import CATALOGUE, is_return
 from dreamerlab.protocol.hypothesis import Plan
 from dreamerlab.protocol.state import Hypothesis, fold
 from dreamerlab.report.evidence import Evidence, HypothesisEvidence, Pair, RunEvidence, SeedEvidence, Threshold
-from dreamerlab.report.plots import Arm, Curve, ManyRuns, draw_comparison
 from dreamerlab.report.verdict_words import effect, figures_of, is_no_result, state_words
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.reducers import Reducer, parse_reducer
@@ -61,8 +61,11 @@ def compare(
         owner = owners.get(one.manifest.hypothesis or "")
         judged_by = plan if plan is not None or owner is None else owner.proposal.plan
         found.append(_run(one, config, rule or one.manifest.score, owner, judged_by, levels))
+    sides = [surroundings.of_run(one.run, one.manifest) for one in details]
+    told = zip(found, sides, surroundings.unrecorded(sides), strict=True)
+    found = [replace(run, machine=surroundings.flat(side), not_recorded=lacks) for run, side, lacks in told]
     leaves = leaf_differences(choice.runs, configs)
-    facts = fact_differences(found)
+    facts = surroundings.differences(sides)
     pairs = [_pair(found[first], found[other]) for first, other in choice.pairs]
     lines = [*unreadable, *caveats(found, leaves, facts, choice.pairs)]
     return Evidence(found, leaves, facts, pairs, lines, _quoted(owners, found))
@@ -113,18 +116,6 @@ def _quoted(owners: Mapping[str, Hypothesis], runs: Sequence[RunEvidence]) -> li
     return quoted
 
 
-def draw(evidence: Evidence, path: Path) -> Path:
-    """Write the learning curves of all runs and seeds to `path` and return it."""
-    arms = [Arm(_arm_label(run), [_curve(seed) for seed in run.seeds]) for run in evidence.runs]
-    same_task = len({run.env_id for run in evidence.runs}) == 1
-    reference: Mapping[str, float | None] = evidence.runs[0].reference if same_task else {}
-    envs = ", ".join(dict.fromkeys(run.manifest.env for run in evidence.runs))
-    metrics = " / ".join(dict.fromkeys(run.metric for run in evidence.runs))
-    picture = ManyRuns(envs, arms, y_label=metrics, random=reference.get("random"), solved=reference.get("solved"))
-    draw_comparison(picture, path)
-    return path
-
-
 def _run(
     details: RunDetails,
     config: Mapping[str, object],
@@ -143,19 +134,19 @@ def _run(
         "episodes": str(config.get("eval.episodes", "-")),
         "score": rule,
     }
-    machine = _machine(made.environment, [attempt for trial in details.trials for attempt in trial.attempts])
     return RunEvidence(
         made,
         str(config.get("env.id", made.env)),
         reducer.metric,
         evaluation,
-        machine,
+        {},  # filled in by `compare`: what a run lacks is known only beside the others
         details.reference,
         thresholds,
         seeds,
         details.caveats,
         is_return=is_return(reducer.metric) and not reducer.is_time,
         is_time=reducer.is_time,
+        effective=effective(details, config),
     )
 
 
@@ -234,33 +225,11 @@ def _reached(points: Sequence[Point], threshold: Threshold) -> Point | None:
     return None if index is None else points[index]
 
 
-def _machine(environment: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the facts of the machine that can matter, each as text; of attempts that differ all values."""
-    packages: Mapping[str, Any] = environment.get("packages") or {}
-    facts = {name: environment.get(name) for name in ("python", "platform", "host", "cpu", "cores_usable", "gpus")}
-    facts |= {name: packages.get(name) for name in ("torch", "numpy", "gymnasium", "box2d")}
-    if "pygame" in packages:  # runs from before it was recorded cannot tell
-        facts["pygame"] = packages["pygame"]
-    facts["other trainers at the start"] = environment.get("other_trainers")
-    found = {name.replace("_", " "): _text(value) for name, value in facts.items()}
-    for name in ("device", "threads", "cpu_capability"):
-        values = sorted({_text(attempt[name]) for attempt in attempts if attempt.get(name) is not None})
-        found[name.replace("_", " ")] = ", ".join(values) or "-"
-    return found
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"  # pyright: ignore[reportUnknownArgumentType]
-    return "-" if value is None else str(value)
-
-
 def _pair(first: RunEvidence, other: RunEvidence) -> Pair:
     reason = withheld(first, other)
     if reason is not None:
         return Pair(first.id, other.id, withheld=reason)
     a, b = first.scores, other.scores
-    lower = first.is_time or (first.metric in CATALOGUE and CATALOGUE[first.metric].direction == "lower")
     enough = min(len(a), len(b)) >= FEWEST
     # Seeded by the runs compared: the same records give the same figures, whoever asks and whenever.
     generator = Random(f"{first.id} {other.id}")
@@ -270,17 +239,8 @@ def _pair(first: RunEvidence, other: RunEvidence) -> Pair:
         welch=welch(a, b),
         permutation=exact_permutation(a, b),
         least_p=least_p(len(a), len(b)),
-        improvement=probability_of_improvement(a, b, lower_is_better=lower),
+        improvement=probability_of_improvement(a, b, lower_is_better=first.lower_is_better),
         iqm_difference=interquartile_mean(b) - interquartile_mean(a) if enough else None,
         iqm_interval=percentile_bootstrap(a, b, interquartile_mean, generator) if enough else None,
         detectable_sd=minimum_detectable_effect(len(a), len(b)),
     )
-
-
-def _curve(seed: SeedEvidence) -> Curve:
-    return Curve(seed.seed, [p.env_steps for p in seed.evaluations], [p.value for p in seed.evaluations])
-
-
-def _arm_label(run: RunEvidence) -> str:
-    marks = [mark for mark, holds in (("pilot", run.manifest.kind == "pilot"), ("so far", run.so_far)) if holds]
-    return f"{run.label} (n={len(run.seeds)}{''.join(f', {mark}' for mark in marks)})"

@@ -42,8 +42,8 @@ class _Item:
     hypothesis: Hypothesis | None
 
 
-def choose(workspace: Workspace, texts: Sequence[str]) -> Choice:
-    """Return what `texts` mean; UsageError for no comparison, NotFound for what is not here."""
+def choose(workspace: Workspace, texts: Sequence[str], *, fewest: int = 2) -> Choice:
+    """Return what `texts` mean; UsageError for fewer than `fewest` runs, NotFound for what is not here."""
     items = [_item(workspace, text) for text in texts]
     named: dict[str, str] = {}
     for item in items:
@@ -56,7 +56,7 @@ def choose(workspace: Workspace, texts: Sequence[str]) -> Choice:
     order: list[str] = []
     for item in items:
         order += [one for one in (item.baseline, item.run) if one is not None and one not in order]
-    if len(order) < 2:
+    if len(order) < fewest:
         only = items[0]
         what = f"'{only.text}' has one" if only.hypothesis is not None else f"only '{only.text}' is named"
         raise UsageError(

@@ -35,12 +35,14 @@ class Asked:
     checkpoint: str = "latest"
     fresh: bool = False
     device: str | None = None
+    compiled: bool = False
 
     def words(self) -> list[str]:
         """Return the options of the program that measures."""
         words = ["--policy", self.policy]
         words += ["--episodes", str(self.episodes)] if self.episodes is not None else []
         words += ["--device", self.device] if self.device else []
+        words += ["--compile"] if self.compiled else []
         return [*words, *(["--fresh"] if self.fresh else [])]
 
 
@@ -52,7 +54,7 @@ class Measured:
     name: str | None
     checkpoint: str
     rows: list[dict[str, Any]]
-    """Per seed: checkpoint, env_steps, episodes, values, returns and lengths per policy, intervals per policy."""
+    """Per seed: checkpoint, env_steps, device, compiled, episodes; values, returns, lengths, intervals per policy."""
     reference: Mapping[str, float]
     """Levels of the task's return: random, solved, fail, where they are known."""
     caveats: list[str]
@@ -93,6 +95,8 @@ def measure(workspace: Workspace, text: str, asked: Asked, voice: Voice) -> Meas
         caveats += [f"seed {trial.seed}: passed over {line}" for line in row.get("passed_over", [])]
         row["intervals"] = {policy: _interval(mean_interval(found)) for policy, found in row["returns"].items()}
         rows.append(row)
+    if asked.compiled:
+        caveats.append("acting was compiled: the same random numbers, but sums are rounded otherwise than in the run")
     if asked.checkpoint == "best" and rows[0].get("own_starts"):
         caveats.append(
             f"best was chosen by its first {rows[0]['own_starts']} episodes, so their mean is too high; "

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dreamerlab.errors import Conflict, Interrupted, LabError, TrialFailed
-from dreamerlab.lab.aftercare import finalise_leftovers, start_mirror
+from dreamerlab.lab.aftercare import finalise_leftovers
 from dreamerlab.lab.finalise import summarise_ended
 from dreamerlab.lab.kill_rules import KillRules
 from dreamerlab.lab.ledger import registry_of
+from dreamerlab.lab.mirror import start_mirror, tell
 from dreamerlab.lab.publish import publish
 from dreamerlab.launch.local import NOT_STARTED, LocalPool, Plan, Task
 from dreamerlab.launch.trainer import mark
@@ -113,6 +114,7 @@ def settled(workspace: Workspace, voice: Voice, *, commit: bool) -> list[str]:
     except LabError as error:
         voice.warn(f"nothing is judged yet: {error.message}; later: dreamerlab doctor --fix")
         return []
+    tell(workspace, [run for one in news for run in one.runs], voice.warn)
     return [one.line for one in news]
 
 

@@ -1,8 +1,9 @@
 """`python -m dreamerlab.lab.finalise WORKSPACE RUN [--no-commit]`: everything that follows the end of the last trial.
 
-Summaries and thinned curves, the file of all scores, the artifacts into DVC, the text into git: in this order, each
-step whole, one finaliser at a time. It may be killed at any moment and started again; what is done is done the same
-way once more. The records are complete after the first two steps: DVC and git missing or failing is a warning.
+Summaries and thinned curves, the files of all scores and of the run's curve, the artifacts into DVC, the text into
+git: in this order, each step whole, one finaliser at a time. It may be killed at any moment and started again; what is
+done is done the same way once more. The records are complete after the first two steps: DVC and git missing or failing
+is a warning.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from dreamerlab.errors import LabError
 from dreamerlab.lab.records import commit_run
 from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.curve_files import write_curve_files
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import read_manifest
@@ -56,6 +58,7 @@ def finalise(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None
     with owned_lock(workspace.hidden / "finalise.lock", timeout_s=_PATIENCE_S, what="the finaliser"):
         summarise_ended(run)
         write_scores(workspace)
+        write_curve_files(workspace, run)
         _store(workspace, run, warn)
         if wanted:
             commit_run(workspace, run, warn)
@@ -75,7 +78,7 @@ def is_summarised(trial: TrialDirectory) -> bool:
 
 
 def _stored_late(workspace: Workspace, run: RunDirectory) -> bool:
-    return run.artifacts.is_dir() and dvc_store.state(workspace, run) == "local"
+    return dvc_store.is_behind(workspace, run)
 
 
 def _store(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:

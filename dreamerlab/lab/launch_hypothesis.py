@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreamerlab.errors import Conflict
@@ -17,7 +18,7 @@ from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.faults import setup_digest
 from dreamerlab.lab.ledger import append, registry_of
 from dreamerlab.lab.preflight import check_environment, require_training_parts
-from dreamerlab.lab.provenance import code_state, manifest_code
+from dreamerlab.lab.provenance import code_state, copies, manifest_code
 from dreamerlab.lab.publish import publish
 from dreamerlab.lab.recovery import recover
 from dreamerlab.protocol.families import family
@@ -28,6 +29,7 @@ from dreamerlab.runs.creation import RunFiles, complete_run, prepare_run
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.manifest import Budget, Code, Manifest, read_manifest
 from dreamerlab.runs.store import Workspace
+from dreamerlab.runs.surroundings import masked_words
 from dreamerlab.tracking.git_state import GitSilent, git
 
 if TYPE_CHECKING:
@@ -55,21 +57,25 @@ class Surroundings:
     git: GitState
     environment: Mapping[str, Any]
     freeze: str
+    copies: Mapping[str, Path]
 
 
 def surroundings(workspace: Workspace, code: CodeIdentity) -> Surroundings:
-    """Return what surrounds a launch."""
+    """Return what surrounds a launch; the snapshot of the code must be there."""
     from dreamerlab.tracking import environment
 
-    return Surroundings(code, code_state(workspace), environment.capture(), environment.freeze())
+    state = code_state(workspace)
+    copied = copies(workspace, code, state)
+    return Surroundings(code, state, environment.capture(), environment.freeze(), copied)
 
 
 def run_files(manifest: Manifest, resolved: Resolved, around: Surroundings) -> RunFiles:
     """Return what is written into a new run; code and environment are filled into its manifest."""
     from dreamerlab.config.layers import to_yaml
 
-    made = replace(manifest, code=manifest_code(around.code, around.git), environment=around.environment)
-    return RunFiles(made, to_yaml(resolved.config), resolved.origins, around.git.patch, around.freeze)
+    code, command = manifest_code(around.code, around.git, around.copies), masked_words(manifest.command)
+    made = replace(manifest, code=code, environment=around.environment, command=command)
+    return RunFiles(made, to_yaml(resolved.config), resolved.origins, around.git.patch, around.freeze, around.copies)
 
 
 def require_trainable(workspace: Workspace, resolved: Resolved) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from dreamerlab.errors import Conflict, GateRefused, UsageError
 from dreamerlab.ids import letter_of
 from dreamerlab.lab.ledger import append, registry_of
+from dreamerlab.lab.mirror import tell
 from dreamerlab.lab.proposal_base import champion_runs
 from dreamerlab.lab.publish import publish
 from dreamerlab.protocol.chain import Record
@@ -106,6 +107,7 @@ def withdraw(
 
     append(workspace, state.id, WITHDRAWN, {"why": why}, provided=allowed, report=warn)
     publish(workspace, [state.id], f"Withdraw {state.id}", warn, wanted=wanted)
+    tell(workspace, [state.run] if state.run is not None else [], warn)
     return fold(registry_of(workspace).read(state.id))
 
 

@@ -1,7 +1,7 @@
 """Lint of the runs, and of what the registry says about them: nothing missing, nothing that contradicts, sizes right.
 
-Works from the committed text alone; artifacts that are not here are counted and not checked. Damage that harms the
-next command, such as a dead trainer or a half-made run, is the business of `doctor`.
+Works from the committed text alone; artifacts that are not here, dropped ones too, are counted and not checked.
+Damage that harms the next command, such as a dead trainer or a half-made run, is the business of `doctor`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.status import effective_state, read_status
 from dreamerlab.runs.summary import check_artifacts
+from dreamerlab.runs.tombstone import dropped_files
 
 _MEND = "dreamerlab doctor --fix"
 
@@ -99,7 +100,10 @@ def _trial(books: Books, trial: TrialDirectory, report: RunReport, *, deep: bool
     elif not trial.artifacts.is_dir():
         report.without_artifacts += bool(summary.get("files"))
     else:
-        yield from _artifacts(books, trial, cast("dict[str, Any]", summary.get("files") or {}), deep=deep)
+        dropped, files = dropped_files(trial.run), cast("dict[str, Any]", summary.get("files") or {})
+        report.without_artifacts += not dropped.isdisjoint(files)
+        here = {name: facts for name, facts in files.items() if name not in dropped}
+        yield from _artifacts(books, trial, here, deep=deep)
 
 
 def _artifacts(

@@ -41,13 +41,15 @@ class Refreshed:
         return {"log": self.log, "changed": list(self.changed), "damaged": damaged, "committed": self.committed}
 
 
-def refresh(workspace: Workspace, warn: Callable[[str], None], *, commit: bool) -> Refreshed:
+def refresh(workspace: Workspace, warn: Callable[[str], None], *, commit: bool, rebuild: bool = False) -> Refreshed:
     """Bring the log up to date, commit its files where that is wanted, and return what changed.
+
+    `rebuild` renders all of it anew, whatever the cache knows.
 
     ToolFailed when the disk refuses, Conflict when another rendering does not end.
     """
     with log_lock(workspace):
-        changed, rendering = _brought_up_to_date(workspace)
+        changed, rendering = _brought_up_to_date(workspace, rebuild=rebuild)
         committed = commit and commit_log(workspace, warn)
     damaged = {key: digest.faults for key, digest in rendering.digests.items() if digest.faults}
     names = [path.relative_to(workspace.path).as_posix() for path in changed]
@@ -79,10 +81,10 @@ def log_lock(workspace: Workspace) -> AbstractContextManager[None]:
     return owned_lock(workspace.hidden / "log.lock", timeout_s=PATIENCE_S, what="the log")
 
 
-def _brought_up_to_date(workspace: Workspace) -> tuple[list[Path], Rendering]:
+def _brought_up_to_date(workspace: Workspace, *, rebuild: bool = False) -> tuple[list[Path], Rendering]:
     known = load(workspace)
     before = {key: dict(digest.outputs) for key, digest in known.items()}
-    rendering = render_changed(workspace, known)
+    rendering = render_changed(workspace, {} if rebuild else known)
     try:
         (workspace.protocol / PAGES).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -42,6 +42,8 @@ class Rendering:
     digests: dict[str, Digest] = field(default_factory=dict[str, Digest])
     files: dict[str, str] = field(default_factory=dict[str, str])
     """Path inside `protocol` -> text."""
+    book: Notebook = field(default_factory=lambda: Notebook((), (), {}, {}, {}))
+    """What LOG.md was made of."""
 
 
 def render_changed(workspace: Workspace, known: Mapping[str, Digest]) -> Rendering:
@@ -54,7 +56,8 @@ def render_changed(workspace: Workspace, known: Mapping[str, Digest]) -> Renderi
         work.tell(digest, work.hypothesis_inputs(digest), work.hypothesis)
     for digest in work.of_kind(ENTRY):
         work.tell(digest, work.entry_inputs(digest), work.entry)
-    work.done.files |= render(work.notebook())
+    work.done.book = work.notebook()
+    work.done.files |= render(work.done.book)
     return work.done
 
 

@@ -42,11 +42,11 @@ def in_git(folder: Path) -> bool:
 
 
 def commit_run(workspace: Workspace, run: RunDirectory, warn: Callable[[str], None]) -> None:
-    """Commit exactly the text of a run and the scores, where that is wanted and there is a repository."""
+    """Commit exactly the text of a run, the scores and the curves, where that is wanted and there is a repository."""
     if not autocommit(workspace) or not in_git(workspace.path):
         return
     try:
-        commit(workspace.path, [run.path, workspace.scores_path], f"Record {run.id}")
+        commit(workspace.path, [run.path, workspace.scores_path, workspace.curve_files], f"Record {run.id}")
     except GitSilent as silence:
         warn(f"the records of {run.id} are not committed: {silence}")
 

@@ -8,25 +8,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 from dreamerlab.errors import LabError, NotFound, ToolFailed, UsageError
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.preflight import require_training_parts
 from dreamerlab.lab.retraining import differing, in_words, lines_of, retrain, scratch_folder, timeless
-from dreamerlab.report.wording import figure, seeds_text
+from dreamerlab.lab.surroundings import differences, of_records, unrecorded
+from dreamerlab.launch.trainer import code_environment
+from dreamerlab.report.facts import Surroundings
+from dreamerlab.report.wording import seeds_text
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.curves import read_curves
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
+from dreamerlab.runs.processes import hostname
 from dreamerlab.runs.series import Line
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.runs.store import Workspace, find_run
+from dreamerlab.runs.surroundings import variables
 from dreamerlab.tables import Table
+from dreamerlab.tracking.environment import capture
 
-_FACTS = ("torch", "cpu_capability", "threads", "device", "host")
-_PACKAGES = ("numpy", "gymnasium", "box2d", "pygame")
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One thing in which this machine and its software are not what was recorded."""
+
+    name: str
+    recorded: str
+    here: str
+    bits: bool
+    """Whether it can change the numbers that come out."""
+
+    @property
+    def words(self) -> str:
+        """The mismatch in a few words."""
+        return f"{self.name} {self.recorded} there, {self.here} here"
 
 
 @dataclass(frozen=True)
@@ -47,8 +66,10 @@ class Reproduction:
     seed: int
     env_steps: int
     code: str
-    surroundings: list[str]
-    """What is another machine or software than recorded, a line each."""
+    surroundings: list[Mismatch]
+    """What is another machine or software than recorded, what can change numbers first."""
+    unrecorded: list[str]
+    """What can change numbers and was not recorded then, so that it cannot be held against this machine."""
     compared: dict[str, int]
     """How many lines of each kind were compared."""
     divergences: list[Divergence]
@@ -65,7 +86,9 @@ class Reproduction:
 
     def to_data(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
-        return {**vars(self), "divergences": [vars(one) for one in self.divergences], "equal": self.equal}
+        lists = {"surroundings": self.surroundings, "divergences": self.divergences}
+        told = {name: [vars(one) for one in some] for name, some in lists.items()}
+        return {**vars(self), **told, "equal": self.equal}
 
 
 def reproduce(workspace: Workspace, text: str, seed: int | None, env_steps: int | None, voice: Voice) -> Reproduction:
@@ -98,9 +121,11 @@ def reproduce(workspace: Workspace, text: str, seed: int | None, env_steps: int 
         raise type(error)(error.message, hint=hint) from error
     whole = env_steps is None and status.state == "finished" and status.budget_unit != "wall_clock"
     until = reached if env_steps is None else env_steps
-    known = _known_facts(trial, manifest)
-    for line in _differing_facts(known, _facts_here()):
-        voice.warn(f"exactness is not promised: {line}")
+    environment, known = capture(), of_records(manifest, read_attempts(trial))
+    before = of_records(replace(manifest, environment=environment), [_trainer_here(trial)])
+    for one in _mismatches(known, before):
+        if one.bits:
+            voice.warn(f"exactness is not promised: {one.words}")
     voice.say(f"training {until:,} env steps of {run.id} seed {trial.seed} again, by the code that trained it")
     with scratch_folder(workspace, "reproduce", "reproducing a run") as folder:
 
@@ -110,18 +135,28 @@ def reproduce(workspace: Workspace, text: str, seed: int | None, env_steps: int 
         again, ended = retrain(workspace, folder, manifest, trial, code, None if whole else until, tell)
         if ended.state != "finished" and not (ended.diverged and status.diverged):
             raise ToolFailed(f"{run.id} seed {trial.seed} could not be trained again: {ended.reason}")
-        produced, facts = lines_of(again), _known_facts(again, None)
+        produced, attempts = lines_of(again), read_attempts(again)
     divergences, compared, missing = _compare(recorded, produced, until)
-    surroundings = _differing_facts(known, facts | _facts_here())
+    now = of_records(replace(manifest, environment=environment), attempts)
     agent = _agent(status, ended) if whole else "not compared: trained in part only"
-    identity = manifest.code.identity[:16]
-    return Reproduction(run.id, trial.seed, until, identity, surroundings, compared, divergences, agent, missing)
+    identity, lacking = manifest.code.identity[:16], _lacking(known, now)
+    differing_here = _mismatches(known, now)
+    return Reproduction(
+        run.id, trial.seed, until, identity, differing_here, lacking, compared, divergences, agent, missing
+    )
 
 
 def page(found: Reproduction) -> str:
     """Return what came out as a page: the surroundings first, then the answer, then how far apart."""
     lines = [f"{found.run} seed {found.seed}, {found.env_steps:,} env steps, by its own code ({found.code})"]
-    lines += [f"not the same: {line}" for line in found.surroundings] or ["machine and software: as recorded"]
+    telling, rest = ([one for one in found.surroundings if one.bits == bits] for bits in (True, False))
+    lines += [f"not the same: {one.words} (can change numbers)" for one in telling]
+    if rest:
+        lines.append(f"not the same, and changing no number: {'; '.join(one.words for one in rest)}")
+    if not telling:
+        lines.append(f"machine and software: as recorded{' in all that can change numbers' if rest else ''}")
+    if found.unrecorded:
+        lines.append(f"not recorded then, and so not held against this machine: {', '.join(found.unrecorded)}")
     lines.append(f"compared: {', '.join(f'{count} {kind}' for kind, count in found.compared.items() if count)}")
     lines.append(f"parameters: {found.agent}")
     if found.missing is not None:
@@ -131,12 +166,23 @@ def page(found: Reproduction) -> str:
     if found.divergences:
         first = found.divergences[0]
         lines.append(f"first difference: {in_words(first.key, first.env_steps, first.recorded, first.now)}")
+        lines.append(f"what may explain it: {_explanation(found, telling)}")
     if len(found.divergences) > 1:
         table = Table(("figure", "differs from env step", "recorded", "now"), frozenset({"differs from env step"}))
         for one in found.divergences:
             table.add(one.key, f"{one.env_steps:,}", _shown(one.recorded), _shown(one.now))
         lines += ["", table.to_text()]
     return "\n".join(lines)
+
+
+def _explanation(found: Reproduction, telling: Sequence[Mismatch]) -> str:
+    if telling:
+        return ", ".join(one.name for one in telling)
+    return (
+        "what was not recorded"
+        if found.unrecorded
+        else "nothing that is recorded; the record, or this training, is at fault"
+    )
 
 
 def _trial(manifest: Manifest, trials: Sequence[TrialDirectory], seed: int | None) -> TrialDirectory:
@@ -192,45 +238,30 @@ def _agent(before: Status, now: Status) -> str:
     return "equal" if before.agent_sha256 == now.agent_sha256 else "different"
 
 
-def _known_facts(trial: TrialDirectory, manifest: Manifest | None) -> dict[str, str]:
-    """Return what was recorded of machine and software, as text; attempts that differ are all named."""
-    attempts = read_attempts(trial)
-    found = {
-        fact: ", ".join(dict.fromkeys(str(one[fact]) for one in attempts if one.get(fact) is not None))
-        for fact in _FACTS
-    }
-    environment: Mapping[str, Any] = {} if manifest is None else manifest.environment
-    packages: object = environment.get("packages")
-    if isinstance(packages, dict):
-        versions = cast("dict[str, Any]", packages)
-        found |= {name: str(versions[name]) for name in _PACKAGES if versions.get(name)}
-    found |= {name: str(environment[name]) for name in ("python", "cpu") if environment.get(name)}
-    return {name: value for name, value in found.items() if value}
+def _trainer_here(trial: TrialDirectory) -> dict[str, Any]:
+    """Return what a trainer started here would record of its variables and threads, before there is one."""
+    from dreamerlab.config.layers import load_config
+
+    threads = load_config(trial.run.config_path).execution.threads
+    seen = variables(code_environment([], threads))
+    seen.pop("PYTHONPATH", None)  # the code's own folder, which every trainer is given
+    return {"variables": seen, "threads": threads, "host": hostname()}
 
 
-def _facts_here() -> dict[str, str]:
-    from dreamerlab.tracking import environment
-
-    now = environment.capture()
-    packages: Mapping[str, Any] = now["packages"]
-    found = {name: packages[name] for name in ("torch", *_PACKAGES)} | {
-        name: now[name] for name in ("python", "cpu", "host")
-    }
-    return {name: str(value) for name, value in found.items() if value}
-
-
-def _differing_facts(known: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """Return one line per fact that both sides tell and that is not the same; local builds of torch count as one."""
-    return [
-        f"{name} {value} there, {here[name]} here"
-        for name, value in known.items()
-        if name in here and _plain(name, value) != _plain(name, here[name])
+def _mismatches(known: Surroundings, here: Surroundings) -> list[Mismatch]:
+    """Return what both sides tell and that is not the same, what can change numbers first."""
+    found = [
+        Mismatch(one.name, one.values[0], one.values[1], one.bits)
+        for one in differences([known, here])
+        if one.section not in ("code", "load", "packages")
     ]
+    return sorted(found, key=lambda one: not one.bits)
 
 
-def _plain(name: str, value: str) -> str:
-    return value.partition("+")[0] if name == "torch" else value
+def _lacking(known: Surroundings, here: Surroundings) -> list[str]:
+    names = unrecorded([known, here])[0]
+    return [name for name in names if name not in here.facts or here.facts[name].bits]
 
 
 def _shown(value: Any) -> str:
-    return figure(value) if isinstance(value, int | float) else json.dumps(value)[:40]
+    return repr(value) if isinstance(value, int | float) else json.dumps(value)[:40]

@@ -49,6 +49,12 @@ class Settled:
     """`judged`, `measured` or `look`."""
     data: Mapping[str, Any]
     """Of that event."""
+    baseline_run: str | None = None
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs it is about."""
+        return [self.run, *([self.baseline_run] if self.baseline_run is not None else [])]
 
     @property
     def line(self) -> str:
@@ -95,7 +101,7 @@ def _settle(workspace: Workspace, hypothesis: Hypothesis) -> tuple[list[Settled]
     news: list[Settled] = []
     for event, data in outcomes(evidence):
         if _append_once(workspace, hypothesis.id, event, data):
-            news.append(Settled(hypothesis.id, str(hypothesis.run), event, data))
+            news.append(Settled(hypothesis.id, str(hypothesis.run), event, data, hypothesis.baseline_run))
     return news, written or bool(news)
 
 

@@ -6,7 +6,6 @@ Scores come from the summaries, or from the evaluations so far and are marked so
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from dreamerlab.atomic import number
 from dreamerlab.errors import LabError, NotFound
 from dreamerlab.lab.status import TrialView, view_run
-from dreamerlab.runs.directory import RunDirectory, TrialDirectory
+from dreamerlab.lab.surroundings import cautions
+from dreamerlab.protocol.violations import named
+from dreamerlab.runs.directory import PATCH, RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.reducers import Scale, parse_reducer, recorded_reference, reduce
 from dreamerlab.runs.series import Line, read_attempts, read_evals
@@ -105,14 +106,15 @@ def collect(workspace: Workspace, run: RunDirectory) -> RunDetails:
 
 def draw(details: RunDetails, path: Path) -> Path:
     """Write the learning curves of all seeds to `path` and return it."""
-    from dreamerlab.report.plots import Picture, draw_learning_curves
+    from dreamerlab.report.plots import Arm, Picture, draw_curves
 
     made = details.manifest
     name = f"{made.id} {made.name}" if made.name else made.id
     marks = [mark for mark, holds in (("pilot", made.kind == "pilot"), ("not finished", not details.complete)) if holds]
     title = f"{name}, {made.env}" + (f" ({', '.join(marks)})" if marks else "")
     random, solved = details.reference["random"], details.reference["solved"]
-    draw_learning_curves(Picture(title, curves(details), y_label=details.metric, random=random, solved=solved), path)
+    arms = [Arm(f"{name} (n={len(details.trials)})", curves(details))]
+    draw_curves(Picture(title, arms, y_label=details.metric, random=random, solved=solved), path)
     return path
 
 
@@ -132,27 +134,6 @@ def arm_label(details: RunDetails) -> str:
     name = f"{made.id} {made.name}" if made.name else made.id
     marks = [mark for mark, holds in (("pilot", made.kind == "pilot"), ("so far", not details.complete)) if holds]
     return f"{name} (n={len(details.trials)}{''.join(f', {mark}' for mark in marks)})"
-
-
-def provenance(details: RunDetails) -> dict[str, Any]:
-    """Return where the run came from: code, machine, every value's origin, every file's hash."""
-    try:
-        origins: dict[str, str] = json.loads(details.run.origins_path.read_text())
-    except (OSError, ValueError):
-        origins = {}
-    recorded = _recorded(details.run)
-    values = {key: {"value": recorded.get(key), "origin": origin} for key, origin in origins.items()}
-    files: dict[str, Any] = {}
-    for trial in details.trials:
-        summary = read_summary(details.run.trial(trial.view.seed)) or {}
-        files |= summary.get("files", {})
-    made = details.manifest
-    code: dict[str, Any] = {
-        **asdict(made.code),
-        "untracked": ", ".join(made.code.untracked) or None,
-        "patch": str(details.run.patch_path) if details.run.patch_path.exists() else None,
-    }
-    return {"code": code, "environment": dict(made.environment), "config": values, "files": files}
 
 
 def to_data(details: RunDetails) -> dict[str, Any]:
@@ -212,6 +193,7 @@ _STORED = {
     "cached": "in DVC, not pushed",
     "pushed": "in DVC and pushed",
     "absent": "carried by DVC",
+    "archived": "some dropped on purpose (archived.json)",
 }
 
 
@@ -235,6 +217,8 @@ def _caveats(manifest: Manifest, trials: Sequence[TrialDetails]) -> list[str]:
         found.append("the code differed from its commit (code.patch holds the difference)")
     if manifest.code.commit is None:
         found.append(manifest.code.note or "outside git: no commit is known")
+    if copied := [name for name, one in manifest.code.kept.items() if one.where != PATCH]:
+        found.append(f"{len(copied)} files of its code are in no commit ({named(copied)}); the run has a copy")
     for trial in trials:
         if trial.view.state not in ONGOING and trial.view.state != "finished":
             reason = f" ({trial.view.reason})" if trial.view.reason else ""
@@ -242,6 +226,7 @@ def _caveats(manifest: Manifest, trials: Sequence[TrialDetails]) -> list[str]:
         elif trial.score is None and trial.view.state == "finished":
             found.append(f"seed {trial.view.seed} has no score: {trial.score_reason}")
         found += [f"seed {trial.view.seed}: {line}" for line in trial.torn]
+    found += cautions(manifest, [(trial.view.seed, trial.attempts) for trial in trials])
     if any(trial.artifacts == "absent" for trial in trials):
         found.append("artifacts are not here: not checked")
     return found

@@ -85,21 +85,21 @@ def read_entry(workspace: Workspace, entry_id: str) -> Entry:
 
 def draw_hypothesis(details: HypothesisDetails, path: Path) -> Path:
     """Write the learning curves of both arms to `path` and return it; NotFound when there is nothing to draw."""
-    from dreamerlab.report.plots import Arm, ManyRuns, draw_comparison
+    from dreamerlab.report.plots import Arm, Picture, draw_curves
 
     found = [arm.details for arm in reversed(details.arms) if arm.details is not None]
     if not found:
         raise NotFound(f"there is nothing to draw: no run of {details.state.id} is here")
     metrics = " / ".join(dict.fromkeys(one.metric for one in found))
     reference = found[0].reference
-    picture = ManyRuns(
+    picture = Picture(
         f"{details.state.id}, {details.state.proposal.base.env}",
         [Arm(arm_label(one), curves(one)) for one in found],
         y_label=metrics,
         random=reference["random"],
         solved=reference["solved"],
     )
-    draw_comparison(picture, path)
+    draw_curves(picture, path)
     return path
 
 

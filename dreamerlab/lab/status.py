@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dreamerlab.runs.directory import RunDirectory
-from dreamerlab.runs.status import ONGOING, Status
+from dreamerlab.runs.status import ONGOING, Status, actor_updates
 from dreamerlab.runs.store import RunRow, TrialRow, Workspace, run_row, touched_runs
+from dreamerlab.tracking.mirror_state import trouble
 
 RECENT_S = 24 * 3600.0
 
@@ -40,6 +41,8 @@ class TrialView:
     message: str | None
     wm_loss: float | None = None
     """Mean loss of the world model since the metric line before the last."""
+    actor_updates: int = 0
+    """Updates in which actor and critic learnt."""
 
     @property
     def share(self) -> float:
@@ -58,6 +61,8 @@ class RunView:
     trials: Sequence[TrialView]
     last_sign_at: float
     """When any of its trials was last heard of, in unix seconds."""
+    mlflow: str | None = None
+    """Why the mirror of it fails, in one line."""
 
     @property
     def active(self) -> bool:
@@ -83,13 +88,14 @@ def time_left(views: Sequence[RunView]) -> float | None:
 
 def view_run(run: RunDirectory) -> RunView:
     """Return one run as it stands now."""
-    return _view(run_row(run))
+    return _view(Workspace(run.path.parent.parent), run_row(run))
 
 
 def view_recent(workspace: Workspace, now: float | None = None) -> list[RunView]:
     """Return the active runs and those heard of within a day, oldest first."""
     clock = time.time() if now is None else now
-    views = [_view(row) for row in touched_runs(workspace, clock - RECENT_S) if row.manifest is not None]
+    rows = [row for row in touched_runs(workspace, clock - RECENT_S) if row.manifest is not None]
+    views = [_view(workspace, row) for row in rows]
     return [view for view in views if view.active or clock - view.last_sign_at < RECENT_S]
 
 
@@ -98,8 +104,8 @@ def to_data(views: Sequence[RunView]) -> list[dict[str, Any]]:
     return [asdict(view) for view in views]
 
 
-def _view(row: RunRow) -> RunView:
-    made = row.manifest
+def _view(workspace: Workspace, row: RunRow) -> RunView:
+    made, failing = row.manifest, trouble(workspace, row.id)
     signs = [trial.status.heartbeat_at or trial.status.started_at or 0.0 for trial in row.trials]
     return RunView(
         row.id,
@@ -108,6 +114,7 @@ def _view(row: RunRow) -> RunView:
         made.env if made else "-",
         [_view_trial(trial) for trial in row.trials],
         max(signs, default=0.0),
+        None if failing is None else failing.line,
     )
 
 
@@ -131,6 +138,7 @@ def _view_trial(trial: TrialRow) -> TrialView:
         reason=status.reason,
         message=status.message,
         wm_loss=status.latest.get("wm/loss"),
+        actor_updates=actor_updates(status),
     )
 
 

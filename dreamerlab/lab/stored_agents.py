@@ -31,10 +31,11 @@ from dreamerlab.errors import (
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.preflight import require_training_parts
 from dreamerlab.launch.trainer import code_environment, installed_code
-from dreamerlab.report.wording import seeds_text
+from dreamerlab.report.wording import seeds_named, seeds_text
 from dreamerlab.runs.checkpoints import KINDS, choose, names
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
+from dreamerlab.runs.showcase import agents_folder, as_asked
 from dreamerlab.runs.store import Workspace, find_run
 
 _PROGRAMS = Path(dreamerlab.__file__).parent / "train"
@@ -79,6 +80,9 @@ def find_agents(workspace: Workspace, text: str, seed: int | None, checkpoint: s
         for trial in trials
         if trial not in here
     ]
+    shown = [trial.seed for trial in here if agents_folder(trial) != trial.checkpoints]
+    if shown:
+        caveats.append(f"{seeds_named(shown)}: from the showcase that git carries, for its artifacts are not here")
     require_training_parts(workspace)
     return StoredAgents(run, manifest, here, checkpoint, _code(workspace, manifest, caveats), caveats)
 
@@ -89,15 +93,11 @@ def run_program(agents: StoredAgents, trial: TrialDirectory, program: str, words
     An error it names keeps its kind; TrialFailed for anything else it ends with. A process that is left by Ctrl-C or
     SIGTERM leaves none behind.
     """
-    command = [
-        sys.executable,
-        "-P",
-        str(_PROGRAMS / program),
-        str(trial.path),
-        "--checkpoint",
-        agents.checkpoint,
-        *words,
-    ]
+    folder = agents_folder(trial)
+    which = ["--checkpoint", as_asked(folder, agents.checkpoint)]
+    # A path that is the usual one goes without saying.
+    where = [] if folder == trial.checkpoints else ["--folder", str(folder)]
+    command = [sys.executable, "-P", str(_PROGRAMS / program), str(trial.path), *which, *where, *words]
     lines: list[str] = []
     with tempfile.TemporaryFile("w+", errors="replace") as out:
         process = subprocess.Popen(
@@ -165,13 +165,14 @@ def _none_here(run: RunDirectory) -> LabError:
 
 def _steps(trial: TrialDirectory) -> list[int]:
     """Return the env steps of all checkpoints of a trial that are here, ascending."""
-    found = {int(name.partition("-")[2]) for kind in KINDS for name in names(trial.checkpoints, kind)}
+    found = {int(name.partition("-")[2]) for kind in KINDS for name in names(agents_folder(trial), kind)}
     return sorted(found)
 
 
 def _has(trial: TrialDirectory, checkpoint: str) -> bool:
     try:
-        choose(trial.checkpoints, checkpoint)
+        folder = agents_folder(trial)
+        choose(folder, as_asked(folder, checkpoint))
     except NotFound:
         return False
     return True
@@ -179,7 +180,7 @@ def _has(trial: TrialDirectory, checkpoint: str) -> bool:
 
 def _unknown(run: RunDirectory, checkpoint: str, stored: dict[int, list[int]]) -> LabError:
     steps = sorted({step for found in stored.values() for step in found})
-    has_best = any(names(run.trial(seed).checkpoints, "best") for seed in stored)
+    has_best = any(names(agents_folder(run.trial(seed)), "best") for seed in stored)
     there = ["latest", *(["best"] if has_best else []), *map(str, steps)]
     listed = ", ".join(there if len(there) <= 12 else [*there[:8], "...", *there[-3:]])
     if checkpoint in WORDS or checkpoint.isdecimal():

@@ -44,6 +44,7 @@ class Wish:
     device: str | None = None
     prediction: bool = False
     force: bool = False
+    compiled: bool = False
 
     def words(self, format_name: str, scratch: Path) -> list[str]:
         """Return the options of the program that films."""
@@ -51,6 +52,7 @@ class Wish:
         words += ["--episodes", str(self.episodes or (3 if self.prediction else 1))]
         for option, value in (("--fps", self.fps), ("--every", self.every), ("--device", self.device)):
             words += [option, str(value)] if value is not None else []
+        words += ["--compile"] if self.compiled else []
         return [*words, *(["--prediction"] if self.prediction else [])]
 
 
@@ -61,7 +63,7 @@ class Film:
     run: str
     path: Path
     facts: dict[str, Any]
-    """seed, checkpoint, env_steps, policy, episodes [{return, length}], shown, frames, every, fps."""
+    """seed, checkpoint, env_steps, policy, device, compiled, episodes [{return, length}], shown, frames, every, fps."""
     caveats: list[str]
 
     def to_data(self) -> dict[str, Any]:

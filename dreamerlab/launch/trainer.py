@@ -8,6 +8,7 @@ when, is `local.py`.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dreamerlab.runs.attempts import close_attempt
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, TRAINER_MODULE, own_identity
 from dreamerlab.runs.status import Status, read_status, write_status
+from dreamerlab.runs.surroundings import COMMAND_VARIABLE, busy, masked_words
 
 ENDED = frozenset({"finished", "failed", "interrupted", "stopped"})
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -68,6 +70,11 @@ def installed_code() -> list[Path]:
     return [] if root.name in ("site-packages", "dist-packages") else [root]
 
 
+def typed() -> str:
+    """Return the command this process was started by, as a shell takes it, secrets masked."""
+    return shlex.join(["dreamerlab", *masked_words(sys.argv[1:])])
+
+
 def start_trainer(trial: TrialDirectory, snapshot: Path, folder: Path, threads: int) -> Trainer:
     """Start the next attempt of `trial` from `snapshot`, working in `folder`, in a session of its own.
 
@@ -76,7 +83,8 @@ def start_trainer(trial: TrialDirectory, snapshot: Path, folder: Path, threads: 
     """
     attempt = 1 + max([read_status(trial).attempt, *trial.attempts()])
     trial.attempt_dir(attempt).mkdir(parents=True)
-    environment = code_environment([snapshot], threads) | {SUPERVISOR_VARIABLE: own_identity().supervisor_value()}
+    told = {SUPERVISOR_VARIABLE: own_identity().supervisor_value(), COMMAND_VARIABLE: typed()}
+    environment = code_environment([snapshot], threads) | told
     with trial.console_path(attempt).open("wb") as console:
         process = subprocess.Popen(
             trainer_command(trial, attempt),
@@ -97,19 +105,22 @@ def settle(trainer: Trainer, *, asked_to_stop: bool = False, killed_by_us: bool 
         return status
     code = trainer.process.returncode
     if killed_by_us:
-        return record_end(trainer.trial, trainer.attempt, "interrupted", "killed by a second Ctrl-C")
+        return record_end(trainer.trial, trainer.attempt, "interrupted", "killed by a second Ctrl-C", seen=True)
     if asked_to_stop and code == -signal.SIGTERM:  # it was still starting, and did not listen yet
-        return record_end(trainer.trial, trainer.attempt, "interrupted", "stopped before it began")
+        return record_end(trainer.trial, trainer.attempt, "interrupted", "stopped before it began", seen=True)
     last_words = _last_line(trainer.trial.console_path(trainer.attempt))
-    return record_end(trainer.trial, trainer.attempt, "failed", _why(code, last_words))
+    return record_end(trainer.trial, trainer.attempt, "failed", _why(code, last_words), seen=True)
 
 
-def record_end(trial: TrialDirectory, attempt: int, state: str, reason: str) -> Status:
-    """Write an end on behalf of a process that cannot: status.json, and the open record in attempts.json."""
+def record_end(trial: TrialDirectory, attempt: int, state: str, reason: str, *, seen: bool = False) -> Status:
+    """Write an end on behalf of a process that cannot: status.json, and the open record in attempts.json.
+
+    `seen`: it has ended just now, and how busy the host is belongs to it.
+    """
     status = read_status(trial)
     state_now = replace(status, state=state, reason=reason, attempt=attempt, heartbeat_at=time.time())
     write_status(trial, state_now)
-    close_attempt(trial, attempt, state, reason)
+    close_attempt(trial, attempt, state, reason, busy(os.getpid()) if seen else None)
     return state_now
 
 

@@ -2,8 +2,8 @@
 
 Lays out what `evidence.py` holds and adds no figure of its own but counts and medians. It puts no verdict into words:
 which difference is believed is for the reader, or for the rule of a hypothesis, which is quoted. The larger tables are
-`difference_table.py`, `course_tables.py` and `tradeoffs.py`; for programs: `comparison_data.py`; the picture is
-`plots.py`.
+`comparison_surroundings.py`, `difference_table.py`, `course_tables.py` and `tradeoffs.py`; for programs:
+`comparison_data.py`; the picture is `plots.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from dreamerlab.report.comparison_data import threshold_names
 from dreamerlab.report.comparison_section import Section
+from dreamerlab.report.comparison_surroundings import configured_and_done, what_differs
 from dreamerlab.report.course_tables import along_training, courses, times
 from dreamerlab.report.difference_table import differences
 from dreamerlab.report.evidence import Evidence, RunEvidence, SeedEvidence
@@ -55,7 +56,8 @@ def sections(evidence: Evidence) -> list[Section]:
         Section("Runs", [], _runs(evidence), in_log=False),
         _hypotheses(evidence),
         _configuration(evidence),
-        _code_and_machine(evidence),
+        what_differs(evidence),
+        configured_and_done(evidence),
         Section("Evaluation", [], _evaluation(evidence), in_log=False),
         Section("Budget", ["spent: mean per seed, in every unit"], _budget(evidence), in_log=False),
         _scores(evidence),
@@ -104,22 +106,6 @@ def _configuration(evidence: Evidence) -> Section:
     for leaf in evidence.leaves:
         table.add(leaf.zone, leaf.key + ("" if any(leaf.acts) else " (inert)"), *leaf.values, *leaf.origins)
     return Section(heading, [], table)
-
-
-def _code_and_machine(evidence: Evidence) -> Section:
-    heading = "What differs: code and machine"
-    first = evidence.runs[0]
-    differing = {fact.name for fact in evidence.facts}
-    named = ("torch", "numpy", "gymnasium", "cpu", "device", "threads")
-    same = ", ".join(f"{name} {first.machine[name]}" for name in named if name not in differing)
-    code = [] if "code identity" in differing else [f"code {first.manifest.code.identity[:16]}"]
-    lines = [f"the same: {', '.join([*code, same])}"]
-    if not evidence.facts:
-        return Section(heading, ["nothing that is recorded", *lines], in_log=False)
-    table = Table(("", *(run.id for run in evidence.runs)))
-    for fact in evidence.facts:
-        table.add(fact.name, *fact.values)
-    return Section(heading, lines, table, in_log=False)
 
 
 def _evaluation(evidence: Evidence) -> Table:

@@ -101,6 +101,8 @@ def _run_data(run: RunEvidence) -> dict[str, Any]:
         "evaluation": dict(run.evaluation),
         "code": {"identity": made.code.identity, "commit": made.code.commit, "dirty": made.code.dirty},
         "machine": dict(run.machine),
+        "not_recorded": list(run.not_recorded),
+        "effective": [asdict(line) for line in run.effective],
         "reference": dict(run.reference),
         "thresholds": [asdict(threshold) for threshold in run.thresholds],
         "mean": run.mean,

@@ -16,7 +16,10 @@ from dreamerlab.runs.series import Point
 from dreamerlab.tables import Table
 
 NOT_REACHED = "not reached"
+PACE, NOT_DECISIVE = "env steps per second", "(not decisive)"
+"""Pace alone misleads: what counts is the time to reach a level (M-PROT-19)."""
 _MOST_POSITIONS = 6
+_MOST_SETTINGS = 3
 
 
 def times(evidence: Evidence) -> Section:
@@ -37,6 +40,12 @@ def times(evidence: Evidence) -> Section:
                 )
                 table.add(name, run.id, seed.seed, *cells)
             lines.append(f"{name}, {run.id}: {_reached_by(run, threshold)}")
+    paces = [
+        (run.id, [each for seed in run.seeds if (each := seed.env_steps_per_s) is not None]) for run in evidence.runs
+    ]
+    if any(values for _, values in paces):
+        known = ", ".join(f"{run} {figure(median(values))}" for run, values in paces if values)
+        lines.append(f"{PACE} {NOT_DECISIVE}: {known}; pace says nothing of what is learnt in a step")
     lines.append(
         "reached: the first evaluation at or beyond the level, not interpolated; training time includes evaluations"
     )
@@ -67,19 +76,27 @@ def along_training(evidence: Evidence) -> Section | None:
 
 
 def courses(evidence: Evidence) -> Section:
-    """Return the courses of all curves (M-PROT-16)."""
+    """Return the courses of all curves, each beside what its run has of its own (M-PROT-16)."""
     numbers = ("seed", "peak", "at env step", "lowest after it", "last", "actor loss")
-    table = Table(("run", *numbers, "pattern"), frozenset(numbers))
-    for run in evidence.runs:
+    table = Table(("run", "config", *numbers, "pattern"), frozenset(numbers))
+    for place, run in enumerate(evidence.runs):
         for seed in run.seeds:
             peak, at, lowest, last, loss, pattern = course_values(seed)
             at_text = None if at is None else f"{at:,}"
             values = (figure(peak), at_text, figure(lowest), figure(last), None if loss is None else f"{loss:.3g}")
-            table.add(run.id, seed.seed, *values, pattern)
+            table.add(run.id, own_settings(evidence, place), seed.seed, *values, pattern)
     lines = ["a peak is a maximum over training: optimistic by construction, and no score"]
     if any(seed.pattern is None for run in evidence.runs for seed in run.seeds):
         lines.append("no pattern without evaluations, or where random and solved returns of the task are not known")
     return Section("Courses of the curves", lines, table)
+
+
+def own_settings(evidence: Evidence, place: int) -> str | None:
+    """Return what one run has set otherwise than another, `lr_actor=0.0001`; None where nothing that acts differs."""
+    acting = [leaf for leaf in evidence.leaves if any(leaf.acts)]
+    shown = [f"{leaf.key.rpartition('.')[2]}={leaf.values[place]}" for leaf in acting[:_MOST_SETTINGS]]
+    more = len(acting) - len(shown)
+    return ", ".join([*shown, *([f"{more} more"] if more else [])]) or None
 
 
 def level_name(threshold: Threshold) -> str:

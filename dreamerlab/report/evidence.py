@@ -10,13 +10,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dreamerlab.metrics import CATALOGUE
+from dreamerlab.report.facts import Effective, FactDifference
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.series import Point
 from dreamerlab.stats.curves import Course
 from dreamerlab.stats.permutation import Permutation
 from dreamerlab.stats.welch import Welch
 
-PACE_FACTS = ("cpu", "cores usable", "device", "threads", "gpus", "host", "other trainers at the start")
+PACE_FACTS = (
+    *("cpu", "cores usable", "device", "threads", "gpus", "gpu trained on", "host", "trials at once"),
+    *("other trainers at the start", "other trainers at the end", "load at the start", "load at the end"),
+)
 """Facts of a machine under which times by the clock can be compared only when they agree."""
 
 
@@ -87,6 +92,10 @@ class RunEvidence:
     """Whether a score is a return, and so lies between random play and solved."""
     is_time: bool = False
     """Whether a score is a number of env steps, and lower is better."""
+    effective: Sequence[Effective] = ()
+    """What was configured beside what was done."""
+    not_recorded: Sequence[str] = ()
+    """Facts of its surroundings that another of the runs has on record and this one has not."""
 
     @property
     def id(self) -> str:
@@ -114,6 +123,12 @@ class RunEvidence:
         return math.fsum(self.scores) / len(self.scores) if self.scores else None
 
     @property
+    def lower_is_better(self) -> bool:
+        """Whether a lower score is a gain: of times, of losses, of returns in a task that is solved from above."""
+        falling = any(threshold.falling for threshold in self.thresholds)
+        return self.is_time or falling or (self.metric in CATALOGUE and CATALOGUE[self.metric].direction == "lower")
+
+    @property
     def deviation(self) -> float | None:
         """Standard deviation of the scores, None for fewer than two."""
         scores, mean = self.scores, self.mean
@@ -132,14 +147,6 @@ class LeafDifference:
     origins: Sequence[str]
     acts: Sequence[bool]
     """Whether the leaf does anything under the rest of each run's config."""
-
-
-@dataclass(frozen=True)
-class FactDifference:
-    """One fact of code or machine that is not the same in all runs."""
-
-    name: str
-    values: Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dreamerlab.protocol.figures import shown
+from dreamerlab.report.palette import LOOKS
 from dreamerlab.report.plots import Arm, Curve, mean_and_range
 from dreamerlab.report.svg import Drawing, Ink, Scale, drawable, text_width, tick_text, ticks, widened
 from dreamerlab.report.wording import figure
@@ -19,7 +20,7 @@ WIDTH = 760
 _LEFT, _RIGHT = 64, 24
 _POINTS = 240
 """More points than this on a line of 670 pixels cannot be told apart."""
-_LOOKS: tuple[tuple[Ink, str], ...] = (("treatment", ""), ("control", "7 4"))
+_LOOKS = tuple((look.name, " ".join(map(str, look.dash))) for look in (LOOKS[1], LOOKS[0]))
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def render(book: Notebook) -> dict[str, str]:
 
 
 def _log(ids: Sequence[str], volumes: int, book: Notebook, states: Mapping[str, Hypothesis]) -> str:
-    parts = ["# Log", _ABOUT, _damaged(book), _now(book), _open_questions(book), _families(book)]
+    parts = ["# Log", _ABOUT, _damaged(book), now_words(book), open_questions(book), _families(book)]
     index = _index(states[one] for one in ids if one in states)
     if index is not None:
         older = sum(one not in set(ids) for one in states)
@@ -111,7 +111,8 @@ def _damaged(book: Notebook) -> str:
     return f"## Damaged records\n\n{words} `dreamerlab lint` says more.\n\n" + "\n".join(lines)
 
 
-def _now(book: Notebook) -> str:
+def now_words(book: Notebook) -> str:
+    """Return what runs, what is proposed and what waits, as markdown."""
     running = [state for state in book.states if state.phase == RUNNING]
     waiting = [state for state in book.states if state.phase == OPEN]
     lines = [f"- **Running:** {_named(state)}, since {moment(state.launched_at)}" for state in reversed(running)]
@@ -130,7 +131,8 @@ def _now(book: Notebook) -> str:
     return "\n\n".join(parts)
 
 
-def _open_questions(book: Notebook) -> str:
+def open_questions(book: Notebook) -> str:
+    """Return what was asked and not decided, as markdown; nothing when there is none."""
     followed = {one for state in book.states for one in (state.proposal.follows, state.proposal.replicates) if one}
     lines: list[tuple[str, str]] = []
     for state in book.states:

@@ -1,8 +1,8 @@
 """A small drawing surface that writes SVG text: the same calls give the same bytes, on any machine.
 
-Every picture stands on a card of its own with a light and a dark palette, so that it can be read on either theme of a
-code host. Colour is never the only mark: what is told apart differs in darkness, dash or shape as well. Knows nothing
-of runs; the figures are `figures.py` (decision note 0007).
+Every picture stands on a card of its own with a light and a dark shade of each colour (`palette.py`), so that it can be
+read on either theme of a code host. Colour is never the only mark: what is told apart differs in darkness, dash or
+shape as well. Knows nothing of runs; the figures are `figures.py` (decision note 0007).
 """
 
 from __future__ import annotations
@@ -12,27 +12,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dreamerlab.report.palette import SHADES
+
 FONT = "-apple-system,BlinkMacSystemFont,'Segoe UI','Noto Sans',Helvetica,Arial,sans-serif"
-# class -> (light, dark); Okabe and Ito's blue and vermilion, lightened for the dark card.
-_PALETTE = {
-    "card": ("#ffffff", "#0d1117"),
-    "edge": ("#d0d7de", "#30363d"),
-    "grid": ("#e4e8ec", "#262c34"),
-    "ink": ("#1f2328", "#e6edf3"),
-    "soft": ("#57606a", "#9aa4af"),
-    "treatment": ("#0072b2", "#58a6ff"),
-    "control": ("#b8500a", "#f0a05a"),
-    "good": ("#1a7f4b", "#4cc38a"),
-}
+_INKS = ("card", "edge", "grid", "ink", "soft", "treatment", "control", "good")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _MOST = 1e15
 Ink = str
-"""A key of the palette."""
+"""One of `_INKS`."""
 
 
 def _style() -> str:
     def rules(dark: bool) -> str:
-        both = [(name, colours[dark]) for name, colours in _PALETTE.items()]
+        both = [(name, SHADES[name][dark]) for name in _INKS]
         return "".join(f".f-{name}{{fill:{c}}}.s-{name}{{stroke:{c}}}" for name, c in both)
 
     dark = f"@media (prefers-color-scheme:dark){{{rules(dark=True)}}}"

@@ -11,10 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dreamerlab.metrics import CATALOGUE
 from dreamerlab.protocol.figures import signed
 from dreamerlab.report.comparison_section import Section
-from dreamerlab.report.course_tables import NOT_REACHED, level_name, median
+from dreamerlab.report.course_tables import NOT_DECISIVE, NOT_REACHED, PACE, level_name, median
 from dreamerlab.report.evidence import PACE_FACTS, Evidence, Pair, RunEvidence, SeedEvidence, Threshold
 from dreamerlab.report.wording import duration, figure
 from dreamerlab.tables import Table
@@ -49,7 +48,10 @@ def tradeoffs(evidence: Evidence) -> Section | None:
     quantities = _quantities(evidence)
     table = Table(("", *(run.id for run in evidence.runs)), frozenset(run.id for run in evidence.runs))
     for quantity in quantities:
-        table.add(quantity.name, *(_middle(quantity, run) for run in evidence.runs))
+        table.add(
+            quantity.name + (f" {NOT_DECISIVE}" if quantity.name == PACE else ""),
+            *(_middle(quantity, run) for run in evidence.runs),
+        )
     lines = [_line(evidence, pair, quantities) for pair in pairs]
     lines.append(
         f"medians over seeds; gains and prices are named where all seeds of one run lie beyond all of the other, from "
@@ -59,25 +61,24 @@ def tradeoffs(evidence: Evidence) -> Section | None:
 
 
 def _quantities(evidence: Evidence) -> list[Quantity]:
-    first = evidence.runs[0]
-    falling = any(threshold.falling for run in evidence.runs for threshold in run.thresholds)
-    lower = first.is_time or falling or (first.metric in CATALOGUE and CATALOGUE[first.metric].direction == "lower")
-    found = [Quantity("score", lambda seed: seed.score, figure, not lower, as_difference=True)]
-    level = _level(evidence)
+    found = [
+        Quantity("score", lambda seed: seed.score, figure, not evidence.runs[0].lower_is_better, as_difference=True)
+    ]
+    level = last_level(evidence)
     if level is not None:
         name, reached = level_name(level), level.name
         found += [
-            Quantity(f"env steps to {name}", lambda seed: _time(seed, reached, "env_steps"), _count, False),
-            Quantity(f"time to {name}", lambda seed: _time(seed, reached, "wall_s"), _span, False, of_clock=True),
+            Quantity(f"env steps to {name}", lambda seed: time_to(seed, reached, "env_steps"), _count, False),
+            Quantity(f"time to {name}", lambda seed: time_to(seed, reached, "wall_s"), _span, False, of_clock=True),
         ]
     found += [
-        Quantity("env steps per second", lambda seed: seed.env_steps_per_s, figure, True, of_clock=True),
-        Quantity("fall after the peak", _fall, figure, False, as_difference=True),
+        Quantity(PACE, lambda seed: seed.env_steps_per_s, figure, True, of_clock=True),
+        Quantity("fall after the peak", fall_after_peak, figure, False, as_difference=True),
     ]
     return found
 
 
-def _level(evidence: Evidence) -> Threshold | None:
+def last_level(evidence: Evidence) -> Threshold | None:
     """Return the last of the levels that any seed reached."""
     reached = [
         threshold
@@ -89,14 +90,16 @@ def _level(evidence: Evidence) -> Threshold | None:
     return max(reached, key=lambda threshold: order.index(threshold.name), default=None)
 
 
-def _time(seed: SeedEvidence, level: str, clock: str) -> float | None:
+def time_to(seed: SeedEvidence, level: str, clock: str) -> float | None:
+    """Return when a seed first reached a level, infinite when it never did, None for one that is none of its task."""
     if level not in seed.reached:
         return None
     point = seed.reached[level]
     return math.inf if point is None else float(getattr(point, clock))
 
 
-def _fall(seed: SeedEvidence) -> float | None:
+def fall_after_peak(seed: SeedEvidence) -> float | None:
+    """Return how deep a curve fell after its peak; None without evaluations."""
     course = seed.course
     return None if course is None else abs(course.peak - course.lowest_after)
 
@@ -111,7 +114,7 @@ def _line(evidence: Evidence, pair: Pair, quantities: Sequence[Quantity]) -> str
     name = f"{other.id} against {first.id}"
     if min(len(run.scores) for run in (first, other)) < FEWEST:
         return f"{name}: too few seeds to name a gain or a price"
-    clocks = _differing_pace(evidence, first, other)
+    clocks = differing_pace(evidence, first, other)
     gains: list[str] = []
     prices: list[str] = []
     for quantity in quantities:
@@ -131,7 +134,8 @@ def _line(evidence: Evidence, pair: Pair, quantities: Sequence[Quantity]) -> str
     return f"{name}: nothing is gained or paid that shows in all seeds{left_out}"
 
 
-def _differing_pace(evidence: Evidence, first: RunEvidence, other: RunEvidence) -> list[str]:
+def differing_pace(evidence: Evidence, first: RunEvidence, other: RunEvidence) -> list[str]:
+    """Return the facts of the machines that forbid to compare times by the clock."""
     places = [run.id for run in evidence.runs]
     a, b = places.index(first.id), places.index(other.id)
     return [fact.name for fact in evidence.facts if fact.name in PACE_FACTS and fact.values[a] != fact.values[b]]

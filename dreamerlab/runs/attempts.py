@@ -32,10 +32,15 @@ def open_attempt(trial: TrialDirectory, attempt: int, **facts: Any) -> None:
     _write(trial, [*(entry for entry in read_attempts(trial) if entry.get("attempt") != attempt), record])
 
 
-def close_attempt(trial: TrialDirectory, attempt: int, state: str, reason: str | None) -> None:
-    """Record the end of an attempt; one that was never opened (it died before it began) leaves no record."""
+def close_attempt(
+    trial: TrialDirectory, attempt: int, state: str, reason: str | None, around: Record | None = None
+) -> None:
+    """Record the end of an attempt; one that was never opened (it died before it began) leaves no record.
+
+    `around` is how busy the host was then, by one who saw the end: whoever finds it later cannot tell.
+    """
     attempts = read_attempts(trial)
-    ended = {"ended_at": now(), "state": state, "reason": reason}
+    ended = {"ended_at": now(), "state": state, "reason": reason, **({} if around is None else {"end": around})}
     if any(entry.get("attempt") == attempt for entry in attempts):
         _write(trial, [{**entry, **ended} if entry.get("attempt") == attempt else entry for entry in attempts])
 

@@ -13,7 +13,8 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from dreamerlab.atomic import atomic_write_bytes, atomic_write_text, disk_failure, read_small, sync_directory
 from dreamerlab.errors import Conflict, ToolFailed, UsageError
@@ -60,6 +61,8 @@ class RunFiles:
     origins: Mapping[str, str]
     patch: bytes | None = None
     freeze: str | None = None
+    copies: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """What is copied into `artifacts/untracked`: name there -> file."""
 
 
 def prepare_run(workspace: Workspace, files: RunFiles) -> RunDirectory:
@@ -129,6 +132,10 @@ def _fill(run: RunDirectory, manifest: Manifest, files: RunFiles) -> None:
         atomic_write_bytes(run.patch_path, files.patch)
     if files.freeze:
         atomic_write_text(run.freeze_path, files.freeze)
+    for name, source in files.copies.items():
+        copy = run.untracked / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write_bytes(copy, source.read_bytes())
     for seed in manifest.seeds:
         trial = run.trial(seed)
         trial.path.mkdir()

@@ -5,8 +5,9 @@ Written once from the lines the trainer left (`series.py`), read in any clone, w
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from dreamerlab.atomic import atomic_write_text, number, to_json
@@ -21,9 +22,12 @@ def write_curves(trial: TrialDirectory) -> None:
     atomic_write_text(trial.curves_path, "".join(line + "\n" for line in lines))
 
 
-def read_curves(trial: TrialDirectory) -> dict[str, list[Point]]:
-    """Return the thinned curves by metric, readable in any clone; none when they were not written yet."""
-    lines, _ = read_lines(trial.curves_path)
+def read_curves(trial: TrialDirectory, only: Collection[str] = ()) -> dict[str, list[Point]]:
+    """Return the thinned curves by metric, readable in any clone; none when they were not written yet.
+
+    `only` names the metrics that are wanted, several times faster than all of them.
+    """
+    lines, _ = read_lines(trial.curves_path, tuple(f'{{"metric": {json.dumps(name)},'.encode() for name in only))
     curves: dict[str, list[Point]] = {}
     for line in lines:
         columns = [line.get(key, []) for key in ("env_steps", "updates", "wall_s", "time", "attempt", "values")]

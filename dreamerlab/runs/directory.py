@@ -1,8 +1,9 @@
 """Where everything of a run lies; the only place that spells a path inside a run (DESIGN section 5).
 
     runs/R0012-9qd/
-      manifest.json config.yaml origins.json code.patch freeze.txt .gitignore artifacts.dvc     in git
-      seed-3/  status.json summary.json evals.jsonl curves.jsonl attempts.json                  in git
+      manifest.json config.yaml origins.json code.patch freeze.txt .gitignore artifacts.dvc archived.json  in git
+      seed-3/  status.json summary.json evals.jsonl curves.jsonl attempts.json showcase/                   in git
+      artifacts/untracked/  files of the code that are in no commit and not in the patch     in DVC
       artifacts/seed-3/  attempt-1/{metrics.jsonl, console.txt, error.txt}  checkpoints/  episodes.jsonl   in DVC
 
 Owns names only: what the files hold is `manifest.py`, `status.py`, `series.py`; which runs exist is `store.py`.
@@ -20,6 +21,8 @@ from dreamerlab.ids import RecordId, parse_id
 HALF_MADE = ".new-"
 MANIFEST, STATUS, SUMMARY = "manifest.json", "status.json", "summary.json"
 """Names of the files a listing reads by the thousand, where making path objects would cost more than reading."""
+PATCH, UNTRACKED = "code.patch", "artifacts/untracked"
+"""Where in a run lies what its commit does not give back, as the manifest names it."""
 TRIAL = "seed-"
 """How the folder of every trial begins."""
 _SEED = re.compile(r"seed-([0-9]{1,18})")
@@ -68,7 +71,7 @@ class RunDirectory:
     @property
     def patch_path(self) -> Path:
         """What the code differed by from its commit; absent when it did not."""
-        return self.path / "code.patch"
+        return self.path / PATCH
 
     @property
     def freeze_path(self) -> Path:
@@ -86,9 +89,19 @@ class RunDirectory:
         return self.path / "artifacts"
 
     @property
+    def untracked(self) -> Path:
+        """Copies of what the run imports and neither its commit nor its patch gives back; absent when nothing is."""
+        return self.path / UNTRACKED
+
+    @property
     def artifacts_dvc(self) -> Path:
         """DVC's pointer to the artifacts; absent until they are added."""
         return self.path / "artifacts.dvc"
+
+    @property
+    def tombstone_path(self) -> Path:
+        """Which artifacts were dropped, when and why: `tombstone.py`; absent when none were."""
+        return self.path / "archived.json"
 
     def trial(self, seed: int) -> TrialDirectory:
         """Return the trial of one seed, whether it exists or not."""
@@ -155,6 +168,11 @@ class TrialDirectory:
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""
         return self.artifacts / "checkpoints"
+
+    @property
+    def showcase(self) -> Path:
+        """Folder of small policies that git carries, to evaluate and watch in any clone; absent when there are none."""
+        return self.path / "showcase"
 
     @property
     def predictions(self) -> Path:

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,19 @@ from dreamerlab.runs.processes import alive, hostname, own_identity
 
 _POLL_S = 0.02
 _SETTLED_S = 2.0
+
+
+@dataclass(frozen=True)
+class LockOwner:
+    """Who holds a lock file by its own words, and what has become of them."""
+
+    pid: int | None
+    """None in a damaged file."""
+    host: str | None
+    since: float | None
+    """Unix seconds."""
+    dead: bool | None
+    """None when the owner is on another host and cannot be judged from here."""
 
 
 @contextmanager
@@ -50,8 +64,24 @@ def owned_lock(path: Path, *, timeout_s: float = 10.0, what: str = "the workspac
 
 def lock_holder(path: Path) -> int | None:
     """Return the pid that holds the lock, or None when it is free or its owner is dead."""
+    owner = lock_owner(path)
+    return None if owner is None or owner.dead else owner.pid or 0
+
+
+def lock_owner(path: Path) -> LockOwner | None:
+    """Return who holds the lock, alive or dead; None when it is free."""
     holder = _holder(path)
-    return None if holder is None or _dead(path, holder) else int(holder.get("pid") or 0)
+    if holder is None:
+        return None
+    pid, host, since = (holder.get(name) for name in ("pid", "host", "since"))
+    dead = _dead(path, holder)
+    judged = dead or not isinstance(pid, int) or host == hostname()
+    return LockOwner(
+        pid if isinstance(pid, int) else None,
+        host if isinstance(host, str) else None,
+        float(since) if isinstance(since, int | float) else None,
+        dead if judged else None,
+    )
 
 
 def _take(path: Path, token: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from dreamerlab.atomic import atomic_write_json, read_object
 from dreamerlab.errors import LabError, NotFound, ToolFailed
@@ -27,6 +27,16 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A file of the code that is in no commit: what it was, and where in the run it lies."""
+
+    sha256: str
+    size_bytes: int
+    where: str
+    """`code.patch`, or a path inside the run."""
+
+
+@dataclass(frozen=True)
 class Code:
     """Which code: `identity` is the hash that decides; the rest is provenance, None outside git."""
 
@@ -38,6 +48,10 @@ class Code:
     """Files inside the code scope that git does not know."""
     note: str | None = None
     """Why git's part is missing, in one line."""
+    patch_sha256: str | None = None
+    """Of `code.patch`; None without one, and in records from before it was kept."""
+    kept: Mapping[str, Kept] = field(default_factory=dict[str, "Kept"])
+    """Every file that git does not give back and that the run could import or read, by name."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,11 @@ class Manifest:
             "score": self.score,
             "hypothesis": self.hypothesis,
             "command": list(self.command),
-            "code": {**vars(self.code), "untracked": list(self.code.untracked)},
+            "code": {
+                **vars(self.code),
+                "untracked": list(self.code.untracked),
+                "kept": {name: vars(one) for name, one in self.code.kept.items()},
+            },
             "environment": dict(self.environment),
             **self.extra,
         }
@@ -98,6 +116,10 @@ def manifest_from_dict(data: Mapping[str, Any]) -> Manifest:
     known = {key: value for key, value in data.items() if key in _KNOWN}
     code = {key: value for key, value in data["code"].items() if key in _CODE}
     code["untracked"] = tuple(code.get("untracked") or ())
+    kept = cast("Mapping[str, Mapping[str, Any]]", code.get("kept") or {})
+    code["kept"] = {
+        name: Kept(str(one["sha256"]), int(one["size_bytes"]), str(one["where"])) for name, one in kept.items()
+    }
     known["code"] = Code(**code)
     known["budget"] = Budget(str(data["budget"]["unit"]), int(data["budget"]["amount"]))
     known["seeds"] = tuple(int(seed) for seed in data["seeds"])
@@ -108,6 +130,8 @@ def manifest_from_dict(data: Mapping[str, Any]) -> Manifest:
     for key in ("id", "kind", "env", "family", "created_at", "score"):
         if not isinstance(known.get(key, ""), str):
             raise TypeError(f"'{key}' must be text, not {known[key]!r}")
+    if not isinstance(manifest.environment, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"'environment' must be an object, not {manifest.environment!r}")
     return manifest
 
 

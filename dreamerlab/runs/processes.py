@@ -44,6 +44,18 @@ class Trainer:
     """Whether the process that started it is still there; an orphan has outlived it (M-PROT-21)."""
 
 
+@dataclass(frozen=True)
+class Running:
+    """A living `python -m MODULE WORDS`."""
+
+    pid: int
+    ppid: int
+    start_ticks: int
+    words: tuple[str, ...]
+    supervised: bool
+    """Whether whoever started it is still there."""
+
+
 def own_identity() -> ProcessIdentity:
     """Return the identity of this process."""
     pid = os.getpid()
@@ -86,17 +98,24 @@ def alive(pid: int, start: int | None = None, boot: str | None = None) -> bool:
 
 def trainers() -> list[Trainer]:
     """Return the living trainer processes of this host, ours and other users', by pid; empty without /proc."""
-    found: dict[int, Trainer] = {}
+    return [
+        Trainer(one.pid, one.ppid, one.start_ticks, Path(one.words[0]) if one.words else None, one.supervised)
+        for one in running(TRAINER_MODULE)
+    ]
+
+
+def running(module: str) -> list[Running]:
+    """Return the living `python -m MODULE` processes of this host, by pid; empty without /proc."""
+    found: dict[int, Running] = {}
     for entry in PROC.glob("[0-9]*"):
         pid = int(entry.name)
         argv = _argv(pid)
-        module = next((i for i, word in enumerate(argv) if i and word == TRAINER_MODULE and argv[i - 1] == "-m"), None)
-        stat = _stat(pid) if module is not None else None
-        if module is None or stat is None or stat[0] in "ZX":
+        at = next((i for i, word in enumerate(argv) if i and word == module and argv[i - 1] == "-m"), None)
+        stat = _stat(pid) if at is not None else None
+        if at is None or stat is None or stat[0] in "ZX":
             continue
-        trial = Path(argv[module + 1]) if len(argv) > module + 1 else None
-        found[pid] = Trainer(pid, stat[1], stat[2], trial, _supervised(pid, stat[1]))
-    # A worker forked by a trainer shows the same command line: it is part of its parent.
+        found[pid] = Running(pid, stat[1], stat[2], tuple(argv[at + 1 :]), _supervised(pid, stat[1]))
+    # A worker forked by such a process shows the same command line: it is part of its parent.
     return [found[pid] for pid in sorted(found) if found[pid].ppid not in found]
 
 

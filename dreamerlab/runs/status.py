@@ -126,6 +126,11 @@ def is_over(status: Status) -> bool:
     return status.state in OVER or (status.state == "failed" and status.diverged)
 
 
+def actor_updates(status: Status) -> int:
+    """Return the updates in which actor and critic learnt: all of them, in records from before it was counted."""
+    return status.updates if status.actor_updates is None else status.actor_updates
+
+
 def _beats(status: Status, now: float | None) -> bool:
     clock = time.time() if now is None else now
     return status.heartbeat_at is not None and clock - status.heartbeat_at < HEARTBEAT_LIMIT_S

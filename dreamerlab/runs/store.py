@@ -66,6 +66,15 @@ class Workspace:
         return self.runs / "scores.json"
 
     @property
+    def curve_files(self) -> Path:
+        """One generated file a run: the curve behind its score."""
+        return self.runs / "curves"
+
+    def curve_file(self, run_id: str) -> Path:
+        """The generated file of one run: `curve_files.py`."""
+        return self.curve_files / f"{run_id}.csv"
+
+    @property
     def env_configs(self) -> Path:
         """One yaml per environment, and experiments."""
         return self.path / "env_configs"

@@ -20,7 +20,8 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import DEFAULT_SCORE, read_manifest
 from dreamerlab.runs.reducers import parse_reducer, score
 from dreamerlab.runs.series import read_episodes, read_evals
-from dreamerlab.runs.status import Status, effective_state, read_status
+from dreamerlab.runs.status import Status, actor_updates, effective_state, read_status
+from dreamerlab.runs.tombstone import dropped_files
 
 
 def summarise(trial: TrialDirectory) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def summarise(trial: TrialDirectory) -> dict[str, Any]:
         "diverged": status.diverged,
         "env_steps": status.env_steps,
         "updates": status.updates,
-        "actor_updates": status.updates if status.actor_updates is None else status.actor_updates,
+        "actor_updates": actor_updates(status),
         "episodes": status.episodes,
         "budget_unit": status.budget_unit,
         "budget_amount": status.budget_amount,
@@ -103,10 +104,13 @@ def hash_artifacts(trial: TrialDirectory) -> dict[str, dict[str, Any]]:
 
 
 def check_artifacts(trial: TrialDirectory, files: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return one line per recorded file that is missing or different; none when all is as recorded."""
+    """Return one line per recorded file that is missing or different; one dropped on purpose is not checked."""
     faults: list[str] = []
+    dropped = dropped_files(trial.run)
     for name, recorded in files.items():
         path = trial.run.path / name
+        if name in dropped:
+            continue
         if not path.is_file():
             faults.append(f"{name}: missing")
         elif _hash(path)["sha256"] != recorded.get("sha256"):

@@ -1,11 +1,13 @@
-"""On what a run was computed: Python, packages, processor, threads, load, other trainers.
+"""Where a run was created: Python, packages, processor, GPUs, variables, load, other trainers.
 
 Recorded with every run, because results are bit-exact only for one torch build, CPU capability and thread count.
-Versions come from package metadata: nothing heavy is imported.
+Versions come from package metadata: nothing heavy is imported. What only a trainer can see (the kernels torch chose,
+its BLAS, its threads) every attempt records itself.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import os
 import platform
@@ -17,27 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from dreamerlab.runs.processes import hostname, trainers
+from dreamerlab.runs.surroundings import load, processor, variables
 
 PACKAGES = ("torch", "numpy", "gymnasium", "box2d", "pygame", "pydantic", "pyyaml", "dvc", "mlflow", "dreamerlab")
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "OMP_PROC_BIND",
-    "KMP_AFFINITY",
-    "MKL_CBWR",
-    "ATEN_CPU_CAPABILITY",
-    "CUBLAS_WORKSPACE_CONFIG",
-    "CUDA_VISIBLE_DEVICES",
-)
-# Those that decide which kernels torch and its libraries choose.
-_CPU_FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
 _NAMES = {"box2d": ("box2d", "box2d-py", "box2d-kengz"), "pygame": ("pygame", "pygame-ce")}
 
 
 def capture() -> dict[str, Any]:
     """Return the machine and its software as JSON-ready values; what the system does not tell is None or left out."""
-    flags, model = _cpu()
+    model, flags = processor()
     return {
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
@@ -45,14 +35,16 @@ def capture() -> dict[str, Any]:
         "host": hostname(),
         "packages": {name: package_version(name) for name in PACKAGES},
         "torch_build": _torch_build(),
+        "numpy_blas": numpy_blas(),
+        "libc": " ".join(platform.libc_ver()).strip() or None,
         "cpu": model,
         "cpu_flags": flags,
         "cores": os.cpu_count(),
         "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": _memory_bytes(),
         "gpus": _gpus(),
-        "threads": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
-        "load": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+        "variables": variables(),
+        "load": load(),
         "other_trainers": len(trainers()),
     }
 
@@ -87,16 +79,29 @@ def _torch_build() -> dict[str, str]:
     return dict(re.findall(r"^(cuda|hip|git_version)\b[^=\n]*= *'([^'\n]+)'", text, flags=re.MULTILINE))
 
 
-def _cpu() -> tuple[list[str], str | None]:
-    """(the flags that matter, the model's name)."""
+def numpy_blas() -> str | None:
+    """Return the BLAS numpy was built with, read from its own record of that without importing it; None when unknown.
+
+    Such as `scipy-openblas 0.3.31 (OpenBLAS 0.3.31 ... Haswell MAX_THREADS=64)`.
+    """
     try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return [], platform.processor() or None
-    model = re.search(r"^model name\s*: (.+)$", text, flags=re.MULTILINE)
-    listed = re.search(r"^(?:flags|Features)\s*: (.+)$", text, flags=re.MULTILINE)
-    present = set(listed[1].split()) if listed else set[str]()
-    return [flag for flag in _CPU_FLAGS if flag in present], model[1].strip() if model else platform.processor() or None
+        located = importlib.metadata.distribution("numpy").locate_file("numpy/__config__.py")
+        tree = ast.parse(Path(str(located)).read_text())
+    except (importlib.metadata.PackageNotFoundError, OSError, SyntaxError):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            below = dict(zip(map(_literal, node.keys), node.values, strict=True))
+            if isinstance(blas := below.get("blas"), ast.Dict):
+                told = dict(zip(map(_literal, blas.keys), map(_literal, blas.values), strict=True))
+                named = " ".join(str(told[key]) for key in ("name", "version") if told.get(key))
+                built = told.get("openblas configuration")
+                return f"{named} ({' '.join(str(built).split())})" if built else named or None
+    return None
+
+
+def _literal(node: ast.expr | None) -> object:
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def _memory_bytes() -> int | None:

@@ -40,6 +40,10 @@ class GitState:
     untracked: tuple[str, ...] = ()
     note: str | None = None
     """What could not be found out, in one line."""
+    left_out: tuple[str, ...] = ()
+    """Those of `untracked` that are too large for the patch."""
+    top: Path | None = None
+    """The top of the repository, None outside one."""
 
 
 class GitSilent(Exception):
@@ -66,10 +70,29 @@ def capture(folder: Path, scope: Sequence[str]) -> GitState:
                 # Against nothing at all: git answers 1 because the two differ.
                 patch += git(top, "diff", "--no-index", *quiet, "--", os.devnull, name, accepted=(0, 1))
     except (GitSilent, OSError) as silence:
-        return GitState(note=str(silence))
+        return GitState(note=str(silence), top=top)
     notes = [] if commit else ["the repository has no commit yet"]
     notes += [f"too large for the patch: {', '.join(large)}"] if large else []
-    return GitState(commit, branch, bool(patch or untracked), patch, untracked, "; ".join(notes) or None)
+    note = "; ".join(notes) or None
+    return GitState(commit, branch, bool(patch or untracked), patch, untracked, note, tuple(large), top)
+
+
+def unknown_to_git(folder: Path, paths: Sequence[Path], *, changed: bool = False) -> list[Path]:
+    """Return which of these files the repository of `folder` has never been given: untracked or ignored ones.
+
+    With `changed` also those that differ from the commit. GitSilent when git cannot tell.
+    """
+    top = Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel")).rstrip("\n")).resolve()
+    wanted = {path.resolve(): path for path in paths if path.resolve().is_relative_to(top)}
+    listed = [path.relative_to(top).as_posix() for path in wanted]
+    if not listed:
+        return []
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
+    told = git(top, "status", *options, "--", *listed).split(b"\0")
+    marks = {(top / os.fsdecode(line[3:])): line[:2] for line in told if len(line) > 3}
+    # A folder that is ignored as a whole is named alone, and stands for all that is in it.
+    found = {path: next((marks[one] for one in (path, *path.parents) if one in marks), None) for path in wanted}
+    return [wanted[path] for path, mark in found.items() if mark in (b"??", b"!!") or (changed and mark is not None)]
 
 
 def quiet_environment() -> dict[str, str]:

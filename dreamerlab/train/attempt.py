@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from dreamerlab.config.layers import load_config
 from dreamerlab.envs.faults import ActionNotFinite
 from dreamerlab.envs.watchdog import watchdog
@@ -29,10 +27,12 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.processes import hostname, own_identity
 from dreamerlab.runs.status import Status, read_status
+from dreamerlab.runs.surroundings import busy
 from dreamerlab.train import checkpoint
 from dreamerlab.train.finite import Diverged
 from dreamerlab.train.keeper import KeepAll
 from dreamerlab.train.loop import train
+from dreamerlab.train.machine import machine
 from dreamerlab.train.recorder import Counters, Recorder
 from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock
 from dreamerlab.train.session import Session
@@ -115,7 +115,7 @@ def _write_end(
     if session is not None:
         recorder.note_progress(session.counters, session.spent())
     try:
-        close_attempt(trial, number, state, reason)
+        close_attempt(trial, number, state, reason, busy(os.getppid()))
     finally:
         recorder.write_status(state=state, reason=reason, diverged=isinstance(failure, Diverged | ActionNotFinite))
 
@@ -226,13 +226,11 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
         checkpoint=loaded.info.file if loaded else None,
         host=hostname(),
         pid=os.getpid(),
-        torch=torch.__version__,
-        cpu_capability=torch.backends.cpu.get_cpu_capability(),
-        threads=torch.get_num_threads(),
-        device=session.config.execution.device,
+        **machine(session.config.execution),
         config_sha256=hashlib.sha256(trial.run.config_path.read_bytes()).hexdigest(),
         note=note,
         started_from=origin,
+        start=busy(os.getppid()),
     )
     recorder.note_progress(session.counters, session.spent())
     recorder.write_status(message=note)

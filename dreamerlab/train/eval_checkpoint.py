@@ -36,18 +36,22 @@ def main() -> int:
     parser.add_argument("trial", type=Path, help="trial directory, such as runs/R0012-9qd/seed-3")
     parser.add_argument("--episodes", type=int, default=None, help="episodes per policy; default: as in the run")
     parser.add_argument("--checkpoint", default="latest", help="latest, best, or env steps")
+    parser.add_argument("--folder", type=Path, default=None, help="where checkpoints are; default: with the trial's")
     parser.add_argument("--policy", choices=sorted(POLICIES), default="both")
     parser.add_argument("--fresh", action="store_true", help="only starts that no evaluation of the trial has seen")
     parser.add_argument("--device", default=None, help="cpu or cuda; default: as in the run")
+    parser.add_argument("--compile", action="store_true", help="compile acting first, which takes a minute")
     asked = parser.parse_args()
     try:
         measured = measure(
             TrialDirectory(asked.trial.resolve()),
             asked.episodes,
             name=asked.checkpoint,
+            folder=asked.folder,
             policies=POLICIES[asked.policy],
             fresh=asked.fresh,
             device=asked.device,
+            compiled=asked.compile,
         )
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -63,21 +67,27 @@ def measure(
     episodes: int | None,
     *,
     name: str = "latest",
+    folder: Path | None = None,
     policies: Sequence[str] = ("mode", "sample"),
     fresh: bool = False,
     device: str | None = None,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """Return the evaluation of a checkpoint: which one, mean metrics, and every return and length per policy.
 
     `episodes` per policy, default as in the run. Raises LabError when there is no such checkpoint, it is damaged or
-    not of this trial, or its environment cannot be used.
+    not of this trial, its environment cannot be used, or acting cannot be `compiled`.
     """
     from dreamerlab.envs.make import make_env
     from dreamerlab.train.evaluate import Episodes, Evaluator, as_metrics
     from dreamerlab.train.runtime import prepare_process, stream_seed
     from dreamerlab.train.stored import open_agent
 
-    stored = open_agent(trial, name, device=device)
+    stored = open_agent(trial, name, device=device, folder=folder)
+    if compiled:
+        from dreamerlab.train.compiled import compile_acting
+
+        compile_acting(stored.agent)
     config = stored.config
     prepare_process(trial.seed, config.execution.threads)
     own = config.eval.episodes
@@ -99,6 +109,8 @@ def measure(
     episodes_of = {policy: Episodes(returns, lengths) for policy, (returns, lengths) in found.items()}
     return {
         **stored.facts(),
+        "device": str(stored.device),
+        "compiled": compiled,
         "episodes": wanted,
         "own_starts": 0 if fresh else min(wanted, own),
         "values": as_metrics(episodes_of),

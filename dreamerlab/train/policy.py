@@ -32,6 +32,7 @@ from dreamerlab.envs.make import make_env, time_limit
 from dreamerlab.envs.observing import ImageReader, Misfit, Observer
 from dreamerlab.errors import NotFound, UsageError
 from dreamerlab.runs.manifest import read_manifest
+from dreamerlab.runs.showcase import agents_folder, as_asked
 from dreamerlab.runs.store import Workspace, find_run
 from dreamerlab.spaces import EnvSpec
 from dreamerlab.train.runtime import stream_seed
@@ -71,11 +72,12 @@ def load_policy(
     if seed is not None and seed not in seeds:
         raise NotFound(f"{found.id} has no seed {seed}; it has {', '.join(map(str, seeds))}")
     trials = [found.trial(one) for one in seeds] if seed is None else [found.trial(seed)]
-    here = [trial for trial in trials if any(trial.checkpoints.glob("*.json"))]
+    here = [trial for trial in trials if any(agents_folder(trial).glob("*.json"))]
     if not here:
         of = f"seed {seed} of {found.id}" if seed is not None else found.id
         raise NotFound(f"{of} has no checkpoint here", hint=f"dreamerlab data pull {found.id}")
-    stored = open_agent(here[0], checkpoint, device=device)
+    folder = agents_folder(here[0])
+    stored = open_agent(here[0], as_asked(folder, checkpoint), device=device, folder=folder)
     return Policy(stored, _Converter.for_agent(stored), mode=policy == "mode", random_seed=random_seed)
 
 

@@ -7,6 +7,7 @@ imports it, so it may change without changing the code that trains.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,34 +48,42 @@ class StoredAgent:
         }
 
 
-def open_agent(trial: TrialDirectory, name: str = LATEST, *, device: str | None = None) -> StoredAgent:
+def open_agent(
+    trial: TrialDirectory, name: str = LATEST, *, device: str | None = None, folder: Path | None = None
+) -> StoredAgent:
     """Return the agent of a checkpoint of `trial`: `latest`, `best`, or the env steps it was written at.
 
-    `device` is `cpu` or `cuda` (default: where it was trained). The generators of the process stay as they were.
+    `folder` is where to look, by default among the trial's checkpoints; a showcase lies elsewhere, and what it was
+    stripped of (optimiser, critic) stays as it is drawn, for acting has no use for it. `device` is `cpu` or `cuda`
+    (default: where it was trained). The generators of the process stay as they were.
     NotFound names the checkpoints that exist; Conflict when the one found belongs to another trial, or does not fit
     the network that today's code builds; UsageError when the device is not there.
     """
     # Code of before there were names knows the newest only.
-    loaded = checkpoint.load_newest(trial.checkpoints) if name == LATEST else checkpoint.load(trial.checkpoints, name)
+    place = trial.checkpoints if folder is None else folder
+    loaded = checkpoint.load_newest(place) if name == LATEST else checkpoint.load(place, name)
     info = loaded.info
     if (info.run, info.seed) != (trial.run.id, trial.seed):
         raise Conflict(f"{info.file} belongs to {info.run} seed {info.seed}, not to {trial.run.id} seed {trial.seed}")
     config = load_config(trial.run.config_path)
-    place = _device(device or config.execution.device, asked=device is not None)
+    on = _device(device or config.execution.device, asked=device is not None)
     env = make_env(config.env)
     spec = describe(env)
     env.close()
     with torch.random.fork_rng(devices=[]):  # initial parameters are drawn, and replaced at once
-        agent = Agent(spec, config).to(place)
+        agent = Agent(spec, config).to(on)
     try:
-        agent.load_state_dict(loaded.state["session"]["agent"])
+        session = loaded.state["session"]
+        left_out = tuple(session.get("left_out", ()))
+        drawn = {key: value for key, value in agent.state_dict().items() if left_out and key.startswith(left_out)}
+        agent.load_state_dict({**drawn, **session["agent"]})
     except (RuntimeError, KeyError) as error:
         said = " ".join(str(error).split())
         raise Conflict(
             f"{info.file} of {trial.run.id} does not fit the network that this code builds: {said[:300]}",
             hint="the code that trained it is named by: dreamerlab show --provenance",
         ) from error
-    return StoredAgent(agent, config, spec, info, trial.seed, place, loaded.passed_over)
+    return StoredAgent(agent, config, spec, info, trial.seed, on, loaded.passed_over)
 
 
 def _device(name: str, *, asked: bool) -> torch.device:

@@ -51,14 +51,22 @@ def main() -> int:
     parser.add_argument("--episodes", type=int, default=1, help="of a prediction: windows")
     parser.add_argument("--policy", choices=("mode", "sample"), default="mode")
     parser.add_argument("--checkpoint", default="latest")
+    parser.add_argument("--folder", type=Path, default=None, help="where checkpoints are; default: with the trial's")
     parser.add_argument("--fps", type=float, default=None)
     parser.add_argument("--every", type=int, default=None)
     parser.add_argument("--device", default=None)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--prediction", action="store_true")
     asked = parser.parse_args()
     try:
-        stored = open_agent(TrialDirectory(asked.trial.resolve()), asked.checkpoint, device=asked.device)
+        stored = open_agent(
+            TrialDirectory(asked.trial.resolve()), asked.checkpoint, device=asked.device, folder=asked.folder
+        )
         prepare_process(stored.seed, stored.config.execution.threads)
+        if asked.compile:
+            from dreamerlab.train.compiled import compile_acting
+
+            compile_acting(stored.agent)
         facts = foresee(stored, asked) if asked.prediction else record(stored, asked)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -69,7 +77,8 @@ def main() -> int:
         return lacking.exit_code
     except KeyboardInterrupt:
         return 130
-    print(json.dumps({**stored.facts(), "policy": asked.policy, **facts}))
+    how = {"policy": asked.policy, "device": str(stored.device), "compiled": asked.compile}
+    print(json.dumps({**stored.facts(), **how, **facts}))
     return 0
 
 

@@ -33,7 +33,19 @@ FRONT_PAGE = {
         "log",
         "lint",
     ],
-    "Further": ["adopt", "withdraw", "amend", "eval", "watch", "reproduce", "doctor", "ui", "queue"],
+    "Further": [
+        "adopt",
+        "withdraw",
+        "amend",
+        "eval",
+        "watch",
+        "reproduce",
+        "report",
+        "export",
+        "doctor",
+        "ui",
+        "queue",
+    ],
     "Groups": ["config", "data"],
 }
 SUBCOMMANDS = {

@@ -7,6 +7,7 @@ Together they are all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -117,42 +118,47 @@ ELSEWHERE: dict[str, str] = {
 """Leaves that no short training in one process can tell apart, and the test that turns them."""
 
 
-def outcome(flat: dict[str, Any], task: str) -> list[Tensor]:
-    """Metrics of three updates on the same windows, and all parameters after them."""
+def course(flat: dict[str, Any], task: str) -> Iterator[list[Tensor]]:
+    """After each of three updates on the same windows: its metrics, and all parameters."""
     config, spec = from_flat(flat), TASKS[task]
     agent, batch = random_agent(spec, config, noise=0.1), random_batch(spec, config)
     generator = torch.Generator().manual_seed(0)
-    seen: list[Tensor] = []
     for update in range(1, 4):
         metrics = agent.update(batch, generator, learn=what_learns(update, config.train)).metrics
-        seen += [metrics[name] for name in sorted(metrics)]
-    return [*seen, *(p.detach().flatten() for p in agent.parameters())]
+        yield [*(metrics[name] for name in sorted(metrics)), *(p.detach().clone() for p in agent.parameters())]
 
 
-def same(one: list[Tensor], two: list[Tensor]) -> bool:
-    return len(one) == len(two) and all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(one, two, strict=True))
+def same(one: Iterable[list[Tensor]], two: Iterable[list[Tensor]]) -> bool:
+    """Tell whether two trainings agree to the end; the first difference ends both."""
+    return all(
+        len(a) == len(b) and all(x.shape == y.shape and torch.equal(x, y) for x, y in zip(a, b, strict=True))
+        for a, b in zip(one, two, strict=True)
+    )
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> dict[str, list[Tensor]]:
+def usual() -> dict[str, list[list[Tensor]]]:
+    """Courses under the usual values, by task and what is needed beside."""
     return {}
 
 
 @pytest.mark.parametrize("key", ACTS)
-def test_another_value_of_the_leaf_changes_what_is_computed(key: str, outcomes: dict[str, list[Tensor]]) -> None:
+def test_another_value_of_the_leaf_changes_what_is_computed(key: str, usual: dict[str, list[list[Tensor]]]) -> None:
     value, task, beside = ACTS[key]
     flat = {**BASE, **beside}
     assert canonical(flatten(from_flat(flat))[key]) != canonical(value), "no other value than the usual one"
     name = f"{task} {sorted(beside.items())}"
-    if name not in outcomes:
-        outcomes[name] = outcome(flat, task)
-    assert not same(outcomes[name], outcome({**flat, key: value}, task))
+    if name not in usual:
+        usual[name] = list(course(flat, task))
+    assert not same(usual[name], course({**flat, key: value}, task))
 
 
 def test_what_is_compared_repeats() -> None:
     """Else everything would seem to act."""
-    assert same(outcome(BASE, "choices"), outcome(BASE, "choices"))
-    assert same(outcome(BASE, "choices"), outcome({**BASE, "log.every": 7, "policy.bins": 5}, "choices"))
+    once = list(course(BASE, "choices"))
+    assert len(once) == 3
+    assert same(once, course(BASE, "choices"))
+    assert same(once, course({**BASE, "log.every": 7, "policy.bins": 5}, "choices"))
 
 
 def test_every_leaf_that_shapes_training_is_turned_somewhere() -> None:

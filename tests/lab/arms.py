@@ -38,11 +38,12 @@ def make_arm(
     env: str = "cartpole",
     unfinished: Mapping[int, str] | None = None,
     threads: int = 1,
+    attempt: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> RunDirectory:
     """Make a run whose seed i was evaluated every 100 env steps with the returns `curves[i]`.
 
-    `unfinished` names the state of the seeds that are not finished.
+    `unfinished` names the state of the seeds that are not finished, `attempt` is what else every attempt recorded.
     """
     resolved = resolve(workspace.path, env, "nano", ["budget.amount=1000", "eval.every=100", *overrides])
     budget = resolved.config.budget
@@ -58,12 +59,12 @@ def make_arm(
         "code": CODE,
         "environment": MACHINE,
     }
-    run = create_run(
-        workspace, Manifest(**{**values, **changes}), config_yaml=to_yaml(resolved.config), origins=resolved.origins
-    )
+    made = Manifest(**{**values, **changes})
+    run = create_run(workspace, made, config_yaml=to_yaml(resolved.config), origins=resolved.origins)
     for seed, curve in enumerate(curves):
         trial, state = run.trial(seed), (unfinished or {}).get(seed, "finished")
-        open_attempt(trial, 1, start_env_steps=0, torch="2.11.0", device="cpu", threads=threads, cpu_capability="AVX2")
+        known = {"torch": made.environment["packages"]["torch"], "device": "cpu", "cpu_capability": "AVX2"}
+        open_attempt(trial, 1, start_env_steps=0, threads=threads, **known, **(attempt or {}))
         steps = 100 * len(curve)
         for index, value in enumerate(curve, start=1):
             at = 100 * index

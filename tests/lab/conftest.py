@@ -11,7 +11,9 @@ import pytest
 
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.store import Workspace
+from tests.lab.mirrors import mirror
 from tests.lab.workspaces import TINY, dreamerlab, git, the_run, without
+from tests.runs.records import make_workspace
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,25 @@ class Ran:
         shutil.copytree(self.workspace.path, path, symlinks=True)
         workspace = Workspace(path)
         return Ran(workspace, workspace.run(self.run.id), self.done)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its migrations run, as `init` leaves it."""
+    pytest.importorskip("mlflow.version", reason="MLflow is not installed")
+    workspace = make_workspace(tmp_path_factory.mktemp("mlflow") / "lab")
+    done = mirror(workspace, "--prepare")
+    assert (done.returncode, done.stderr) == (0, "")
+    return workspace.mlflow_db
+
+
+@pytest.fixture
+def mirrored(prepared: Path, tmp_path: Path) -> Workspace:
+    """A workspace with a database of its own."""
+    found = make_workspace(tmp_path / "my lab")
+    found.hidden.mkdir()
+    shutil.copy(prepared, found.mlflow_db)
+    return found
 
 
 @pytest.fixture(scope="session")

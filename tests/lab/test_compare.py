@@ -97,6 +97,7 @@ def test_time_to_a_level_is_the_first_evaluation_there_and_censoring_is_said(wor
     assert "not reached in 400" in page
     assert f"halfway (248.7), {first['run']}: 2 of 3 seeds, median 200 env steps" in page
     assert f"solved (475.0), {first['run']}: 1 of 3 seeds, median not reached" in page
+    assert f"env steps per second (not decisive): {first['run']} 10.0, {second['run']} 10.0" in page
 
 
 def test_where_lower_is_worse_than_random_negative_returns_are_read_rightly(workspace: Workspace) -> None:
@@ -111,8 +112,11 @@ def test_where_lower_is_worse_than_random_negative_returns_are_read_rightly(work
 def test_courses_are_labelled_by_rule(workspace: Workspace) -> None:
     falls = [22.0, 480.0, 500.0, 500.0, 100.0, 90.0, 80.0, 85.0]
     make_arm(workspace, "a", [falls, [value + 0.5 for value in falls]])
-    make_arm(workspace, "b", flat(480.0, 490.0))
+    make_arm(workspace, "b", flat(480.0, 490.0), "optimizer.lr_actor=2e-3")
+    page = inside(workspace.path, "compare", "a", "b", "--no-log").stdout
     first, second = compared(workspace)["runs"]
+    row = rf"{second['run']}  lr_actor=0\.002 +1  490\.0 +100 +490\.0  490\.0 +0\.25  stable plateau"
+    assert re.search(row, page), "config, peak, lowest after it, last, actor loss, pattern (M-PROT-16)"
     assert [seed["pattern"] for seed in first["seeds"]] == ["collapse without recovery"] * 2
     assert [seed["pattern"] for seed in second["seeds"]] == ["stable plateau"] * 2
     assert (first["seeds"][0]["peak"], first["seeds"][0]["peak_env_steps"]) == (500.0, 300)
@@ -151,7 +155,10 @@ CAVEATS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "failed": ({"unfinished": {0: "failed"}}, ("seed 0 is failed",)),
     "dirty": ({"code": replace(CODE, dirty=True)}, ("the code differed from its commit",)),
     "no commit": ({"code": replace(CODE, commit=None)}, ("no commit is known",)),
-    "machine": ({"environment": other_torch()}, ("different torch, cpu", "different cpu: not comparable")),
+    "machine": (
+        {"environment": other_torch()},
+        ("different cpu, torch: the same seed need not", "different cpu: not comparable"),
+    ),
     "threads": ({"threads": 4}, ("different threads: the same seed", "taken under different threads")),
     "below random": ({"curves": flat(9.0, 10.0, 40.0)}, ("BELOW RANDOM play (22.5) in seeds 0-1",)),
     "one below random": ({"curves": flat(9.0, 100.0, 40.0)}, ("BELOW RANDOM play (22.5) in seed 0",)),
@@ -189,7 +196,7 @@ def test_what_draws_the_pictures_is_part_of_the_machine_where_it_was_recorded(wo
     for one, other, differs in (("a", "none", True), ("a", "old", False), ("old", "a", False), ("old", "none", False)):
         done = inside(workspace.path, "compare", one, other)
         assert done.returncode == 0, done.stderr
-        assert ("pygame" in done.stdout) == differs, (one, other)
+        assert ("software: pygame" in done.stdout) == differs, (one, other)
 
 
 def test_a_change_that_does_nothing_is_named_and_not_counted(workspace: Workspace) -> None:
@@ -296,9 +303,31 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, str]] = {
     "unknown": (("a", "R9"), 4, "no run is called 'R9'"),
     "a path": (("a", "../b"), 2, "is not an id"),
     "two formats": (("a", "b", "--md", "--csv"), 2, "--md, --csv and --json exclude each other"),
-    "unknown picture": (("a", "b", "--plot", "x.bmp2"), 2, "cannot draw into 'x.bmp2'"),
+    "unknown picture": (("a", "b", "--plot", "x.pgn"), 2, "cannot draw into 'x.pgn' (did you mean '.png'?)"),
+    "unknown kind": (("a", "b", "--plot", "x.png", "--plot-kind", "profil"), 2, "(did you mean 'profile'?)"),
+    "unknown clock": (("a", "b", "--plot", "x.png", "--x", "update"), 2, "(did you mean 'updates'?)"),
+    "a kind of nothing": (("a", "b", "--plot-kind", "profile"), 2, "says how to draw, and nothing is drawn"),
+    "a clock of scores": (
+        ("a", "b", "--plot", "x.png", "--plot-kind", "profile", "--x", "updates"),
+        2,
+        "leave out --x",
+    ),
+    "a lag of nothing": (("a", "b", "--plot", "x.png", "--plot-kind", "lag"), 2, "add --lag"),
+    "two kinds": (("a", "b", "--lag", "wm/loss", "--plot", "x.png", "--plot-kind", "curves"), 2, "--lag draws lags"),
+    "unknown metric": (("a", "--lag", "behaviour/entropy"), 2, "no metric is called 'behaviour/entropy'"),
+    "a metric that was not logged": (("a", "--lag", "wm/loss"), 4, "'wm/loss' was not logged by R0001-"),
+    "the score itself": (("a", "b", "--lag", "eval/return"), 2, "'eval/return' is what the runs are scored by"),
     "no run": ((), 2, "missing argument"),
 }
+
+
+@pytest.mark.parametrize("kind", ["intervals", "profile", "tradeoff"])
+def test_every_kind_of_picture_can_be_asked_for(kind: str, workspace: Workspace, tmp_path: Path) -> None:
+    make_arm(workspace, "a", SPREAD)
+    make_arm(workspace, "b", HIGHER)
+    done = inside(workspace.path, "compare", "a", "b", "--plot", str(tmp_path / "x.svg"), "--plot-kind", kind, "--csv")
+    assert done.returncode == 0, done.stderr
+    assert "<svg" in (tmp_path / "x.svg").read_text()
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -49,7 +49,7 @@ def test_planted_faults_are_found_and_the_safe_ones_mended(ran: Ran, tmp_path: P
     assert kinds(found) == [(kind, False) for kind in expected]
     assert found.stderr.startswith("5 of 5 findings need attention")
 
-    fixed = inside(sick.workspace.path, "doctor", "--fix", "--json")
+    fixed = inside(sick.workspace.path, "doctor", "--fix", "--yes", "--json")
     assert fixed.returncode == 6
     assert [kind for kind, mended in kinds(fixed) if mended] == ["false status", "half-made run", "stale lock"]
     assert read_status(liar).state == "interrupted"
@@ -58,7 +58,8 @@ def test_planted_faults_are_found_and_the_safe_ones_mended(ran: Ran, tmp_path: P
     assert checkpoint.exists()
     again = inside(sick.workspace.path, "doctor")
     assert again.returncode == 6
-    assert sorted(line.split(":")[0] for line in again.stdout.splitlines()) == ["damaged checkpoint", "torn line"]
+    told = [line.split(":")[0] for line in again.stdout.splitlines() if not line.startswith(" ")]
+    assert sorted(told) == ["damaged checkpoint", "torn line"]
 
 
 def test_a_run_that_nobody_finalised_is_finalised(ran: Ran, tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_run_that_nobody_finalised_is_finalised(ran: Ran, tmp_path: Path) -> N
     before = late.run.trial(1).summary_path.read_bytes()
     late.run.trial(1).summary_path.unlink()
     assert kinds(inside(late.workspace.path, "doctor", "--json")) == [("not finalised", False)]
-    done = inside(late.workspace.path, "doctor", "--fix")
+    done = inside(late.workspace.path, "doctor", "--fix", "--yes")
     assert done.returncode == 0, done.stderr
     assert late.run.trial(1).summary_path.read_bytes() == before
     assert inside(late.workspace.path, "doctor").returncode == 0
@@ -78,7 +79,7 @@ def test_mending_one_trial_does_not_record_the_damage_of_another_as_its_truth(ra
     with sick.run.trial(0).episodes_path.open("a") as file:
         file.write('{"episode": 99}\n')
     sick.run.trial(1).summary_path.unlink()
-    assert kinds(inside(sick.workspace.path, "doctor", "--fix", "--json")) == [
+    assert kinds(inside(sick.workspace.path, "doctor", "--fix", "--yes", "--json")) == [
         ("changed artifact", False),
         ("not finalised", True),
     ]
@@ -115,7 +116,7 @@ def test_an_orphan_of_this_workspace_is_asked_to_stop_and_others_are_left_alone(
         for trial in (sick.run.trial(0).path, tmp_path / "elsewhere" / "seed-0")
     ]
     try:
-        done = inside(sick.workspace.path, "doctor", "--fix", "--json")
+        done = inside(sick.workspace.path, "doctor", "--fix", "--yes", "--json")
         report = json.loads(done.stdout)
         found = {item["where"]: item["mended"] for item in report["findings"]}
         assert found == {str(sick.run.trial(0).path): True}

@@ -37,7 +37,7 @@ def test_a_killed_finaliser_is_completed_by_the_next_one(ran: Ran, tmp_path: Pat
         for seed, data in summaries(mine).items():
             assert json.loads(data)["state"] == "finished", seed
         assert json.loads(mine.workspace.scores_path.read_text()).keys() == {mine.run.id}
-    repaired = dreamerlab(mine.workspace.path, "doctor", "--fix")
+    repaired = dreamerlab(mine.workspace.path, "doctor", "--fix", "--yes")
     assert repaired.returncode in (0, 6), repaired.stderr
     assert summaries(mine) == whole
     assert not needs_finalising(mine.workspace, mine.run)

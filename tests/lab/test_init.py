@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +112,29 @@ def test_a_git_that_refuses_to_commit_is_one_line(tmp_path: Path, bare: dict[str
     tracked = git(tmp_path / "lab", "ls-tree", "-r", "--name-only", "HEAD").split()
     assert {"protocol/workspace.yaml", "dvc.yaml", ".gitignore", "env_configs/acrobot.yaml"} <= set(tracked)
     assert "env_configs/cartpole.yaml" not in tracked, "edited since: the user's to commit"
+
+
+def test_two_at_once_make_one_workspace(tmp_path: Path, bare: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "dreamerlab", "init", "lab", "--json"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **bare}, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    made = [json.loads(process.communicate(timeout=60)[0])["created"] for process in both]
+    assert sorted(map(bool, made)) == [False, True], "the second one finds everything made"
+    assert git(tmp_path / "lab", "rev-list", "--count", "HEAD") == "1\n"
+    assert git(tmp_path / "lab", "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_two_at_once_set_up_one_dvc_and_one_database(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dreamerlab", "init", "lab", "--json"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    made = [json.loads(process.communicate(timeout=200)[0]) for process in both]
+    assert [one["skipped"] for one in made] == [[], []]
+    assert sum(any(".dvc (" in line for line in one["created"]) for one in made) == 1
+    assert (tmp_path / "lab/.dvc/config.local").read_text().count("url =") == 1
+    assert git(tmp_path / "lab", "status", "--porcelain") == ""
 
 
 @pytest.mark.slow

@@ -275,11 +275,11 @@ def test_doctor_completes_a_launch_that_was_cut_short_and_judges_what_nobody_jud
     run.path.rename(workspace.runs / f".new-{run.id}")
     found = data_of_findings(inside(workspace.path, "doctor", "--json"))
     assert [(one["kind"], one["remedy"]) for one in found] == [("half-made run", "complete it")]
-    assert inside(workspace.path, "doctor", "--fix").returncode == 0
+    assert inside(workspace.path, "doctor", "--fix", "--yes").returncode == 0
     assert run.path.is_dir()
     found = data_of_findings(inside(workspace.path, "doctor", "--json"))
     assert [(one["kind"], one["where"]) for one in found] == [("not judged", main.id)]
-    assert inside(workspace.path, "doctor", "--fix").returncode == 0
+    assert inside(workspace.path, "doctor", "--fix", "--yes").returncode == 0
     assert states(workspace)[0].verdict == main.verdict
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamerlab.report.course_tables import along_training, median
-from dreamerlab.report.evidence import Evidence, FactDifference, RunEvidence
+from dreamerlab.report.evidence import Evidence, RunEvidence
+from dreamerlab.report.facts import FactDifference
 from dreamerlab.report.tradeoffs import tradeoffs
 from dreamerlab.runs.series import Point
 from dreamerlab.stats.curves import course

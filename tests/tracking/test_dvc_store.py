@@ -18,7 +18,7 @@ from dreamerlab.runs.scores import write_scores
 from dreamerlab.runs.series import append_line
 from dreamerlab.runs.status import read_status, write_status
 from dreamerlab.runs.store import Workspace
-from dreamerlab.tracking import dvc_store
+from dreamerlab.tracking import dvc_project, dvc_store
 from tests.runs.records import make_run, make_workspace
 from tests.tracking.repositories import commit_all, git, make_repository
 
@@ -27,7 +27,7 @@ ADD = """
 import sys
 from pathlib import Path
 from dreamerlab.runs.store import Workspace, find_run
-from dreamerlab.tracking import dvc_store
+from dreamerlab.tracking import dvc_project, dvc_store
 w = Workspace(Path(sys.argv[1]))
 for name in sys.argv[2:]:
     dvc_store.add(w, find_run(w, name))
@@ -38,7 +38,7 @@ for name in sys.argv[2:]:
 def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with DVC set up, outside git; copied by each test."""
     workspace = make_workspace(tmp_path_factory.mktemp("dvc") / "lab")
-    dvc_store.init(workspace)
+    dvc_project.init(workspace)
     return workspace.path
 
 
@@ -88,18 +88,18 @@ def test_a_trial_that_goes_on_makes_its_stored_artifacts_old(workspace: Workspac
 
 def test_setting_up_twice_changes_nothing(workspace: Workspace) -> None:
     before = {path: path.read_bytes() for path in (workspace.path / ".dvc").rglob("config*")}
-    dvc_store.init(workspace)
+    dvc_project.init(workspace)
     assert {path: path.read_bytes() for path in (workspace.path / ".dvc").rglob("config*")} == before
     text = (workspace.path / ".dvc" / "config").read_text()
     assert "autostage = false" in text
     assert str(workspace.path) not in text, "a path of this machine would be committed"
-    assert dvc_store.remote_name(workspace) == "dreamerlab"
+    assert dvc_project.remote(workspace).url == "../.dreamerlab/dvc-remote"
     assert "/.dreamerlab/" in (workspace.path / ".dvcignore").read_text().split()
 
 
 def test_a_workspace_whose_path_is_not_ascii_can_be_moved_with_its_remote(tmp_path: Path) -> None:
     made = make_workspace(tmp_path / "we ird ü" / "lab")
-    dvc_store.init(made)
+    dvc_project.init(made)
     made.path.rename(tmp_path / "moved ü")
     moved = Workspace(tmp_path / "moved ü")
     run = make_run(moved, seeds=(1,))
@@ -139,7 +139,7 @@ def test_what_is_not_there_is_said_with_a_hint(workspace: Workspace) -> None:
 
 def test_without_the_package_only_explicit_verbs_fail(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(workspace)
-    monkeypatch.setattr(dvc_store, "find_spec", lambda name: None)
+    monkeypatch.setattr(dvc_project, "find_spec", lambda name: None)
     assert dvc_store.state(workspace, run) == "no dvc"
     for verb in (dvc_store.add, dvc_store.push, dvc_store.pull):
         with pytest.raises(ToolFailed, match="DVC is not installed") as caught:
@@ -181,9 +181,9 @@ def test_a_lost_remote_is_retried_then_reported_and_resumed(
     assert dvc_store.state(workspace, run) == "pushed"
     local = workspace.path / ".dvc" / "config.local"
     local.unlink()
-    with pytest.raises(ToolFailed, match="no remote") as caught:
+    with pytest.raises(ToolFailed, match="no DVC remote") as caught:
         dvc_store.push(workspace, run)
-    assert "dvc remote add" in (caught.value.hint or "")
+    assert "dreamerlab data remote URL" in (caught.value.hint or "")
 
 
 @pytest.mark.slow
@@ -211,7 +211,7 @@ def test_inside_git_artifacts_stay_out_of_it(tmp_path: Path, below: str) -> None
     top = make_repository(tmp_path / "repo")
     workspace = make_workspace(top / below)
     (workspace.path / ".gitignore").write_text(".dreamerlab/\n")
-    dvc_store.init(workspace)
+    dvc_project.init(workspace)
     run = make_run(workspace, seeds=(1,))
     fill(run)
     run.gitignore_path.unlink()
@@ -230,7 +230,7 @@ def test_inside_git_artifacts_stay_out_of_it(tmp_path: Path, below: str) -> None
 @pytest.mark.slow
 def test_artifacts_that_git_tracks_are_refused_with_the_cure(tmp_path: Path) -> None:
     workspace = make_workspace(make_repository(tmp_path / "repo") / ".")
-    dvc_store.init(workspace)
+    dvc_project.init(workspace)
     run = make_run(workspace, seeds=(1,))
     fill(run)
     run.gitignore_path.unlink()

@@ -18,7 +18,7 @@ def test_the_record_names_what_decides_the_bits(monkeypatch: pytest.MonkeyPatch)
     assert facts["python"] == platform.python_version()
     assert facts["packages"]["numpy"] == importlib.metadata.version("numpy")
     assert facts["packages"].keys() >= {"torch", "gymnasium", "box2d", "pygame"}
-    assert facts["threads"]["OMP_NUM_THREADS"] == "3"
+    assert facts["variables"]["OMP_NUM_THREADS"] == "3"
     assert facts["cores"] >= facts["cores_usable"] >= 1
     assert facts["memory_bytes"] > 1e8
     assert facts["other_trainers"] >= 0
