@@ -40,6 +40,7 @@ verdict comes seconds after the last trial."""
 TURN_S = 60.0
 """How long a follower waits for another process that copies the same run."""
 LONGEST_PAUSE_S = 300.0
+_LOST = "the MLflow database was deleted or replaced"
 LAST_TRIES = 3
 """How often a follower that fails is begun anew after its run has ended."""
 
@@ -69,7 +70,7 @@ def copy(workspace: Workspace, run: RunDirectory, backend: Backend, *, follow: b
                     break
                 time.sleep(POLL_S)
                 if backend.is_lost():
-                    raise ToolFailed("the MLflow database was deleted or replaced", hint="it is filled anew by itself")
+                    raise ToolFailed(_LOST)
         sent += copying.sent
         if torn:
             _warn(f"{torn} lines of {run.id} could not be read and are not in MLflow")
@@ -80,17 +81,20 @@ def copy(workspace: Workspace, run: RunDirectory, backend: Backend, *, follow: b
 
 def follow(workspace: Workspace, run: RunDirectory, tries: int) -> None:
     """Copy a run until it has ended; on a failure begin anew, in this process' place, and do not return."""
+    backend: Backend | None = None
     try:
-        copy(workspace, run, Backend(workspace, _warn), follow=True)
+        backend = Backend(workspace, _warn)
+        copy(workspace, run, backend, follow=True)
         return
-    except ToolFailed as failure:
+    except ToolFailed as error:
+        failure = ToolFailed(_LOST) if backend is not None and backend.is_lost() else error
         with suppress(LabError):  # a full disk is one more reason, and no other
             note_trouble(workspace, run.id, failure)
             if is_damage(failure.message):
                 _set_aside(workspace)
         over = not _ongoing(run)
         if over and tries >= LAST_TRIES:
-            raise
+            raise failure from error
         _warn(f"{failure.message}; it is tried again")
     pause = min(LONGEST_PAUSE_S, POLL_S * 2 ** min(tries, 10))
     deadline = time.monotonic() + pause
