@@ -118,7 +118,6 @@ def test_scores_of_different_rules_share_no_axis(tmp_path: Path) -> None:
     timed = replace(other, evaluation={**other.evaluation, "score": "auc of eval/return_mode"})
     with pytest.raises(UsageError, match="they stand for auc of eval/return_mode and final_mean"):
         draw(Evidence([first, timed], [], [], [], []), tmp_path / "x.png", "intervals")
-    draw(Evidence([first, timed], [], [], [], []), tmp_path / "x.png", "curves")
 
 
 def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
