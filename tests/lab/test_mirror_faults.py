@@ -97,9 +97,7 @@ def test_a_database_with_garbage_in_its_middle_is_set_aside_by_sync(mirrored: Wo
     data[8192 : len(data) - 8192] = b"\xa5" * (len(data) - 16384)
     mirrored.mlflow_db.write_bytes(data)
     append_line(run.trial(1).evals_path, a_line(1001, eval__return_mode=8.0))
-    first = sync(mirrored, [run])
-    again = sync(mirrored, [run])
-    assert "failed" not in {first[-1].state, again[-1].state} or again[-1].state == "sent", (first, again)
+    assert [one.state for one in sync(mirrored, [run])] == ["sent"]
     assert is_whole(mirrored, run)
     assert len(list(mirrored.hidden.glob("mlflow.db.damaged-*"))) == 1
 
@@ -114,7 +112,7 @@ def test_a_database_locked_for_half_a_minute_is_waited_for(mirrored: Workspace) 
             time.sleep(30)
             database.execute("rollback")
         _, errors = process.communicate(timeout=200)
-        assert (process.returncode, errors) == (0, "")
+        assert process.returncode == 0, errors
     assert is_whole(mirrored, run)
 
 
