@@ -16,7 +16,7 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="See where the artifacts of runs are, and move them to and from the DVC remote.",
+    help="See where artifacts are, and move them to and fro.",
 )
 RecordsArgument = Annotated[
     list[str] | None,
@@ -32,9 +32,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 @app.callback()
 def data(context: typer.Context) -> None:
-    """See where the artifacts of runs are, and move them to and from the DVC remote.
+    """See where artifacts are, and move them to and fro.
 
-    Without a command: `data status` of all runs.
+    They go to the DVC remote. Without a command: `data status` of all runs.
     """
     if context.invoked_subcommand is None:
         status()
@@ -42,9 +42,9 @@ def data(context: typer.Context) -> None:
 
 @app.command()
 def status(records: RecordsArgument = None, as_json: JsonOption = False) -> None:
-    """Say how far artifacts have come (local, cached, pushed) and what is not yet safe.
+    """Say where artifacts are, and what is not yet safe.
 
-    Of all runs, unless some are named.
+    Local, cached by DVC, or pushed; of all runs, unless some are named.
     """
     from dreamerlab.lab.data import chosen_runs
     from dreamerlab.lab.data_status import data_status
@@ -65,7 +65,10 @@ def status(records: RecordsArgument = None, as_json: JsonOption = False) -> None
 
 @app.command()
 def push(records: RecordsArgument = None, everything: AllOption = False, as_json: JsonOption = False) -> None:
-    """Send artifacts to the remote; a second time only what is missing."""
+    """Send artifacts to the remote.
+
+    Those that are there are not sent again: an interrupted push goes on.
+    """
     from dreamerlab.lab.data import chosen_runs
     from dreamerlab.lab.data import push as send
     from dreamerlab.runs.store import Workspace
@@ -96,9 +99,9 @@ def pull(
 
 @app.command()
 def sync(records: RecordsArgument = None, everything: AllOption = False, as_json: JsonOption = False) -> None:
-    """Bring the DVC remote and MLflow up to date: add and push artifacts, replay metrics.
+    """Bring the DVC remote and MLflow up to date.
 
-    One that fails does not keep the other from being tried.
+    Adds and pushes artifacts, and replays metrics. One that fails does not keep the other from being tried.
     """
     from dreamerlab.lab.data import chosen_runs
     from dreamerlab.lab.sync import synchronise
@@ -147,9 +150,9 @@ def archive(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Drop the heavy artifacts of a run from this disk, and record what was dropped.
+    """Drop the heavy artifacts of a run from this disk.
 
-    Verdicts and logs stay valid. What was pushed can be pulled again.
+    What went, when and why is recorded. Verdicts and logs stay valid. What was pushed can be pulled again.
     """
     from dreamerlab.lab.retention import archive as drop
     from dreamerlab.report.wording import size
@@ -177,7 +180,10 @@ def showcase(
     ] = "latest",
     as_json: JsonOption = False,
 ) -> None:
-    """Put a small policy of a run (at most 3 MB) into git, so that every clone can evaluate and watch it."""
+    """Put a policy of at most 3 MB into git, beside its run.
+
+    So every clone can evaluate and watch it, without any remote.
+    """
     from dreamerlab.lab.execute import Voice
     from dreamerlab.lab.showcase import showcase as show
     from dreamerlab.report.wording import size

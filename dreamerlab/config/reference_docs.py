@@ -1,9 +1,10 @@
-"""Writes `protocol/reference/config.md`, `metrics.md` and `disputes.md` from schema, metric catalogue and disputes.
+"""Writes `config.md`, `metrics.md`, `disputes.md` and `complaints.md` of `protocol/reference`.
 
     python -m dreamerlab.config.reference_docs            write the pages
     python -m dreamerlab.config.reference_docs --check    exit 6 when a committed page is not what would be written
 
-The pages are generated so that they cannot drift: the words live in the docstrings of `schema.py` and in `metrics.py`.
+The pages are generated so that they cannot drift: the words live in the docstrings of `schema.py`, in `metrics.py`, in
+the tables of disputes, and in `complaints.yaml`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dreamerlab.config.catalogue import leaves, section_docstring, sections
+from dreamerlab.config.complaints import complaints_page
 from dreamerlab.config.diff import show
 from dreamerlab.config.disputes import disputes_about, disputes_page
 from dreamerlab.config.reference import REFERENCE
@@ -57,7 +59,12 @@ def metrics_page() -> str:
 
 def pages() -> dict[str, str]:
     """Return every generated page by its file name."""
-    return {"config.md": config_page(), "metrics.md": metrics_page(), "disputes.md": disputes_page(COMMAND)}
+    return {
+        "config.md": config_page(),
+        "metrics.md": metrics_page(),
+        "disputes.md": disputes_page(COMMAND),
+        "complaints.md": complaints_page(COMMAND),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -115,6 +115,8 @@ def sync(workspace: Workspace, runs: Sequence[RunDirectory], say: Say | None = N
     ):
         assert process.stdout is not None
         for line in process.stdout:
+            if not line.startswith(b'{"run":'):
+                continue  # MLflow likes to talk
             found.append(_synced(json.loads(line)))
             if say is not None:
                 say(f"{found[-1].run}: {found[-1].words}")

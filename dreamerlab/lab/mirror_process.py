@@ -28,7 +28,7 @@ from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import read_manifest
 from dreamerlab.runs.status import ONGOING, effective_state, read_status
 from dreamerlab.runs.store import Workspace, find_run
-from dreamerlab.tracking.mirror_state import lock_path, note_trouble
+from dreamerlab.tracking.mirror_state import URI_VARIABLE, lock_path, note_trouble
 from dreamerlab.tracking.mlflow_backend import Backend, opening, require_mlflow
 from dreamerlab.tracking.mlflow_database import is_damage, set_aside_if_damaged
 from dreamerlab.tracking.mlflow_mirror import Mirror
@@ -40,6 +40,7 @@ verdict comes seconds after the last trial."""
 TURN_S = 60.0
 """How long a follower waits for another process that copies the same run."""
 LONGEST_PAUSE_S = 300.0
+_LOST = "the MLflow database was deleted or replaced"
 LAST_TRIES = 3
 """How often a follower that fails is begun anew after its run has ended."""
 
@@ -69,7 +70,7 @@ def copy(workspace: Workspace, run: RunDirectory, backend: Backend, *, follow: b
                     break
                 time.sleep(POLL_S)
                 if backend.is_lost():
-                    raise ToolFailed("the MLflow database was deleted or replaced", hint="it is filled anew by itself")
+                    raise ToolFailed(_LOST)
         sent += copying.sent
         if torn:
             _warn(f"{torn} lines of {run.id} could not be read and are not in MLflow")
@@ -80,25 +81,27 @@ def copy(workspace: Workspace, run: RunDirectory, backend: Backend, *, follow: b
 
 def follow(workspace: Workspace, run: RunDirectory, tries: int) -> None:
     """Copy a run until it has ended; on a failure begin anew, in this process' place, and do not return."""
+    backend: Backend | None = None
     try:
-        copy(workspace, run, Backend(workspace, _warn), follow=True)
+        backend = Backend(workspace, _warn)
+        copy(workspace, run, backend, follow=True)
         return
-    except ToolFailed as failure:
+    except ToolFailed as error:
+        failure = ToolFailed(_LOST) if backend is not None and backend.is_lost() else error
         with suppress(LabError):  # a full disk is one more reason, and no other
             note_trouble(workspace, run.id, failure)
             if is_damage(failure.message):
                 _set_aside(workspace)
         over = not _ongoing(run)
         if over and tries >= LAST_TRIES:
-            raise
+            raise failure from error
         _warn(f"{failure.message}; it is tried again")
     pause = min(LONGEST_PAUSE_S, POLL_S * 2 ** min(tries, 10))
     deadline = time.monotonic() + pause
     while time.monotonic() < deadline and (over or _ongoing(run)):
         time.sleep(min(POLL_S, pause))
     again = 0 if not over and not _ongoing(run) else tries + 1  # its end begins the last tries
-    words = [str(workspace.path), run.id, "--follow", "--tries", str(again)]
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "dreamerlab.lab.mirror_process", *words])
+    _begin_anew(workspace, run.id, "--follow", "--tries", str(again))
 
 
 def sync(workspace: Workspace, runs: Sequence[RunDirectory]) -> int:
@@ -106,20 +109,20 @@ def sync(workspace: Workspace, runs: Sequence[RunDirectory]) -> int:
     try:
         backend = Backend(workspace, _warn)
     except ToolFailed as error:
+        _begin_anew_if_damaged(workspace, error, runs)
         for run in runs:  # none of them will fare better
             _failed(workspace, run, error)
         return error.exit_code
     code = 0
-    for run in runs:
+    for place, run in enumerate(runs):
         try:
             _say(run=run.id, points=copy(workspace, run, backend, follow=False))
         except Conflict as error:
             _say(run=run.id, followed=error.message)
         except LabError as error:
+            _begin_anew_if_damaged(workspace, error, runs[place:])
             code = error.exit_code
             _failed(workspace, run, error)
-            if is_damage(error.message) and (aside := _set_aside(workspace)) is not None:
-                _warn(f"the MLflow database was damaged; it is {aside.name} now")
     return code
 
 
@@ -129,7 +132,22 @@ def _failed(workspace: Workspace, run: RunDirectory, error: LabError) -> None:
     _say(run=run.id, failed=error.message, hint=error.hint)
 
 
+def _begin_anew_if_damaged(workspace: Workspace, error: LabError, runs: Sequence[RunDirectory]) -> None:
+    if is_damage(error.message) and (aside := _set_aside(workspace)) is not None:
+        _warn(f"the MLflow database was damaged; it is {aside.name} now, and a new one is filled from the records")
+        _begin_anew(workspace, *(run.id for run in runs))
+
+
+def _begin_anew(workspace: Workspace, *words: str) -> None:
+    """Go on as a fresh process in this one's place: MLflow keeps the connections that it has once opened."""
+    command = [sys.executable, "-P", "-m", "dreamerlab.lab.mirror_process", str(workspace.path), *words]
+    os.execv(sys.executable, command)
+
+
 def _set_aside(workspace: Workspace) -> Path | None:
+    """Move the workspace's own database away if it is damaged; one of the user's choice is theirs."""
+    if os.environ.get(URI_VARIABLE):
+        return None
     with opening(workspace):
         return set_aside_if_damaged(workspace.mlflow_db, thorough=True)
 

@@ -13,14 +13,16 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dreamerlab.config.schema_task import Env
 from dreamerlab.errors import ToolFailed, UsageError
 from dreamerlab.launch.local import physical_cores
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.runs.processes import trainers
 from dreamerlab.runs.store import Workspace
+
+if TYPE_CHECKING:
+    from dreamerlab.config.schema_task import Env
 
 _TRAINING_MODULES = ("torch", "gymnasium", "numpy")
 _CHECK_TIMEOUT_S = 300

@@ -83,9 +83,9 @@ def _tick(value: float, _: object) -> str:
     return words.replace("-", "−")  # the minus that matplotlib writes on all other axes
 
 
-def name_axis(axis: Any, label: str, *more: str, width: int = 44) -> None:
-    """Label an axis, in lines that fit it; each of `more` begins a line."""
-    axis.set_label_text("\n".join(line for part in (label, *more) for line in wrap(part, width)), color=INK)
+def name_axis(axis: Any, label: str, width: int = 44) -> None:
+    """Label an axis, in lines that fit it."""
+    axis.set_label_text("\n".join(line for part in label.split("\n") for line in wrap(part, width)), color=INK)
 
 
 def save(figure: Any, path: Path, notes: Sequence[str] = (), *, columns: int = 2) -> None:

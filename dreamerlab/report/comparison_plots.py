@@ -214,7 +214,7 @@ def _levels(evidence: Evidence, common: Mapping[str, Scale]) -> dict[str, float 
 
 
 def _unit(evidence: Evidence, common: Mapping[str, Scale], words: str) -> str:
-    return f"{words}, % from random play to solved" if common else words
+    return f"{words}\n% from random play to solved" if common else words
 
 
 def _curve(seed: SeedEvidence, read: Callable[[Point], float], scale: Scale | None) -> Curve:

@@ -131,14 +131,16 @@ def finding(state: Hypothesis) -> str:
 
 def _account(tally: Tally | None, groups: Mapping[str, Sequence[Hypothesis]]) -> str:
     if tally is None or not tally.tested:
-        asked = sum(map(len, groups.values())) - len(groups[MEASURED])
-        return f"Nothing has been tested yet; {asked} questions are on record." if asked else "Only measured so far."
+        judged = sum(len(groups[group]) for group in (SUPPORTED, REFUTED, UNDECIDED))
+        if judged:
+            return "Judged against another family only, which counts in no family's account."
+        return "Nothing has been tested yet." if groups[OPEN] or groups[WITHDRAWN] else "Only measured so far."
     supported = len(tally.supported)
     words = f"<strong>{supported} of {tally.tested}</strong> tested hypotheses are supported"
     if tally.tests:
         words += f"; if nothing ever had an effect, luck would give at most {tally.by_luck:.2g}"
         words += f". Of those decided by a statistical test Holm's correction keeps {len(tally.holm)}"
-    running = f" {tally.running} still running." if tally.running else ""
+    running = f" Still running: {tally.running}." if tally.running else ""
     return f"{words}.{running}"
 
 

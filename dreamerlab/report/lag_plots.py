@@ -35,7 +35,7 @@ def draw_lags(evidence: LagEvidence, path: Path) -> None:
             _panel(axes, run, lags, look)
             axes.set_title(f"{run.label}: {words}", fontsize=9, loc="left", color=INK)
             if row == rows - 1:
-                name_axis(axes.xaxis, "lag in env steps", "← score first   |   metric first →")
+                name_axis(axes.xaxis, "lag in env steps\n← score first | metric first →")
         name_axis(panels[2 * row].yaxis, "correlation")
     notes = [
         "thin: every seed  ·  thick: median  ·  bars: interval of the mean over seeds, widened for the number of lags",
@@ -48,6 +48,7 @@ def _panel(axes: Any, run: RunLag, lags: Sequence[Lag], look: Look) -> None:
     axes.axhline(0, color=INK, linewidth=1)
     axes.axvline(0, color=SOFT, linewidth=1, linestyle=":")
     axes.set_ylim(-1.05, 1.05)
+    axes.margins(x=0.09)
     thousands(axes.xaxis)
     for seed in run.seeds:
         at = [(one.lag * run.spacing, one.by_seed[seed]) for one in lags if seed in one.by_seed]

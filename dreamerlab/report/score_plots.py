@@ -235,7 +235,7 @@ def _trade(axes: Any, trade: Trade, labels: Sequence[str], chosen: Sequence[Look
         axes.text(end, 1.01, "not reached", transform=axes.get_xaxis_transform(), fontsize=8, color=SOFT, ha="center")
     for axis, one in ((axes.xaxis, trade.across), (axes.yaxis, trade.up)):
         thousands(axis)
-        name_axis(axis, one.label, f"({one.better} is better)", width=38)
+        name_axis(axis, f"{one.label}\n({one.better} is better)", width=38)
     axes.margins(0.12)
 
 

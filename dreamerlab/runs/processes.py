@@ -120,7 +120,12 @@ def running(module: str) -> list[Running]:
 
 
 def _supervised(pid: int, ppid: int) -> bool:
-    """Whether the launcher lives: by the variable it set, else by whether the parent is more than a mere reaper."""
+    """Whether the launcher lives: by the variable it set, else by whether the parent is more than a mere reaper.
+
+    In a container of its own, pids mean something else: that is for the container to judge.
+    """
+    if (theirs := _namespace(str(pid))) is not None and theirs != _namespace("self"):
+        return True
     try:
         environment = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
@@ -134,6 +139,13 @@ def _supervised(pid: int, ppid: int) -> bool:
     if any("dreamerlab" in word for word in parent):
         return True
     return ppid != 1 and not (parent and Path(parent[0]).name == "systemd")
+
+
+def _namespace(pid: str) -> str | None:
+    try:
+        return str((PROC / pid / "ns" / "pid").readlink())
+    except OSError:
+        return None
 
 
 def _stat(pid: int) -> tuple[str, int, int] | None:

@@ -81,6 +81,9 @@ class Backend:
         self._own = None if os.environ.get(URI_VARIABLE) else workspace.mlflow_db
         # A server keeps files where it likes; for a database they would land below the current folder.
         self._artifacts = None if self.uri.startswith(_SERVED) else workspace.hidden / "mlflow-artifacts"
+        if self._own is not None and self._artifacts is not None:
+            # MLflow spells this place in SQL when it fills a new database: as a URI it holds no quotes.
+            os.environ.setdefault("_MLFLOW_SERVER_ARTIFACT_ROOT", self._artifacts.as_uri())
         self._entities: Any = import_module("mlflow.entities")
         with opening(workspace):
             if self._own is not None and (aside := set_aside_if_damaged(self._own)) is not None:

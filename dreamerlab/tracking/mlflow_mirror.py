@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dreamerlab.errors import ConfigError
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.status import ONGOING, OVER, Status, effective_state, read_status
@@ -79,8 +80,7 @@ class Mirror:
             self._save()
         if not place.described:
             backend.set_tags(place.parent, _describe(manifest))
-            backend.log_params(place.parent, changed_leaves(self._run.config_path))
-            backend.log_file(place.parent, self._run.config_path, self._run.config_path.name)
+            self._show_config(place.parent)
             place.described = True
             self._save()
         for seed in manifest.seeds:
@@ -125,6 +125,16 @@ class Mirror:
         """Tell whether any trial may still write."""
         trials = [self._run.trial(seed) for seed in self._manifest.seeds]
         return any(effective_state(read_status(trial)) in ONGOING for trial in trials)
+
+    def _show_config(self, run_id: str) -> None:
+        """Send the config, whole and as parameters; one that cannot be read is no reason to go without the curves."""
+        path = self._run.config_path
+        try:
+            self._backend.log_params(run_id, changed_leaves(path))
+        except ConfigError as error:
+            self._backend.set_tags(run_id, {"dreamerlab.config_fault": error.message})
+        if path.is_file():
+            self._backend.log_file(run_id, path, path.name)
 
     def _drain_trial(self, trial: TrialDirectory) -> int:
         place, budget = self._place.trials[str(trial.seed)], self._manifest.budget

@@ -51,7 +51,7 @@ FRONT_PAGE = {
 SUBCOMMANDS = {
     "queue": ["list", "next", "load", "move", "drop"],
     "config": ["explain", "diff", "audit"],
-    "data": ["push", "pull"],
+    "data": ["status", "push", "pull", "sync", "remote", "archive", "showcase"],
 }
 HEAVY = ("numpy", "pandas", "torch", "scipy", "dvc", "mlflow", "pydantic", "matplotlib", "gymnasium", "rich", "yaml")
 

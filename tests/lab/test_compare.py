@@ -321,13 +321,13 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["intervals", "profile", "tradeoff"])
-def test_every_kind_of_picture_can_be_asked_for(kind: str, workspace: Workspace, tmp_path: Path) -> None:
+def test_another_kind_of_picture_can_be_asked_for(workspace: Workspace, tmp_path: Path) -> None:
     make_arm(workspace, "a", SPREAD)
     make_arm(workspace, "b", HIGHER)
-    done = inside(workspace.path, "compare", "a", "b", "--plot", str(tmp_path / "x.svg"), "--plot-kind", kind, "--csv")
+    words = ("compare", "a", "b", "--plot", str(tmp_path / "x.svg"), "--plot-kind", "profile", "--csv")
+    done = inside(workspace.path, *words)
     assert done.returncode == 0, done.stderr
-    assert "<svg" in (tmp_path / "x.svg").read_text()
+    assert "share of seeds with score above tau" in (tmp_path / "x.svg").read_text()
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -197,6 +197,20 @@ def test_every_state_of_the_database_is_told(workspace: Workspace) -> None:
     assert one["message"] == "the MLflow database is gone; runs were in it, and their records are here"
 
 
+@pytest.mark.slow
+def test_a_damaged_database_is_set_aside_and_a_new_one_filled(workspace: Workspace) -> None:
+    if find_spec("mlflow") is None:
+        pytest.skip("needs MLflow")
+    run = make_arm(workspace, "base", flat(1.0))
+    workspace.mlflow_db.write_bytes(b"no database at all" * 1000)
+    assert kinds(workspace, "--fix", "--yes") == ["database", "not mirrored"]
+    assert findings(workspace) == []
+    with closing(sqlite3.connect(workspace.mlflow_db)) as database:
+        held = database.execute("select count(*) from tags where value = ?", (run.id,)).fetchone()[0]
+    assert held > 0
+    assert len(list(workspace.hidden.glob("mlflow.db.damaged-*"))) == 1
+
+
 def test_versions_are_held_against_what_dreamerlab_is_made_for(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -95,6 +96,29 @@ def test_a_trainer_that_outlived_its_supervisor_is_an_orphan(package: Path, tmp_
     me = own_identity().supervisor_value()
     with running(package, trial, **{SUPERVISOR_VARIABLE: me}):
         assert [trainer.supervised for trainer in of(trial)] == [True]
+
+
+def test_a_trainer_in_a_container_is_its_own_containers_to_judge(package: Path, tmp_path: Path) -> None:
+    """There the pid of its launcher means another process, or none: it must not be taken for an orphan and stopped."""
+    unshare, trial = shutil.which("unshare"), tmp_path / "seed-4"
+    apart = [unshare or "unshare", "--pid", "--fork", "--kill-child"]
+    if os.geteuid() != 0 or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("a process namespace of its own is not to be had here")
+    gone = {SUPERVISOR_VARIABLE: f"{2**22 + 1}:1", "PYTHONPATH": str(package), "TRIAL": str(trial)}
+    process = subprocess.Popen(
+        [*apart, "sh", "-c", f'"{sys.executable}" -m dreamerlab.train "$TRIAL"'],
+        env={**os.environ, **gone},
+        stdout=subprocess.PIPE,
+        cwd=package,
+    )
+    assert process.stdout is not None
+    try:
+        with process.stdout:
+            assert process.stdout.readline() == b"up\n"
+            assert [trainer.supervised for trainer in of(trial)] == [True]
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_an_orphan_is_known_by_its_reaper_when_nobody_signed(package: Path, tmp_path: Path) -> None:

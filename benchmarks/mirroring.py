@@ -1,0 +1,109 @@
+"""What the MLflow mirror costs: its throughput beside that of MLflow's own batched logging of the same points.
+
+Both fill a database prepared alike, in a process of their own, and only the copying is timed, not the import of MLflow.
+The points are those that are left of a run with full rows, so reading and thinning these is part of our time. The two
+take turns; the ratio is of the medians.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from dreamerlab.runs.manifest import Budget
+from dreamerlab.runs.status import read_status, write_status
+from dreamerlab.runs.store import Workspace
+from tests.runs.records import a_line, make_run, make_workspace
+
+METRICS, LINES, ROUNDS = 20, 4000, 3
+LIMIT = 1 / 0.7
+"""Raw logging may be this many times as fast."""
+
+
+def measure() -> list[tuple[str, float, float | None]]:
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = make_workspace(Path(folder, "prepared"))
+        _run("prepare", prepared, "-")
+        raw_s: list[float] = []
+        mirror_s: list[float] = []
+        points = 0
+        for number in range(ROUNDS):
+            copies = {}
+            for kind in ("raw", "mirror"):
+                workspace = make_workspace(Path(folder, f"{kind}-{number}"))
+                workspace.hidden.mkdir()
+                shutil.copy(prepared.mlflow_db, workspace.mlflow_db)
+                copies[kind] = (workspace, _fill(workspace))
+            found, points = _run("raw", *copies["raw"])
+            raw_s.append(found)
+            found, same = _run("mirror", *copies["mirror"])
+            mirror_s.append(found)
+            assert same == points, (same, points)
+        ratio = statistics.median(mirror_s) / statistics.median(raw_s)
+        return [
+            ("raw batched logging over the mirror, the same points, x", ratio, LIMIT),
+            ("mirror, 1,000 points a second", points / statistics.median(mirror_s) / 1000, None),
+        ]
+
+
+def _fill(workspace: Workspace) -> str:
+    """Make a run of one ended trial with LINES full rows; return its id."""
+    run = make_run(workspace, seeds=(1,), budget=Budget("env_steps", 10 * LINES))
+    trial = run.trial(1)
+    trial.attempt_dir(1).mkdir(parents=True)
+    rows = (a_line(10 * i, **{f"m{k}/value": i / (k + 1) for k in range(METRICS)}) for i in range(LINES))
+    trial.metrics_path(1).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_status(trial, replace(read_status(trial), state="finished", attempt=1, heartbeat_at=2e9))
+    return run.id
+
+
+def _run(kind: str, workspace: Workspace, run_id: str) -> tuple[float, int]:
+    command = [sys.executable, "-m", "benchmarks.mirroring", kind, str(workspace.path), run_id]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds, points = json.loads(done.stdout.splitlines()[-1])
+    return seconds, points
+
+
+def _timed(kind: str, workspace: Workspace, run_id: str) -> tuple[float, int]:
+    from dreamerlab.lab.mirror_process import copy
+    from dreamerlab.tracking.mirror_lines import TRAIN, last_values, read_batches
+    from dreamerlab.tracking.mlflow_backend import Backend
+
+    workspace.hidden.mkdir(exist_ok=True)
+    os.chdir(workspace.hidden)
+    backend = Backend(workspace, print)
+    if kind == "prepare":
+        return 0.0, 0
+    run = workspace.run(run_id)
+    if kind == "mirror":
+        started = time.perf_counter()
+        points = copy(workspace, run, backend, follow=False)
+        return time.perf_counter() - started, points
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    from dreamerlab.runs.manifest import read_manifest
+
+    budget, path = read_manifest(run.manifest_path).budget, run.trial(1).metrics_path(1)
+    batches = list(read_batches(path, 0, {}, TRAIN, budget))
+    values = [value for batch in batches for value in batch.values]
+    values += last_values(path, batches[-1].cells, TRAIN, budget).values
+    metrics = [Metric(one.metric, one.value, one.time_ms, one.env_steps) for one in values]
+    client = MlflowClient(backend.uri)
+    target = client.create_run(client.create_experiment("raw")).info.run_id
+    started = time.perf_counter()
+    for start in range(0, len(metrics), 1000):
+        client.log_batch(target, metrics[start : start + 1000])
+    return time.perf_counter() - started, len(metrics)
+
+
+if __name__ == "__main__":
+    print(json.dumps(_timed(sys.argv[1], Workspace(Path(sys.argv[2])), sys.argv[3])))
