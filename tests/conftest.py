@@ -1,13 +1,16 @@
 """Shared by every test: shape and type checks switched on, environment variables that would leak switched off.
 
-The jaxtyping hook checks array shapes and types of the agent's public functions at run time, in tests only.
+The jaxtyping hook checks array shapes and types of the agent's public functions at run time, in tests only. It takes
+half the time of a training; tests that train to see something else ask for `unchecked_shapes`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,3 +37,30 @@ except ModuleNotFoundError:  # the light wing is tested without the training win
     pass
 else:
     install_import_hook("dreamerlab.dreamer", "beartype.beartype")
+
+
+def _check_shapes(on: bool) -> bool:
+    """Switch the checks on or off; return what they were."""
+    try:
+        from jaxtyping import config
+    except ModuleNotFoundError:
+        return on
+    before = not config.jaxtyping_disable
+    config.update("jaxtyping_disable", not on)
+    return before
+
+
+@pytest.fixture(scope="module")
+def unchecked_shapes() -> Iterator[None]:
+    """Shapes and types are not checked in this module, except in tests that ask for `checked_shapes`."""
+    before = _check_shapes(False)
+    yield
+    _check_shapes(before)
+
+
+@pytest.fixture
+def checked_shapes() -> Iterator[None]:
+    """Shapes and types are checked in this test, whatever its module says."""
+    before = _check_shapes(True)
+    yield
+    _check_shapes(before)

@@ -1,4 +1,8 @@
-"""What a trial switches on for its own process is switched off again before the next test."""
+"""What a trial switches on for its own process is switched off again before the next test.
+
+Shapes are checked where they are the business of a test: everywhere in `tests/dreamer`, here in one whole trial of each
+kind (`checked_shapes`).
+"""
 
 from __future__ import annotations
 
@@ -14,3 +18,8 @@ def _process_as_before() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shapes_are_checked_elsewhere(unchecked_shapes: None) -> None:
+    pass

@@ -94,6 +94,7 @@ def test_another_value_of_the_leaf_changes_what_comes_out(key: str, usual: dict[
     assert not same(usual[name], course({**flat, key: value}))
 
 
+@pytest.mark.usefixtures("checked_shapes")
 def test_what_is_compared_repeats() -> None:
     """Else everything would seem to act; what is inert changes nothing."""
     once = list(course(BASE))

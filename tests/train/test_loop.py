@@ -49,6 +49,7 @@ def test_lines_by_updates_beside_those_by_env_steps_M_CP_23(tmp_path: Path) -> N
     assert {10, 20, 30, 40, 50, 60} <= {env_steps for env_steps, _ in at}
 
 
+@pytest.mark.usefixtures("checked_shapes")
 def test_updates_of_the_actor_are_counted_apart_and_budgets_are_met_exactly(tmp_path: Path) -> None:
     settings = {"train_ratio": 100.0, "actor_every": 3, "model_only_updates": 4}
     trial = make_trial(tmp_path, tiny_config(train=settings, budget={"unit": "actor_updates", "amount": 5}))

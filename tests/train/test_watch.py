@@ -127,6 +127,7 @@ def test_an_agent_that_sees_pictures_reads_them_raw(lab: Path, squares: TrialDir
         policy(np.zeros((3, 3), np.uint8))
 
 
+@pytest.mark.usefixtures("checked_shapes")
 def test_a_trial_draws_at_every_evaluation_and_trains_the_same_as_without(
     squares: TrialDirectory, tmp_path: Path
 ) -> None:
