@@ -36,11 +36,11 @@ _NO_NUMBERS = frozenset(
     }
 )
 _SECRET_NAME = re.compile(
-    r"(?i)(?:^|[_.-])(token|secret|passw(?:or)?d|passwd|credentials?|api_?key|access_?key|private_?key|auth)(?:$|[_.-])"
+    r"(?i)(?:^|[_.-])(token|secret|passw(?:or)?d|passwd|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|auth)(?:$|[_.-])"
 )
-_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]*@")
+_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
 _PAIR = re.compile(
-    r"(?i)(?P<name>[\w.-]*(?:token|secret|password|passwd|credentials?|api_?key|access_?key|private_?key|signature)"
+    r"(?i)(?P<name>[\w.-]*(?:token|secret|password|passwd|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature)"
     r"\s*[=:]\s*)(?P<value>[^\s&;,]+)"
 )
 _KNOWN_SHAPES = re.compile(
@@ -73,7 +73,8 @@ def variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables that can matter to a training, by name; secrets never, credentials masked."""
     given = os.environ if environment is None else environment
     wanted = (name for name in sorted(given) if name in VARIABLES or name.startswith(_PREFIXES))
-    return {name: masked(given[name]) for name in wanted if not _SECRET_NAME.search(name)}
+    kept = (name for name in wanted if not _SECRET_NAME.search(name) and not name.endswith("_CACHE_DIR"))
+    return {name: masked(given[name]) for name in kept}  # torch itself sets where it keeps what it compiled
 
 
 def changes_numbers(variable: str) -> bool:

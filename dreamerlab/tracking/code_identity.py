@@ -21,6 +21,7 @@ from typing import Any, cast
 import dreamerlab
 from dreamerlab.atomic import atomic_write_json, disk_failure, read_object
 from dreamerlab.errors import ConfigError, Conflict, NotFound, ToolFailed
+from dreamerlab.runs.directory import PATCH, UNTRACKED
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.environment import package_version
@@ -166,7 +167,9 @@ def _cure(manifest: Manifest) -> str:
     if code.commit is None:
         return f"nothing records where that code came from; start a new run instead of resuming {manifest.id}"
     patch = f" && git apply runs/{manifest.id}/code.patch" if code.dirty else ""
-    return f"git checkout {code.commit[:12]}{patch}, then dreamerlab resume {manifest.id}"
+    copied = any(one.where != PATCH for one in code.kept.values())
+    files = f" && cp -r runs/{manifest.id}/{UNTRACKED}/. ." if copied else ""
+    return f"git checkout {code.commit[:12]}{patch}{files}, then dreamerlab resume {manifest.id}"
 
 
 def _faults(target: Path, files: Mapping[str, str]) -> list[str]:

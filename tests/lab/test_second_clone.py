@@ -39,6 +39,18 @@ def test_a_clone_pulls_a_checkpoint_and_evaluates_it_to_the_same_figures(ran: Ra
         assert again["returns"] == recorded["returns"]
 
 
+@pytest.mark.slow
+def test_a_clone_pulls_and_reproduces_bit_for_bit(ran: Ran, tmp_path: Path) -> None:
+    """On the same host: every metric, evaluation, episode and parameter, from what git and DVC carry alone."""
+    _, second = stored_and_cloned(ran, tmp_path)
+    pulled = dreamerlab(second, "data", "pull", "first")
+    assert pulled.returncode == 0, pulled.stderr
+    found = data(dreamerlab(second, "reproduce", "first", "--seed", "1", "--json"))
+    assert found["surroundings"] == []
+    assert (found["equal"], found["agent"], found["divergences"]) == (True, "equal", [])
+    assert found["compared"] == {"metrics": 6, "evaluations": 3, "episodes": 3}
+
+
 def test_a_clone_whose_origin_has_no_data_is_told_what_to_name(ran: Ran, tmp_path: Path) -> None:
     _, second = stored_and_cloned(ran, tmp_path)
     git(second, "remote", "set-url", "origin", str(tmp_path / "gone"))

@@ -61,6 +61,10 @@ def test_a_finished_trial_leaves_everything(tmp_path: Path) -> None:
     assert not checkpoint.load_newest(trial.checkpoints).info.has_replay
     (record,) = json.loads(trial.attempts_path.read_text())
     assert (record["state"], record["start_env_steps"], record["threads"]) == ("finished", 0, 1)
+    assert (record["dtype"], record["device"], record["gpu"]) == ("float32", "cpu", None)
+    assert record["libraries"]["blas"]
+    for when in ("start", "end"):
+        assert record[when].keys() == {"load", "other_trainers", "siblings"}
     assert record["config_sha256"] == hashlib.sha256(trial.run.config_path.read_bytes()).hexdigest()
     assert not list(trial.artifacts.glob(".*"))
 
