@@ -77,7 +77,10 @@ def export(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write to a file instead of printing.")
     ] = None,
 ) -> None:
-    """Give hypotheses, runs and scores to other programs, or cite a hypothesis."""
+    """Give records to other programs, or cite a hypothesis.
+
+    Hypotheses, runs and scores, as CSV or JSON; one hypothesis as BibTeX or CITATION.cff.
+    """
     from dreamerlab.errors import UsageError
     from dreamerlab.lab import export as use_case
     from dreamerlab.lab.lookup import find_record

@@ -72,9 +72,9 @@ def ui(
     ] = None,
     port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
-    """Show the MLflow mirror in a browser: a run, or the newest one's experiment.
+    """Show the MLflow mirror in a browser.
 
-    Serves it on this machine only, until Ctrl-C; the address of the page is printed once it answers.
+    The page of a run, or of the newest one's experiment. Serves it on this machine only, until Ctrl-C; the address of the page is printed once it answers.
     """
     from dreamerlab.lab.ui import serve
     from dreamerlab.runs.store import Workspace
