@@ -74,7 +74,8 @@ def ui(
 ) -> None:
     """Show the MLflow mirror in a browser.
 
-    The page of a run, or of the newest one's experiment. Serves it on this machine only, until Ctrl-C; the address of the page is printed once it answers.
+    The page of a run, or of the newest one's experiment. Serves it on this machine only, until Ctrl-C; the address of
+    the page is printed once it answers.
     """
     from dreamerlab.lab.ui import serve
     from dreamerlab.runs.store import Workspace
