@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dreamerlab.errors import ConfigError
+from dreamerlab.errors import ConfigError, NotFound
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.status import ONGOING, OVER, Status, effective_state, read_status
@@ -131,7 +131,7 @@ class Mirror:
         path = self._run.config_path
         try:
             self._backend.log_params(run_id, changed_leaves(path))
-        except ConfigError as error:
+        except (ConfigError, NotFound) as error:
             self._backend.set_tags(run_id, {"dreamerlab.config_fault": error.message})
         if path.is_file():
             self._backend.log_file(run_id, path, path.name)
