@@ -90,3 +90,6 @@ def test_the_value_beside_an_evaluation_is_the_mean_since_the_one_before() -> No
     points = [Point(at, 0, 0.0, 0.0, 1, float(at)) for at in (50, 100, 150, 200, 450)]
     points.insert(3, Point(180, 0, 0.0, 0.0, 1, float("nan")))
     assert _since_last(points, [100, 200, 300, 400, 500], 100) == {1: 75.0, 2: 175.0, 5: 450.0}
+    assert _since_last(points, [100, 300], 100) == {1: 75.0}, (
+        "what an evaluation that is missing would have been beside"
+    )

@@ -84,6 +84,10 @@ def test_a_profile_says_its_band_and_direction(tmp_path: Path) -> None:
     shown = words(timed, tmp_path, "profile")
     assert "share of seeds with score at or below tau" in shown
     assert any(text.startswith("band: exact 95 % binomial interval") for text in shown)
+    before = (tmp_path / "x.svg").read_bytes()
+    late = replace(timed.runs[1], seeds=[replace(one, censored=True) for one in timed.runs[1].seeds])
+    draw(replace(timed, runs=[timed.runs[0], late]), tmp_path / "x.svg", "profile")
+    assert (tmp_path / "x.svg").read_bytes() != before, "a time that was cut off is no score of its own"
 
 
 def test_a_trade_shows_both_pairs_and_marks_what_was_never_reached_M_PROT_18(tmp_path: Path) -> None:
