@@ -20,9 +20,10 @@ from tests.lab.workspaces import data, inside, light_workspace
 ELSEWHERE = {"host": "node7", "pid": 4711, "pid_start": 12, "boot_id": "another-boot"}
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> tuple[Workspace, RunDirectory]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
     """A workspace with a run of its own, and one copied while it was being trained on another machine."""
+    tmp_path = tmp_path_factory.mktemp("machines")
     there = light_workspace(tmp_path / "there")
     make_arm(there, "other", flat(1.0))
     run = make_arm(there, "far", flat(200.0, 230.0, 260.0, 240.0))
@@ -34,7 +35,13 @@ def here(tmp_path: Path) -> tuple[Workspace, RunDirectory]:
     mine = light_workspace(tmp_path / "here")
     make_arm(mine, "near", flat(100.0, 130.0, 160.0))
     shutil.copytree(run.path, mine.run(run.id).path, ignore=shutil.ignore_patterns("artifacts", "artifacts.dvc"))
-    return mine, mine.run(run.id)
+    return mine, run.id
+
+
+@pytest.fixture
+def here(made: tuple[Workspace, str], tmp_path: Path) -> tuple[Workspace, RunDirectory]:
+    mine = Workspace(shutil.copytree(made[0].path, tmp_path / "here"))
+    return mine, mine.run(made[1])
 
 
 def said(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,8 @@
 
 Of `log` and `compare` every step that is meant to last can be the last one (`KILL_AT`, see `tests.lab.standin`); a
 `data push` is killed at random moments together with its DVC, as when a machine goes down. The finaliser is in
-`tests/lab/test_finaliser_killed.py`, trainers and `run` in `test_kills.py` and `tests/lab/test_launch.py`.
+`tests/lab/test_finaliser_killed.py`, trainers and `run` in `test_kills.py` and `tests/lab/test_launch.py`, a few kills
+of `log` among the tests that are always run in `tests/lab/test_log.py`.
 """
 
 from __future__ import annotations
@@ -75,12 +76,6 @@ def killed_and_repeated(told: Told, path: Path, step: int, *words: str) -> bool:
     assert git(path, "status", "--porcelain") == "", f"step {step}"
     shutil.rmtree(path)
     return True
-
-
-@pytest.mark.parametrize("words", [("log",), ("compare", "H1")], ids=lambda words: words[0])
-def test_a_kill_in_the_middle_is_healed_by_the_same_command(told: Told, tmp_path: Path, words: tuple[str, ...]) -> None:
-    step = random.Random(len(words)).randrange(2, 6)
-    assert killed_and_repeated(told, tmp_path / "lab", step, *words)
 
 
 @pytest.mark.slow
