@@ -30,8 +30,7 @@ LEAVES = [
     *(f"model.{name}_layers=1" for name in ("prior", "encoder", "decoder", "policy", "value")),
     *("model.stoch=3", "model.classes=4", "model.blocks=2", "behavior.horizon=3"),
     *("train.batch_size=4", "train.batch_length=5", "train.train_ratio=10", "train.imagination_starts=2"),
-    *("train.learning_starts=12", "eval.every=100", "eval.episodes=2", "log.every=5", "checkpoint.every=40"),
-    "budget.amount=400",
+    *("train.learning_starts=12", "eval.episodes=2", "log.every=5", "checkpoint.every=40"),
 ]
 
 
@@ -97,11 +96,11 @@ def scores(workspace: Path) -> dict[str, list[dict]]:
     return {trial.path.name: timeless(read_evals(trial)[0]) for trial in trials(workspace)}
 
 
-def torment(workspace: Path, kills: int, seed: int) -> list[str]:
+def torment(workspace: Path, kills: int, seed: int, leaves: list[str]) -> list[str]:
     """Run, kill one process after another, resume; return what was killed."""
     rng = random.Random(seed)
     killed: list[str] = []
-    words = ["run", "--baseline", "--env", "cartpole", "--seeds", str(len(SEEDS)), "--jobs", "2", *LEAVES]
+    words = ["run", "--baseline", "--env", "cartpole", "--seeds", str(len(SEEDS)), "--jobs", "2", *leaves]
     command = start(workspace, *words)
     before: dict[Path, bytes] = {}
     for _ in range(kills):
@@ -150,23 +149,29 @@ def finish(workspace: Path) -> None:
     assert all(trial.summary_path.exists() for trial in trials(workspace))
 
 
-def undisturbed(tmp_path: Path) -> dict[str, list[dict]]:
+def undisturbed(tmp_path: Path, leaves: list[str]) -> dict[str, list[dict]]:
     calm = light_workspace(tmp_path / "calm").path
-    done = dreamerlab(calm, "run", "--baseline", "--env", "cartpole", "--seeds", str(len(SEEDS)), *LEAVES)
+    done = dreamerlab(calm, "run", "--baseline", "--env", "cartpole", "--seeds", str(len(SEEDS)), *leaves)
     assert done.returncode == 0, done.stderr
     return scores(calm)
 
 
 @pytest.mark.parametrize(
-    "kills, seed", [(2, 1), pytest.param(25, 2, marks=pytest.mark.slow), pytest.param(25, 3, marks=pytest.mark.slow)]
+    "kills, seed, env_steps",
+    [
+        (2, 1, 200),
+        pytest.param(25, 2, 400, marks=pytest.mark.slow),
+        pytest.param(25, 3, 400, marks=pytest.mark.slow),
+    ],
 )
 def test_kills_at_random_moments_lose_nothing_and_tell_no_lies(
-    workspace: Path, tmp_path: Path, kills: int, seed: int
+    workspace: Path, tmp_path: Path, kills: int, seed: int, env_steps: int
 ) -> None:
-    killed = torment(workspace, kills, seed)
+    leaves = [*LEAVES, f"budget.amount={env_steps}", f"eval.every={env_steps // 4}"]
+    killed = torment(workspace, kills, seed, leaves)
     assert killed, "nothing was running when the kills came"
     finish(workspace)
-    assert scores(workspace) == undisturbed(tmp_path)
+    assert scores(workspace) == undisturbed(tmp_path, leaves)
     for trial in trials(workspace):
         summary = json.loads(trial.summary_path.read_text())
         assert summary["state"] == "finished"

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 # The tour trains three seeds an arm for minutes; the same commands with one seed and these leaves take seconds.
-LEAVES = ("budget.amount=150", "eval.every=50", "eval.episodes=2", "checkpoint.every=50", "log.every=25")
+LEAVES = ("budget.amount=90", "eval.every=30", "eval.episodes=2", "checkpoint.every=30", "log.every=15")
 SHORT = ["--seeds", "1", *(word for leaf in LEAVES for word in ("--set", leaf))]
 
 
