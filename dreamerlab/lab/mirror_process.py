@@ -60,13 +60,14 @@ def copy(workspace: Workspace, run: RunDirectory, backend: Backend, *, follow: b
             copying.open()
             torn, quiet_since = 0, time.monotonic()
             while True:
+                began = time.monotonic()
                 if copying.ongoing():
-                    quiet_since = time.monotonic()
+                    quiet_since = began
                 torn += copying.drain()
                 told = teller.story()
                 copying.tell(told)
                 note_trouble(workspace, run.id, None)
-                if not follow or time.monotonic() - quiet_since >= SETTLE_S:
+                if not follow or began - quiet_since >= SETTLE_S:  # by now a slow round may have missed its end
                     break
                 time.sleep(POLL_S)
                 if backend.is_lost():
