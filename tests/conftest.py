@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.shapes import checking
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["DVC_NO_ANALYTICS"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -39,28 +41,15 @@ else:
     install_import_hook("dreamerlab.dreamer", "beartype.beartype")
 
 
-def _check_shapes(on: bool) -> bool:
-    """Switch the checks on or off; return what they were."""
-    try:
-        from jaxtyping import config
-    except ModuleNotFoundError:
-        return on
-    before = not config.jaxtyping_disable
-    config.update("jaxtyping_disable", not on)
-    return before
-
-
 @pytest.fixture(scope="module")
 def unchecked_shapes() -> Iterator[None]:
     """Shapes and types are not checked in this module, except in tests that ask for `checked_shapes`."""
-    before = _check_shapes(False)
-    yield
-    _check_shapes(before)
+    with checking(False):
+        yield
 
 
 @pytest.fixture
 def checked_shapes() -> Iterator[None]:
     """Shapes and types are checked in this test, whatever its module says."""
-    before = _check_shapes(True)
-    yield
-    _check_shapes(before)
+    with checking(True):
+        yield

@@ -14,6 +14,7 @@ from dreamerlab.errors import UsageError
 from dreamerlab.metrics import CATALOGUE
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 from tests.oracles.cases import random_batch
+from tests.shapes import checking
 
 OBSERVED = {
     "vector": {"speed": ObsSpec.vector(2), "place": ObsSpec.vector(3)},
@@ -150,6 +151,8 @@ def test_a_batch_of_pictures_can_be_learnt_by_heart_F22() -> None:
     # Flat pictures of a different brightness in each row: noise would need a network larger than its data.
     batch.obs["view"] = torch.tensor([[0, 51, 102], [153, 204, 255]]).view(2, 3, 1, 1, 1).expand(2, 3, 16, 16, 1).byte()
     generator = torch.Generator().manual_seed(0)
-    metrics = [agent.update(batch, generator).metrics for _ in range(50)]
+    metrics = [agent.update(batch, generator).metrics]
+    with checking(False):
+        metrics += [agent.update(batch, generator).metrics for _ in range(49)]
     for name, share in (("wm/image_loss", 0.35), ("wm/discrete_loss", 0.7)):
         assert metrics[-1][name].item() < share * metrics[0][name].item(), name

@@ -11,6 +11,8 @@ import pytest
 
 from tests.dreamer.record_golden import CASES, UPDATES, path_of, trace
 
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_first_updates_are_those_recorded(case: str) -> None:

@@ -14,6 +14,7 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import squash
 from dreamerlab.dreamer.maths import symlog
+from tests.shapes import checking
 
 
 @pytest.fixture
@@ -149,8 +150,9 @@ def test_one_batch_can_be_learnt_by_heart_F22_F23(
     batch = replace(batch, is_terminal=nowhere)
     generator = torch.Generator().manual_seed(0)
     first = agent.update(batch, generator).metrics
-    for _ in range(150):
-        last = agent.update(batch, generator).metrics
+    with checking(False):
+        for _ in range(150):
+            last = agent.update(batch, generator).metrics
     assert last["wm/recon_loss"].item() < 0.1 * first["wm/recon_loss"].item()
     assert last["wm/reward_excess"].item() < 0.15 * first["wm/reward_excess"].item()
     # Nothing ever ends here, so the predicted discount goes to gamma and the loss to its floor.
