@@ -12,12 +12,14 @@ import torch
 
 from dreamerlab.errors import Conflict, Interrupted, LabError, ToolFailed, TrialFailed
 from dreamerlab.metrics import CATALOGUE
+from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.status import effective_state, read_status
 from dreamerlab.train import attempt, checkpoint
 from dreamerlab.train.attempt import execute
 from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.runtime import StopRequest
 from dreamerlab.train.session import Session
+from tests.shapes import checking
 from tests.train.trials import lines, make_trial, timeless, tiny_config
 
 
@@ -39,11 +41,29 @@ def _stop_after(monkeypatch: pytest.MonkeyPatch, env_steps: int) -> None:
     monkeypatch.setattr(Recorder, "heartbeat", heartbeat)
 
 
-def test_a_finished_trial_leaves_everything(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> TrialDirectory:
+    """A trial that ended well, to be looked at only."""
+    trial = make_trial(tmp_path_factory.mktemp("finished"), tiny_config())
+    with pytest.MonkeyPatch.context() as patch, checking(True):
+        patch.setattr(StopRequest, "listen", lambda self: None)
+        execute(trial.path, None, None)
+    return trial
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> TrialDirectory:
+    """The same with its replay, to be looked at only."""
+    trial = make_trial(tmp_path_factory.mktemp("kept"), tiny_config(checkpoint={"keep_replay": True}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StopRequest, "listen", lambda self: None)
+        execute(trial.path, None, None)
+    return trial
+
+
+def test_a_finished_trial_leaves_everything(finished: TrialDirectory) -> None:
     """Also both policies in every evaluation (FACTS A13.22)."""
-    trial = make_trial(tmp_path, tiny_config())
-    execute(trial.path, None, None)
-    status = read_status(trial)
+    trial, status = finished, read_status(finished)
     assert effective_state(status) == "finished"
     assert (status.env_steps, status.spent, status.attempt) == (60, 60, 1)
     assert status.updates == lines(trial.metrics_path(1))[-1]["updates"] > 20
@@ -69,20 +89,17 @@ def test_a_finished_trial_leaves_everything(tmp_path: Path) -> None:
     assert not list(trial.artifacts.glob(".*"))
 
 
-def test_only_metrics_of_the_catalogue_are_emitted(tmp_path: Path) -> None:
-    trial = make_trial(tmp_path, tiny_config())
-    execute(trial.path, None, None)
-    emitted = {name for path in (trial.metrics_path(1), trial.evals_path) for x in lines(path) for name in x["values"]}
+def test_only_metrics_of_the_catalogue_are_emitted(finished: TrialDirectory) -> None:
+    paths = finished.metrics_path(1), finished.evals_path
+    emitted = {name for path in paths for line in lines(path) for name in line["values"]}
     assert emitted <= set(CATALOGUE)
     areas = ("eval/", "pace/")  # of those every trial has them all
     assert {name for name in CATALOGUE if name.startswith(areas)} - emitted == set()
 
 
-def test_keep_replay_keeps_it(tmp_path: Path) -> None:
-    trial = make_trial(tmp_path, tiny_config(checkpoint={"keep_replay": True}))
-    execute(trial.path, None, None)
-    assert checkpoint.load_newest(trial.checkpoints).info.has_replay
-    assert len(list(trial.checkpoints.glob("ckpt-*.pt"))) == 2
+def test_keep_replay_keeps_it(kept: TrialDirectory) -> None:
+    assert checkpoint.load_newest(kept.checkpoints).info.has_replay
+    assert len(list(kept.checkpoints.glob("ckpt-*.pt"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -103,11 +120,9 @@ def test_wall_clock_budget_counts_all_attempts(tmp_path: Path, monkeypatch: pyte
     assert 1 <= read_status(trial).spent < 3
 
 
-def test_stop_and_resume_equal_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_and_resume_equal_one_go(kept: TrialDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FACTS F20: n steps + stop + resume + n steps equal 2n steps in parameters, metrics and evaluations."""
-    whole = make_trial(tmp_path / "a", tiny_config(checkpoint={"keep_replay": True}))
-    execute(whole.path, None, None)
-    parts = make_trial(tmp_path / "b", tiny_config(checkpoint={"keep_replay": True}))
+    whole, parts = kept, make_trial(tmp_path, tiny_config(checkpoint={"keep_replay": True}))
     with monkeypatch.context() as patch:
         _stop_after(patch, 37)
         with pytest.raises(Interrupted, match="SIGTERM"):
@@ -143,22 +158,20 @@ def flat(value) -> object:
     return (str(value.dtype), value.shape, value.tobytes()) if hasattr(value, "tobytes") else value
 
 
-def test_same_seed_twice_is_identical_and_another_seed_is_not(tmp_path: Path) -> None:
-    trials = [make_trial(tmp_path / str(i), tiny_config(), seed) for i, seed in enumerate((0, 0, 1))]
-    for trial in trials:
+def test_same_seed_twice_is_identical_and_another_seed_is_not(finished: TrialDirectory, tmp_path: Path) -> None:
+    again, other = (make_trial(tmp_path / str(seed), tiny_config(), seed) for seed in (finished.seed, 1))
+    for trial in (again, other):
         execute(trial.path, None, None)
-    records = [timeless(lines(trial.metrics_path(1))) for trial in trials]
+    records = [timeless(lines(trial.metrics_path(1))) for trial in (finished, again, other)]
     assert records[0] == records[1]
     assert records[0] != records[2]
 
 
-def test_evaluation_leaves_training_bit_identical(tmp_path: Path) -> None:
-    """FACTS F24: evaluating more often changes nothing in training."""
-    rare, often = (
-        make_trial(tmp_path / str(every), tiny_config(eval={"every": every, "episodes": 2})) for every in (60, 7)
-    )
-    for trial in (rare, often):
-        execute(trial.path, None, None)
+def test_evaluation_leaves_training_bit_identical(finished: TrialDirectory, tmp_path: Path) -> None:
+    """FACTS F24: evaluating more often, every 7 env steps instead of every 30, changes nothing in training."""
+    rare, often = finished, make_trial(tmp_path, tiny_config(eval={"every": 7, "episodes": 1}))
+    execute(often.path, None, None)
+    assert len(lines(often.evals_path)) > 3 * len(lines(rare.evals_path))
     assert timeless(lines(rare.metrics_path(1))) == timeless(lines(often.metrics_path(1)))
     assert timeless(lines(rare.episodes_path)) == timeless(lines(often.episodes_path))
 
@@ -403,7 +416,7 @@ def _refuse(*args: object) -> None:
 
 def test_the_number_of_an_attempt_is_never_used_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when attempts.json is damaged, or the attempt before was killed too early to enter itself there."""
-    trial = make_trial(tmp_path, tiny_config())
+    trial = make_trial(tmp_path, tiny_config(budget={"amount": 40}))
     with monkeypatch.context() as patch:
         _stop_after(patch, 25)
         with pytest.raises(Interrupted):
@@ -418,7 +431,7 @@ def test_the_number_of_an_attempt_is_never_used_twice(tmp_path: Path, monkeypatc
 def test_evaluations_give_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     beats: list[int] = []
     monkeypatch.setattr(Recorder, "heartbeat", lambda self, at, spent: beats.append(at.env_steps))
-    trial = make_trial(tmp_path, tiny_config())
+    trial = make_trial(tmp_path, tiny_config(budget={"amount": 30}))
     execute(trial.path, None, None)
     assert beats.count(30) > 10
     assert beats.count(29) == 1
