@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from dreamerlab.cli import output
-from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, CompileOption, DeviceOption
+from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, CompileOption, DeviceOption, episodes_option
 
 
 def evaluate(
@@ -15,9 +15,7 @@ def evaluate(
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Only this seed of the run.")] = None,
     episodes: Annotated[
         int | None,
-        typer.Option(
-            "--episodes", metavar="N", min=1, max=10_000, help="Episodes per policy (default: as in the run)."
-        ),
+        episodes_option(10_000, "Episodes per policy (default: as in the run)."),
     ] = None,
     policy: Annotated[
         Literal["mode", "sample", "both"],

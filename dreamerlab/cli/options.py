@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,3 +41,8 @@ DeviceOption = Annotated[
 CompileOption = Annotated[
     bool, typer.Option("--compile", help="Compile acting first, which takes a minute or more (default: not).")
 ]
+
+
+def episodes_option(most: int, meaning: str) -> Any:
+    """Return `--episodes N`: how many episodes a stored agent plays, 1 to `most`; each command says which they are."""
+    return typer.Option("--episodes", metavar="N", min=1, max=most, help=meaning)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dreamerlab.cli import output
-from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, CompileOption, DeviceOption
+from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, CompileOption, DeviceOption, episodes_option
 
 
 def watch(
@@ -18,9 +18,7 @@ def watch(
     ] = None,
     episodes: Annotated[
         int | None,
-        typer.Option(
-            "--episodes", metavar="N", min=1, max=100, help="Episodes, one after the other (default: 1; 3 predictions)."
-        ),
+        episodes_option(100, "Episodes, one after the other (default: 1; 3 predictions)."),
     ] = None,
     policy: Annotated[
         Literal["mode", "sample"], typer.Option("--policy", help="The most likely action each time, or sampled ones.")

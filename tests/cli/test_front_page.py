@@ -96,6 +96,12 @@ def test_every_command_option_and_argument_explains_itself(tmp_path: Path) -> No
         assert undocumented == [], name
 
 
+@pytest.mark.parametrize("name", ["--episodes", "--device", "--compile"])
+def test_an_option_of_several_commands_is_spelled_once(name: str) -> None:
+    folder = Path(__file__).parents[2] / "dreamerlab" / "cli"
+    assert [path.name for path in sorted(folder.glob("*.py")) if f'"{name}"' in path.read_text()] == ["options.py"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
