@@ -52,7 +52,6 @@ def result(session: Session) -> object:
         for name in OPTIONS
     ],
 )
-@pytest.mark.usefixtures("checked_shapes")
 def test_parts_equal_one_go(options: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     """Saved to disk, lost with the process, restored into a new one: nothing differs."""
     config, folder = tiny_config(**options), tmp_path / "replay"
