@@ -86,6 +86,9 @@ def upgrade(uri: str) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolFailed(f"the MLflow database could not be brought up to date: {error}") from error
     if done.returncode != 0:
+        newer = schema_failure(done.stderr, None)
+        if newer is not None and newer.hint is not None:
+            raise newer
         said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"exit {done.returncode}")
         raise ToolFailed(
             f"the MLflow database could not be brought up to date: {said[:300]}",
