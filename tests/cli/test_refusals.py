@@ -55,7 +55,7 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...], str]] = {
     "resume with a change": (("resume", "R1", "a=1"), 3, ("'a=1' cannot be changed by resuming",), "a=1"),
     "resume of two": (("resume", "R1", "R2"), 3, ("one run, not 2",), "one by one"),
     "nothing to show": (("show",), 4, ("no run in",), "--baseline"),
-    "nothing to push": (("data", "push"), 2, ("name one run, or all",), "data push"),
+    "nothing to push": (("data", "push"), 2, ("name runs or hypotheses",), "data push"),
     "no database": (("ui",), 4, ("no MLflow database",), "dreamerlab init"),
     "unknown command": (("resum",), 2, ("no command is called 'resum'", "did you mean 'resume'?"), "--help"),
     "unknown subcommand": (("config", "explane"), 2, ("did you mean 'explain'?",), "config --help"),
