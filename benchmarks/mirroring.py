@@ -2,7 +2,8 @@
 
 Both fill a database prepared alike, in a process of their own, and only the copying is timed: neither the import of
 MLflow nor the making of runs. The points are those that are left of a run with full rows, so reading and thinning these
-is part of our time. The two take turns and the least of each counts. The limit is on CPU seconds: wall time on a shared machine tells of its load.
+is part of our time. The two take turns and the least of each counts. The limit is on CPU seconds: wall time on a shared
+machine tells of its load.
 """
 
 from __future__ import annotations
