@@ -24,7 +24,8 @@ demo: $(INSTALLED)
 	cd demo && ../$(BIN)/dreamerlab log
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	# The longest files first, so that neither worker is left alone with one at the end.
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/test_readme.py tests/test_kills.py tests/lab tests
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --timeout 1800

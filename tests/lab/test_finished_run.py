@@ -43,7 +43,7 @@ def test_the_records_are_committed_and_nothing_else(ran: Ran) -> None:
     assert recorded < launched, "newest first"
     committed = set(git(folder, "show", "--name-only", "--format=", f"HEAD~{recorded}").split())
     inside = {name for name in committed if name.startswith(f"runs/{ran.run.id}/")}
-    assert committed - inside == {"runs/scores.json"}
+    assert committed - inside == {"runs/scores.json", f"runs/curves/{ran.run.id}.csv"}
     assert {f"runs/{ran.run.id}/seed-1/{name}" for name in ("status.json", "summary.json", "evals.jsonl")} <= inside
     everything = set(git(folder, "ls-tree", "-r", "--name-only", "HEAD").split())
     assert {f"runs/{ran.run.id}/{name}" for name in ("manifest.json", "config.yaml")} <= everything
