@@ -24,8 +24,7 @@ demo: $(INSTALLED)
 	cd demo && ../$(BIN)/dreamerlab log
 
 test: $(INSTALLED)
-	# The longest files first, so that neither worker is left alone with one at the end.
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/test_readme.py tests/test_kills.py tests/lab tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --timeout 1800
