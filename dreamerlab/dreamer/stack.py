@@ -95,7 +95,7 @@ class Tape:
     def outputs(self, x: Float[Tensor, "rows I"]) -> Float[Tensor, "rows O"]:
         """Return the outputs of all rows, differentiable, given all inputs as they were."""
         rows = _rows_at_once(self._layers)
-        kept = [[layer.rows(cut, cut + rows) for layer in self._hidden] for cut in range(0, len(x), rows)]
+        kept = [[_Kept(*layer.rows(cut, cut + rows)) for layer in self._hidden] for cut in range(0, len(x), rows)]
         return _differentiable(x, self._layers, None, (torch.cat(self._outputs), kept))
 
 
@@ -175,18 +175,26 @@ class _Stack(torch.autograd.Function):
 class _Kept(NamedTuple):
     """What the gradient of a hidden layer needs beside its input."""
 
+    output: Tensor | None
+    """What the next layer reads; None behind the last: an output that is kept by what made it is never let go."""
+    normed: Normed
+
+
+class _Room(NamedTuple):
+    """Memory for what a hidden layer keeps."""
+
     output: Tensor
     normed: Normed
 
-    def rows(self, start: int, stop: int) -> _Kept:
-        """Return the same of some rows."""
-        return _Kept(self.output[start:stop], Normed(*(tensor[start:stop] for tensor in self.normed)))
+    def rows(self, start: int, stop: int) -> _Room:
+        """Return the part for some rows."""
+        return _Room(self.output[start:stop], Normed(*(tensor[start:stop] for tensor in self.normed)))
 
 
-def _room(rows: int, weight: Tensor) -> _Kept:
-    """Return memory for what a hidden layer keeps of `rows` rows."""
+def _room(rows: int, weight: Tensor) -> _Room:
+    """Return memory for `rows` rows of a layer."""
     output, normed, scaled = weight.new_empty(3, rows, weight.shape[1]).unbind()
-    return _Kept(output, Normed(weight.new_empty(rows, 1), normed, scaled))
+    return _Room(output, Normed(weight.new_empty(rows, 1), normed, scaled))
 
 
 def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
@@ -195,7 +203,7 @@ def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
 
 
 def _forward(
-    x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, room: Sequence[_Kept] | None
+    x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, room: Sequence[_Room] | None
 ) -> tuple[Tensor, list[_Kept]]:
     """Return the output, and what the gradient needs of every hidden layer, in `room` if given; None: nothing."""
     kept: list[_Kept] = []
@@ -207,7 +215,7 @@ def _forward(
             x = rms_silu(x, scale)
             continue
         x, normed = norm_silu(x, scale, room[number] if room else None)
-        kept.append(_Kept(x, normed))
+        kept.append(_Kept(x if number + 1 < len(layers) else None, normed))
     return x, kept
 
 
@@ -219,6 +227,7 @@ def _backward(
     for number in reversed(range(len(layers))):
         weight, _, scale = layers[number]
         before = kept[number - 1].output if number else x
+        assert before is not None
         if scale is not None:
             grad, to_scale = norm_silu_gradient(grad, kept[number].normed, scale)
             grads += [to_scale.sum(0)] if needs_weights else []
