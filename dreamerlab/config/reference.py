@@ -84,6 +84,7 @@ REFERENCE: dict[str, tuple[object, str]] = {
     "replay.online": (True, "FACTS A10"),
     "replay.latent_context": (True, "FACTS A10"),
     "replay.mixture": ((1.0, 0.0, 0.0), "FACTS A10"),
+    "replay.event_share": (0.0, "FACTS A10"),
     "smooth.kernel": ("none", "FACTS B1"),
     "collect.random_steps": (0, "FACTS A10"),
     "train.actor_every": (1, "FACTS A13.18"),

@@ -9,6 +9,7 @@ from several places become one config is `layers.py`.
 from __future__ import annotations
 
 from dreamerlab.config.schema_experience import Collect, Init, Replay, Smooth, Train
+from dreamerlab.config.schema_hockey import Hockey
 from dreamerlab.config.schema_learning import Behavior, FreeBits, LossScales, Optimizer, ReturnNorm
 from dreamerlab.config.schema_model import Heads, Model, Policy, TwoHot
 from dreamerlab.config.schema_process import Checkpoint, Execution, Log
@@ -20,6 +21,7 @@ class Config(Section):
     """One resolved configuration: everything that determines a trial but its seed and its code."""
 
     env: Env = Env()
+    hockey: Hockey = Hockey()
     reference: Reference = Reference()
     budget: Budget = Budget()
     model: Model = Model()

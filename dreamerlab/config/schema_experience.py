@@ -50,6 +50,10 @@ class Replay(Section):
     """Prioritised windows are drawn in proportion to the world-model loss of their first step to this power; steps not
     yet trained on come first (FACTS A10)."""
 
+    event_share: float = leaf(0.0, DYNAMICS, unit="share", ge=0, le=1, absent_means=0.0)
+    """Share of the windows that are not fresh drawn from those in which a task was over (the terminal row of a goal,
+    say): where that is rare, events are seen more often than they happen."""
+
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if min(self.mixture) < 0 or abs(sum(self.mixture) - 1.0) > 1e-6:
@@ -112,6 +116,11 @@ class Train(Section):
     """Steps in replay before the first update; null waits for B times T windows, as the reference does."""
     actor_every: int = leaf(1, DYNAMICS, unit="updates", ge=1, le=MANY, absent_means=1)
     """Actor and critic learn in every n-th update only (M-SUR-11, wm_ac_ratio)."""
+    augment: tuple[Literal["mirror", "swap"], ...] = leaf(
+        (), DYNAMICS, absent_means=(), active_when=(("env.id", "==", "dreamerlab/HockeyOne-v0"),)
+    )
+    """Symmetries of hockey, true up to rounding: `mirror` turns every second window upside down, `swap` also keeps each
+    game as player two saw it, with player two's reward."""
     model_only_updates: int = leaf(0, DYNAMICS, unit="updates", ge=0, le=MANY, absent_means=0)
     """Updates at the start in which only the world model learns (M-CP-30, M-CP-32, M-ML-24)."""
     learn: Literal["all", "world", "behavior"] = leaf("all", DYNAMICS, absent_means="all")

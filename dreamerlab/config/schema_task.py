@@ -23,6 +23,17 @@ class Env(Section):
     """What the agent sees: the environment's own observation, its rendered picture, or both (M-CP-02, M-CP-04)."""
     image_size: int = leaf(64, ENVIRONMENT, unit="pixels", ge=16, le=256, multiple_of=16, absent_means=64)
     """Pictures, rendered or observed, are resized to this height and width right after env.step (M-CP-15)."""
+    action_repeat: int = leaf(1, ENVIRONMENT, unit="steps of the environment", ge=1, le=100, absent_means=1)
+    """Each action is given to the environment so many times in a row, rewards summed, until the episode ends; all of it
+    is one env step."""
+    backend: Literal["builtin", "upstream", "auto"] = leaf(
+        "builtin",
+        Zone.EXECUTION,
+        absent_means="builtin",
+        active_when=(("env.id", "==", "dreamerlab/HockeyOne-v0"), ("env.id", "==", "dreamerlab/Hockey-v0")),
+    )
+    """Who plays the game of hockey: our own, exact to the bit, or the upstream package `hockey` where it is installed;
+    `auto` takes upstream if it is there."""
 
 
 class Reference(Section):

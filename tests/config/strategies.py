@@ -37,6 +37,11 @@ _TIED: dict[str, st.SearchStrategy[Any]] = {
     "optimizer.lr_schedule": SCHEDULES,
     "init.checkpoint": st.one_of(st.none(), st.sampled_from(["R0012-9qd", "R0001-95y@best", "R0002-wl9@10000"])),
     "init.parts": st.sampled_from([("world",), ("world", "behavior", "optimizer"), ("replay", "behavior")]),
+    "hockey.opponent": st.sampled_from([("weak",), ("weak:3", "strong"), ("self:0.5", "R0012-9qd@best")]),
+    "hockey.eval_opponents": st.sampled_from([("weak",), ("random", "strong"), ("R12",)]),
+    "hockey.curriculum": st.sampled_from([(), ("0 shooting weak", "50k normal weak:3+strong")]),
+    "hockey.shaping": st.lists(st.sampled_from(["touch:0.1", "closeness:-1", "direction:1"]), unique=True).map(tuple),
+    "train.augment": st.lists(st.sampled_from(["mirror", "swap"]), unique=True).map(tuple),
     **{f"model.{name}": st.integers(2, 256) for name in ("hidden", "units", "stoch", "classes")},
 }
 
