@@ -13,6 +13,7 @@ from random import Random
 
 from dreamerlab.errors import LabError, UsageError
 from dreamerlab.lab import surroundings
+from dreamerlab.lab.code_differences import source_files
 from dreamerlab.lab.comparability import caveats, leaf_differences, withheld
 from dreamerlab.lab.compare_choice import Choice
 from dreamerlab.lab.effective import effective
@@ -65,7 +66,7 @@ def compare(
     told = zip(found, sides, surroundings.unrecorded(sides), strict=True)
     found = [replace(run, machine=surroundings.flat(side), not_recorded=lacks) for run, side, lacks in told]
     leaves = leaf_differences(choice.runs, configs)
-    facts = surroundings.differences(sides)
+    facts = [*source_files(workspace, [one.manifest for one in details]), *surroundings.differences(sides)]
     pairs = [_pair(found[first], found[other]) for first, other in choice.pairs]
     lines = [*unreadable, *caveats(found, leaves, facts, choice.pairs)]
     return Evidence(found, leaves, facts, pairs, lines, _quoted(owners, found))

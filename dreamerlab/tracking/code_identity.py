@@ -162,6 +162,16 @@ def recorded_fault(target: Path, identity: str) -> str | None:
     return f"was altered ({bad[0]})" if bad else None
 
 
+def recorded_files(workspace: Workspace, identity: str) -> dict[str, str] | None:
+    """Return path -> sha256 of the code of an identity, from its snapshot here; None when there is no whole record."""
+    try:
+        record = read_object(str(snapshot_path(workspace, identity) / RECORD))
+        files: dict[str, str] = dict(record["files"])
+        return files if identity_of(files, record["versions"]) == identity else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def _cure(manifest: Manifest) -> str:
     code = manifest.code
     if code.commit is None:
