@@ -3,7 +3,8 @@
 `make_env` is the only way the trainer gets an environment, `describe` tells what an agent needs to know of it.
 A time limit is a truncation: the final row of the episode is `is_last` without `is_terminal` (FACTS A1, F18).
 Ids are exact and versioned, so that a recorded config means the same task later; `module:Id-v0` imports a module
-first, which is how third-party environments register themselves.
+first, which is how third-party environments register themselves. The game of hockey is our own (`hockey/`); it alone
+has settings of its own and opponents that come from elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,27 +23,41 @@ from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.spaces import Box, Dict, MultiDiscrete, Space
 
+from dreamerlab.config.schema_hockey import HOCKEY_ID, Hockey
 from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.guard import Guard
+from dreamerlab.envs.hockey.registration import register
 from dreamerlab.errors import UsageError, did_you_mean
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
+
+if TYPE_CHECKING:
+    from dreamerlab.envs.hockey.opponents import OpponentSource
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 def make_env(
-    env: Env, *, step_timeout_s: float | None = None, render: bool = False
+    env: Env,
+    *,
+    hockey: Hockey | None = None,
+    opponents: OpponentSource | None = None,
+    step_timeout_s: float | None = None,
+    render: bool = False,
 ) -> gym.Env[dict[str, np.ndarray], np.ndarray]:
     """Return the environment with observations `{key: array}` and actions (components,), as `describe` tells.
 
     `env.time_limit` replaces the limit the environment was registered with; null keeps that one. `env.observe` adds or
     substitutes what the environment renders (M-CP-02, M-CP-04); with `state` nothing is ever rendered, but `render`
     makes it ready for whoever wants to look (`env.render()`). A step or reset that takes longer than `step_timeout_s`
-    is a fault (`watchdog.py`); None waits for ever. Raises UsageError for an unknown id, a missing package, a space
+    is a fault (`watchdog.py`); None waits for ever. `hockey` are the settings of that game and `opponents` where its
+    players come from, by default the built-in ones. Raises UsageError for an unknown id, a missing package, a space
     that is not supported, an environment that cannot render where it has to, or no limit at all; what goes wrong later
     is an EnvironmentFault.
     """
-    raw = _build(env.id, env.time_limit, render=render or env.observe != "state")
+    raw = _build(env, hockey, render=render or env.observe != "state")
+    if opponents is not None and env.id == HOCKEY_ID:
+        unwrapped: Any = raw.unwrapped
+        unwrapped.opponents = opponents
     try:
         if time_limit(raw) is None:
             raise UsageError(
@@ -90,9 +105,12 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
     return None if env.spec is None else env.spec.max_episode_steps
 
 
-def _build(env_id: str, limit: int | None, *, render: bool) -> gym.Env[Any, Any]:
+def _build(env: Env, hockey: Hockey | None, *, render: bool) -> gym.Env[Any, Any]:
+    env_id, limit = env.id, env.time_limit
     spec = _find(env_id)
-    settings = {"render_mode": "rgb_array"} if render else {}
+    settings: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}
+    if env_id == HOCKEY_ID:
+        settings |= {"settings": hockey, "longest": limit}
     if render:
         _draw_in_memory()
     try:
@@ -130,7 +148,8 @@ def _draw_in_memory() -> None:
 def _picture_shape(raw: gym.Env[Any, Any], env_id: str) -> tuple[int, ...]:
     """Return the shape of what the environment renders, by letting it; raise UsageError when it cannot."""
     try:
-        raw.reset(seed=0)
+        # An opponent that has to come from elsewhere may not be at hand yet, and is not needed for a look.
+        raw.reset(seed=0, options={"opponent": "weak"} if env_id == HOCKEY_ID else None)
         frame: Any = raw.render()
     except (ImportError, DependencyNotInstalled) as error:
         raise UsageError(
@@ -153,6 +172,7 @@ def _cannot_render(env_id: str, problem: str) -> UsageError:
 
 
 def _find(env_id: str) -> Registered:
+    register()
     module, colon, name = env_id.rpartition(":")
     if colon:
         _import(env_id, module)

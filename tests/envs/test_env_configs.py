@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
-from dreamerlab.config.schema import Config
+from dreamerlab.config.layers import resolve
 from dreamerlab.envs.check import check
 from dreamerlab.envs.make import describe, make_env
 
@@ -19,10 +18,10 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 def test_an_environment_file_names_a_task_that_can_be_made(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("# "), "the first line says what the task is"
-    config = Config.model_validate(yaml.safe_load(text))
-    spec = describe(make_env(config.env))
+    config = resolve(FOLDER.parent, path.stem, None, []).config
+    spec = describe(make_env(config.env, hockey=config.hockey))
     assert spec.observations.keys() == ({"image"} if path.stem.endswith("_pixels") else {"vector"})
-    assert spec.action.is_discrete != (path.stem == "pendulum" or path.stem.endswith("_continuous"))
+    assert spec.action.is_discrete != (path.stem in ("pendulum", "hockey") or path.stem.endswith("_continuous"))
     reference = config.reference
     assert None not in (reference.fail, reference.random, reference.solved)
     assert reference.fail <= reference.random < reference.solved
@@ -40,10 +39,11 @@ def test_an_environment_file_names_a_task_that_can_be_made(path: Path) -> None:
         ("lunarlander_continuous", 40, 90.0),
         ("pendulum", 20, 280.0),
         ("mountaincar_continuous", 4, 2.5),
+        ("hockey", 100, 4.5),
     ],
 )
 def test_the_random_reference_is_what_random_play_gives(name: str, episodes: int, tolerance: float) -> None:
     """DIS-10. Tolerance: about four standard errors."""
-    config = Config.model_validate(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    config = resolve(FOLDER.parent, name, None, []).config
     measured = check(config.env.model_copy(update={"observe": "state"}), episodes)["random"]["mean"]
     assert config.reference.random == pytest.approx(measured, abs=tolerance)
