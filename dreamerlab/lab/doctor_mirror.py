@@ -20,6 +20,7 @@ from urllib.parse import quote
 from dreamerlab.errors import ToolFailed
 from dreamerlab.lab import mirror
 from dreamerlab.lab.doctor_findings import Finding
+from dreamerlab.lab.network_disk import LOCAL_DATABASE, network_disk
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.status import ONGOING, effective_state, read_status
@@ -37,6 +38,9 @@ def database(workspace: Workspace) -> Iterator[Finding]:
         return
     path, prepare, refill = workspace.mlflow_db, partial(_prepare, workspace), partial(_refill, workspace)
     where = str(path)
+    if kind := network_disk(path.parent):
+        text = f"the MLflow database lies on a network disk ({kind}), where SQLite's locks cannot be trusted"
+        yield Finding("database", where, text, hint=LOCAL_DATABASE)
     if not path.exists():
         if _mirrored(workspace):
             text = "the MLflow database is gone; runs were in it, and their records are here"

@@ -16,6 +16,7 @@ from dreamerlab.atomic import atomic_write_bytes, atomic_write_text, disk_failur
 from dreamerlab.errors import Conflict, LabError, NotFound
 from dreamerlab.lab.ledger import registry_of
 from dreamerlab.lab.mirror import prepare
+from dreamerlab.lab.network_disk import LOCAL_DATABASE, network_disk
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.records import commit, in_git
 from dreamerlab.runs.lock import owned_lock
@@ -228,6 +229,9 @@ def _prepare_mlflow(made: Made, say: Callable[[str], None]) -> None:
     if not is_installed("mlflow"):
         made.skipped.append(f"MLflow: not installed ({dvc_project.INSTALL_HINT}); no curves in a browser")
         return
+    if kind := network_disk(workspace.mlflow_db.parent):
+        say(f"caution: the MLflow database will lie on a network disk ({kind}), where its locks cannot be trusted")
+        say(f"  {LOCAL_DATABASE}")
     say("preparing the MLflow database (once, about ten seconds)")
     failure = prepare(workspace)
     if failure is None:
