@@ -101,7 +101,7 @@ def _largest_return(config: Config) -> float | None:
 
 def _steps_of_episode(config: Config, level: float) -> float:
     """Return N; where the environment keeps its own limit, a reward of one per step is assumed."""
-    return config.env.time_limit or max(1.0, level)
+    return max(1.0, (config.env.time_limit or level) / config.env.action_repeat)
 
 
 def _ceiling(config: Config) -> float:

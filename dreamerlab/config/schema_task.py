@@ -18,14 +18,15 @@ class Env(Section):
     id: str = leaf("CartPole-v1", ENVIRONMENT, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:/-]+$")
     """Gymnasium id of the environment."""
     time_limit: int | None = leaf(None, ENVIRONMENT, unit="env steps", ge=1, le=MANY)
-    """Longest episode; null keeps the environment's own limit. A limit is a truncation, never a death (FACTS A1)."""
+    """Longest episode; null keeps the environment's own limit. It counts steps of the environment, whatever
+    env.action_repeat is. A limit is a truncation, never a death (FACTS A1)."""
     observe: Literal["state", "pixels", "both"] = leaf("state", ENVIRONMENT, absent_means="state")
     """What the agent sees: the environment's own observation, its rendered picture, or both (M-CP-02, M-CP-04)."""
     image_size: int = leaf(64, ENVIRONMENT, unit="pixels", ge=16, le=256, multiple_of=16, absent_means=64)
     """Pictures, rendered or observed, are resized to this height and width right after env.step (M-CP-15)."""
     action_repeat: int = leaf(1, ENVIRONMENT, unit="steps of the environment", ge=1, le=100, absent_means=1)
     """Each action is given to the environment so many times in a row, rewards summed, until the episode ends; all of it
-    is one env step."""
+    is one env step, and counts as one everywhere but in env.time_limit."""
     backend: Literal["builtin", "upstream", "auto"] = leaf(
         "builtin",
         Zone.EXECUTION,

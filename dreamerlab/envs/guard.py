@@ -102,9 +102,9 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
             obs, reward, terminated, truncated, info = self.env.step(given)
             read = self._read(obs)
             if not (type(reward) is float and -_LARGEST <= reward <= _LARGEST):
-                reward = _reward(reward)
+                reward = number_of_reward(reward)
             if type(terminated) is not bool or type(truncated) is not bool:
-                terminated, truncated = _flag("terminated", terminated), _flag("truncated", truncated)
+                terminated, truncated = flag_of("terminated", terminated), flag_of("truncated", truncated)
             return read, reward, terminated, truncated, info
         except Misfit as misfit:
             raise self._fault(str(misfit)) from misfit.__cause__
@@ -151,7 +151,8 @@ class Guard(gym.Wrapper[Any, Any, Any, Any]):
         return EnvironmentFault(self._env_id, f"{name}({show(argument)})", place, problem, hint=hint)
 
 
-def _reward(reward: Any) -> float:
+def number_of_reward(reward: Any) -> float:
+    """Return a reward as a number; raise Misfit where it is none, or not finite in float32."""
     array = np.asarray(reward) if isinstance(reward, int | float | np.generic | np.ndarray) else None
     if array is None or array.shape != () or array.dtype.kind not in "biuf":
         raise Misfit(f"the reward is {type(reward).__name__} {show(reward)}, not a number")
@@ -160,7 +161,8 @@ def _reward(reward: Any) -> float:
     return float(array)
 
 
-def _flag(name: str, flag: Any) -> bool:
+def flag_of(name: str, flag: Any) -> bool:
+    """Return a flag as true or false; raise Misfit where it is neither."""
     if not isinstance(flag, bool | np.bool_):
         raise Misfit(f"{name} is {show(flag)}, not true or false")
     return bool(flag)

@@ -25,6 +25,7 @@ from gymnasium.spaces import Box, Dict, MultiDiscrete, Space
 
 from dreamerlab.config.schema_hockey import HOCKEY_ID, Hockey
 from dreamerlab.config.schema_task import Env
+from dreamerlab.envs.action_repeat import ActionRepeat
 from dreamerlab.envs.guard import Guard
 from dreamerlab.envs.hockey.registration import register
 from dreamerlab.errors import UsageError, did_you_mean
@@ -46,7 +47,8 @@ def make_env(
 ) -> gym.Env[dict[str, np.ndarray], np.ndarray]:
     """Return the environment with observations `{key: array}` and actions (components,), as `describe` tells.
 
-    `env.time_limit` replaces the limit the environment was registered with; null keeps that one. `env.observe` adds or
+    `env.time_limit` replaces the limit the environment was registered with; null keeps that one. It counts steps of the
+    environment, of which `env.action_repeat` are one step here (`action_repeat.py`). `env.observe` adds or
     substitutes what the environment renders (M-CP-02, M-CP-04); with `state` nothing is ever rendered, but `render`
     makes it ready for whoever wants to look (`env.render()`). A step or reset that takes longer than `step_timeout_s`
     is a fault (`watchdog.py`); None waits for ever. `hockey` are the settings of that game and `opponents` where its
@@ -65,7 +67,7 @@ def make_env(
                 hint="give it one: env.time_limit=1000",
             )
         return Guard(
-            raw,
+            raw if env.action_repeat == 1 else ActionRepeat(raw, env.action_repeat),
             env.id,
             image_size=env.image_size,
             state=env.observe != "pixels",
