@@ -126,12 +126,16 @@ class BlockLinear(nn.Module):
 
 
 def add_blocks(
-    base: Float[Tensor, "*N GO"], x: Float[Tensor, "N GI"], weight: Float[Tensor, "*G I O"]
+    base: Float[Tensor, "*N GO"] | None, x: Float[Tensor, "N GI"], weight: Float[Tensor, "*G I O"]
 ) -> Float[Tensor, "N GO"]:
-    """Return base + x @ blockdiag(weight); a weight without its group axis, (I, O), is a single group."""
-    if weight.ndim == 2:
-        return torch.addmm(base, x, weight)
+    """Return x @ blockdiag(weight), plus base if given; a weight without its group axis, (I, O), is a single group."""
+    if weight.ndim == 2 or len(weight) == 1:
+        dense = weight if weight.ndim == 2 else weight[0]
+        return x @ dense if base is None else torch.addmm(base, x, dense)
     groups, inputs, outputs = weight.shape
-    grouped_base = base.view(-1, groups, outputs).transpose(0, 1)
-    grouped = torch.baddbmm(grouped_base, x.view(-1, groups, inputs).transpose(0, 1), weight)
-    return grouped.transpose(0, 1).reshape(-1, groups * outputs)
+    grouped = x.view(-1, groups, inputs).transpose(0, 1)
+    if base is None:
+        out = torch.bmm(grouped, weight)
+    else:
+        out = torch.baddbmm(base.view(-1, groups, outputs).transpose(0, 1), grouped, weight)
+    return out.transpose(0, 1).reshape(-1, groups * outputs)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dreamerlab.dreamer.distributions import sample_with_probs, softmax_gradient
 from dreamerlab.dreamer.maths import tanh
+from dreamerlab.dreamer.networks import add_blocks
 from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient
 from dreamerlab.dreamer.products import weight_gradient
 
@@ -194,7 +195,7 @@ def _forward(
     rows, groups = state.shape[0], w.gates.shape[0]
     h, z = state[:, :deter], state[:, deter:]
     if whole is None:
-        inputs, own = state.new_empty(rows, 2 * hidden), _blocks(h, w.from_deter, action)
+        inputs, own = state.new_empty(rows, 2 * hidden), add_blocks(action, h, w.from_deter)
         torch.addmm(w.deter_bias, h, w.deter, out=inputs[:, :hidden])
         torch.addmm(w.stoch_bias, z, w.stoch, out=inputs[:, hidden:])
     else:
@@ -202,7 +203,7 @@ def _forward(
         inputs, own = product[:, : 2 * hidden], product[:, 2 * hidden :]
     branches, branches_normed = norm_silu(inputs.view(rows, 2, hidden), w.inputs_scale)
     x, x_normed = norm_silu(torch.addmm(own, branches.view(rows, 2 * hidden), w.from_inputs), w.core_scale)
-    reset, candidate, update = _blocks(x, w.gates, w.gates_bias).view(rows, groups, 3, -1).unbind(2)
+    reset, candidate, update = add_blocks(w.gates_bias, x, w.gates).view(rows, groups, 3, -1).unbind(2)
     r, u = torch.sigmoid(reset), torch.sigmoid(update)
     c = tanh(r * candidate)
     grouped_h = h.view(rows, groups, -1)
@@ -245,7 +246,7 @@ def _backward(
     torch.mul(to_product, step.r, out=to_candidate)
     torch.ops.aten.sigmoid_backward.grad_input(to_h * (step.c - h), step.u, grad_input=to_update)
     to_gates = to_gates.view(rows, 3 * deter)
-    to_x, x_scale = norm_silu_gradient(_blocks(to_gates, transposed.gates), step.x_normed, w.core_scale)
+    to_x, x_scale = norm_silu_gradient(add_blocks(None, to_gates, transposed.gates), step.x_normed, w.core_scale)
 
     to_branches = (to_x @ transposed.from_inputs).view(rows, 2, hidden)
     to_branches, branches_scale = norm_silu_gradient(to_branches, step.branches_normed, w.inputs_scale)
@@ -253,7 +254,7 @@ def _backward(
     kept = torch.addcmul(to_h, to_h, step.u, value=-1.0).view(rows, deter)
     if whole is None:
         to_deter, to_stoch = to_branches.unbind(1)
-        before_h = torch.addmm(_blocks(to_x, transposed.from_deter, kept), to_deter, transposed.deter)
+        before_h = torch.addmm(add_blocks(kept, to_x, transposed.from_deter), to_deter, transposed.deter)
         return back, torch.cat([before_h, to_stoch @ transposed.stoch], -1)
     before = torch.cat([to_branches.view(rows, 2 * hidden), to_x], -1) @ whole
     before[:, :deter] += kept
@@ -288,19 +289,6 @@ def _weight_gradients(w: Weights, steps: Sequence[_Step], after: Tensor, grads: 
 
 
 def _blocks_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
-    """Return the gradient of `weight` in `_blocks`."""
+    """Return the gradient of `weight` in `add_blocks`."""
     groups, inputs, outputs = weight.shape
     return torch.bmm(x.view(-1, groups, inputs).permute(1, 2, 0), grad.view(-1, groups, outputs).transpose(0, 1))
-
-
-def _blocks(x: Tensor, weight: Tensor, base: Tensor | None = None) -> Tensor:
-    """Return base + x @ blockdiag(weight); x (B, G*i), weight (G, i, o)."""
-    groups, inputs, outputs = weight.shape
-    if groups == 1:
-        return x @ weight[0] if base is None else torch.addmm(base, x, weight[0])
-    grouped = x.view(-1, groups, inputs).transpose(0, 1)
-    if base is None:
-        out = torch.bmm(grouped, weight)
-    else:
-        out = torch.baddbmm(base.view(-1, groups, outputs).transpose(0, 1), grouped, weight)
-    return out.transpose(0, 1).reshape(-1, groups * outputs)
