@@ -1,6 +1,7 @@
 """What an auxiliary head predicts, read from `KIND:SOURCE` (`heads.auxiliary`, M-HK-15).
 
     binary:reward_within_15     will a reward other than 0 arrive within the next 15 env steps?
+    binary:terminal_within_15   will the task be over within them (in hockey: a goal, whoever's)?
     regression:obs/vector/3     a number of the observation, by key and place (flattened, from 0)
     regression:info/speed       what the environment's info says under a key, where it is a number
 
@@ -18,7 +19,7 @@ from typing import Literal
 from dreamerlab.errors import did_you_mean
 
 KINDS = ("binary", "regression")
-_FORMS = ("reward_within_K", "obs/KEY/INDEX", "info/KEY")
+_FORMS = ("reward_within_K", "terminal_within_K", "obs/KEY/INDEX", "info/KEY")
 _MOST_STEPS = 10_000
 
 
@@ -30,13 +31,18 @@ class HeadSpec:
     """Its source as written, `reward_within_15`: the name of its target and of its network."""
     kind: Literal["binary", "regression"]
     """`binary`: the logit of the target being other than 0. `regression`: the target itself."""
-    source: Literal["reward_within", "obs", "info"]
+    source: Literal["reward_within", "terminal_within", "obs", "info"]
     key: str = ""
     """Of `obs` and `info`: which observation or entry."""
     index: int = 0
     """Of `obs`: which of its numbers, counted through the flattened array."""
     steps: int = 0
-    """Of `reward_within`: how many env steps ahead."""
+    """Of `reward_within` and `terminal_within`: how many env steps ahead."""
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the target of a row depends on later rows."""
+        return self.steps > 0
 
 
 def parse_head(text: str) -> HeadSpec:
@@ -48,10 +54,10 @@ def parse_head(text: str) -> HeadSpec:
         raise ValueError(
             f"'{text}': '{kind}' is no kind of head{did_you_mean(kind, KINDS)}; it is one of {_either(KINDS)}"
         )
-    if match := re.fullmatch(r"reward_within_([1-9][0-9]{0,8})", source):
-        if (steps := int(match[1])) > _MOST_STEPS:
+    if match := re.fullmatch(r"(reward|terminal)_within_([1-9][0-9]{0,8})", source):
+        if (steps := int(match[2])) > _MOST_STEPS:
             raise ValueError(f"'{text}' looks {steps} env steps ahead, more than the limit of {_MOST_STEPS}")
-        return HeadSpec(source, kind, "reward_within", steps=steps)
+        return HeadSpec(source, kind, "reward_within" if match[1] == "reward" else "terminal_within", steps=steps)
     if match := re.fullmatch(r"obs/(.{1,200})/(0|[1-9][0-9]{0,8})", source):
         return HeadSpec(source, kind, "obs", key=match[1], index=int(match[2]))
     if match := re.fullmatch(r"info/(.{1,200})", source):

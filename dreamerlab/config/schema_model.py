@@ -97,7 +97,8 @@ class Heads(Section):
     then is multiplied by gamma where it is used (FACTS A13.7)."""
     auxiliary: tuple[str, ...] = leaf((), ARCHITECTURE, absent_means=())
     """Further heads on the latent states, each `KIND:SOURCE`. KIND is `binary` or `regression`; SOURCE is
-    `reward_within_K` (a reward other than 0 within the next K env steps), `obs/KEY/INDEX` or `info/KEY` (M-HK-15)."""
+    `reward_within_K` (a reward other than 0 within the next K env steps), `terminal_within_K` (the task is over within
+    them: in hockey a goal), `obs/KEY/INDEX` or `info/KEY` (M-HK-15)."""
 
     @model_validator(mode="after")
     def _heads_are_understood(self) -> Self:

@@ -1,4 +1,4 @@
-"""What of a row is known only later: its smoothed reward, and whether a reward follows soon (FACTS B1, M-HK-15).
+"""What of a row is known only later: its smoothed reward, and what follows soon (FACTS B1, M-HK-15).
 
 Rows are stored as they come and become drawable when they are final: when enough of the future has been seen, or
 their episode is over. `Finisher` keeps the raw rewards of the open episode of one stream and says which rows have
@@ -25,8 +25,8 @@ class Finisher:
 
     def __init__(self, smoother: Smoother | None, heads: Sequence[HeadSpec]) -> None:
         self._smoother = smoother
-        self._soon = {f"target/{head.name}": head.steps for head in heads if head.source == "reward_within"}
-        reaches: list[int | None] = list(self._soon.values())
+        self._soon = {f"target/{head.name}": head for head in heads if head.looks_ahead}
+        reaches: list[int | None] = [head.steps for head in self._soon.values()]
         if smoother is not None:
             reaches.append(smoother.lookahead)
         self._reach = None if None in reaches else max((reach for reach in reaches if reach is not None), default=0)
@@ -68,8 +68,13 @@ class Finisher:
         values: dict[str, np.ndarray] = {}
         if stop > start:
             rewards = self._buffer[: self._rows]
-            for name, steps in self._soon.items():
-                values[name] = _rewarded_within(rewards, start, stop, steps, over)
+            for name, head in self._soon.items():
+                if head.source == "terminal_within":
+                    events = np.zeros(self._rows)
+                    events[-1] = over
+                else:
+                    events = rewards
+                values[name] = _happens_within(events, start, stop, head.steps, over)
             if self._smoother is not None:
                 values["reward"] = self._smooth(self._smoother, rewards, start, stop, ended)
         if ended:
@@ -85,11 +90,11 @@ class Finisher:
         return np.concatenate([rewards[start:first], smoothed])
 
 
-def _rewarded_within(rewards: np.ndarray, start: int, stop: int, steps: int, over: bool) -> np.ndarray:
-    """Return 1 where one of the next `steps` rewards is not 0, 0 where none is, nan where that is not known."""
-    rewards = rewards[start : stop + steps]
-    count, rows = len(rewards), np.arange(stop - start)
-    seen = np.concatenate([[0], np.cumsum(rewards != 0)])
+def _happens_within(events: np.ndarray, start: int, stop: int, steps: int, over: bool) -> np.ndarray:
+    """Return 1 where one of the next `steps` events is not 0, 0 where none is, nan where that is not known."""
+    events = events[start : stop + steps]
+    count, rows = len(events), np.arange(stop - start)
+    seen = np.concatenate([[0], np.cumsum(events != 0)])
     found = seen[np.minimum(rows + steps, count - 1) + 1] > seen[rows + 1]
     known = over | (rows + steps < count)
     return np.where(found, 1.0, np.where(known, 0.0, np.nan)).astype(np.float32)

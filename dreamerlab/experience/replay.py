@@ -64,7 +64,7 @@ class Replay:
         self._online, self._latent_context = online, latent_context
         self._mixture, self._exponent = mixture, priority_exponent
         smoother = Smoother(smooth) if smooth is not None and smooth.kernel != "none" else None
-        later = smoother is not None or any(head.source == "reward_within" for head in heads)
+        later = smoother is not None or any(head.looks_ahead for head in heads)
         self._finishers = [Finisher(smoother, heads) for _ in range(streams)] if later else None
         self._raw_rewards = smoother is not None
         self._prioritised = mixture[1] > 0

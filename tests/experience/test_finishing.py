@@ -122,6 +122,25 @@ def test_whether_a_reward_comes_soon_is_unknown_beyond_a_limit(end: str, expecte
     assert not replay.wants_info
 
 
+@settings(max_examples=40)
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 12), st.sampled_from(["terminal", "limit", "abandoned"])), min_size=1),
+    steps=st.integers(1, 6),
+)
+def test_whether_the_task_is_over_soon_whatever_the_rewards_M_HK_15(lengths: list[tuple[int, str]], steps: int) -> None:
+    """A goal within K steps, M-HK-15: unlike a reward within K, small rewards on the way are none."""
+    heads = parse_heads([f"binary:terminal_within_{steps}"])
+    episodes = [episode([0.5] * length, end) for length, end in lengths]
+    replay = replay_of(*episodes, episode([9.0]), heads=heads)
+    expected: list[float] = []
+    for length, end in lengths:
+        for left in range(length, -1, -1):
+            soon = 1 <= left <= steps
+            expected.append(float(soon) if end == "terminal" else np.nan if left < steps else 0.0)
+    found = column(replay, f"target/terminal_within_{steps}")[: len(expected)]
+    assert np.array_equal(found, expected, equal_nan=True)
+
+
 def test_targets_come_from_observation_and_info() -> None:
     infos: list[dict[str, Any]] = [{"goal": True}, {"goal": np.float32(0)}, {"goal": np.array([3])}, {}]
     infos += [{"goal": "yes"}, {"goal": float("inf")}, {"goal": np.array([1, 2])}, {"goal": None}]

@@ -39,6 +39,31 @@ def test_what_the_authors_make_of_a_goal_in_the_last_step(kernel: str, width: fl
 
 
 @pytest.mark.parametrize(
+    ("kernel", "width", "last"),
+    [
+        ("ema", 0.33, 10.0),
+        ("ema", 0.5, 10.0),
+        ("gaussian", 3.0, 2.3475),
+        ("uniform", 9.0, 2.0),
+        ("backward_sum", 0.5, 5),
+    ],
+)
+def test_a_goal_in_the_last_step_keeps_its_mass_inside(kernel: str, width: float, last: float) -> None:
+    """FACTS B1's trap avoided: 10 stays 10 in all, of which the last step has what the kernel's inner half gives it."""
+    smoothed = smoother(kernel, width).smooth(goal(at=99, steps=100))
+    assert smoothed.sum() == pytest.approx(10.0)
+    assert smoothed[-1] == pytest.approx(last, abs=0.005)
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(0.33, 0.9985), (0.5, 0.9970)])
+def test_what_a_causal_average_leaves_of_the_discounted_mass_of_an_endless_stream(alpha: float, share: float) -> None:
+    """FACTS B1: (1 - alpha) / (1 - alpha gamma), at gamma 0.997."""
+    discounts = 0.997 ** np.arange(400)
+    smoothed = smoother("ema", alpha, "zero").smooth(goal(at=0, steps=400))
+    assert smoothed @ discounts / 10.0 == pytest.approx(share, abs=5e-5)
+
+
+@pytest.mark.parametrize(
     ("kernel", "width", "peak"), [("ema", 0.33, 6.7), ("gaussian", 3.0, 1.33), ("uniform", 9.0, 1.11)]
 )
 @pytest.mark.parametrize("edge", EDGES)
