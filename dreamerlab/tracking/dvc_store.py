@@ -259,9 +259,10 @@ def _require_added(run: RunDirectory) -> str:
 def _use_remote_of_origin(workspace: Workspace) -> None:
     try:
         origin = Path(os.fsdecode(git(workspace.path, "remote", "get-url", "origin")).rstrip("\n"))
+        within = os.fsdecode(git(workspace.path, "rev-parse", "--show-prefix")).rstrip("\n")
     except GitSilent:
-        origin = Path()
-    store = Workspace(origin).dvc_remote
+        origin, within = Path(), ""
+    store = Workspace(origin / within).dvc_remote  # a workspace may be a folder of its repository
     if not (origin.is_absolute() and store.is_dir()):
         raise ToolFailed(
             "this workspace knows no DVC remote",

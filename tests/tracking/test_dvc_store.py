@@ -263,3 +263,21 @@ def test_the_scores_file_is_one_that_dvc_can_show(workspace: Workspace) -> None:
     command = [sys.executable, "-P", "-m", "dvc", "metrics", "show", "--json"]
     shown = subprocess.run(command, cwd=workspace.path, capture_output=True, text=True, check=True).stdout
     assert json.loads(shown)[""]["data"]["runs/scores.json"]["data"][run.id]["seeds"] == {"1": 12.5}
+
+
+@pytest.mark.slow
+def test_a_workspace_within_a_repository_finds_the_remote_of_its_original(tmp_path: Path) -> None:
+    outer = make_repository(tmp_path / "outer")
+    first = make_workspace(outer / "lab")
+    dvc_project.init(first)
+    run = make_run(first)
+    fill(run)
+    dvc_store.add(first, run)
+    dvc_store.push(first, run)
+    commit_all(outer)
+    git(tmp_path, "clone", "-q", str(outer), str(tmp_path / "second"))
+    second = Workspace(tmp_path / "second" / "lab")
+    copy = second.run(run.id)
+    assert not copy.artifacts.exists()
+    dvc_store.pull(second, copy)
+    assert (copy.trial(1).checkpoints / "0001.pt").read_text() == "weights"
