@@ -159,6 +159,18 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("replay/train_ratio_effective", "ratio", "none", "replayed steps so far over env steps so far"),
     ("replay/train_ratio_configured", "ratio", "none", "train.train_ratio, what the effective one comes to from below"),
     (
+        "replay/event_frac",
+        "share",
+        "none",
+        "share of windows drawn since the last line in which the task was over: the effective replay.event_share",
+    ),
+    (
+        "replay/event_missed_frac",
+        "share",
+        "none",
+        "share of the windows with an event asked for that were drawn as the others, no event being held",
+    ),
+    (
         "replay/weights_behind",
         "updates",
         "none",

@@ -19,6 +19,7 @@ from dreamerlab.config.heads import HeadSpec
 from dreamerlab.config.schema_experience import Smooth
 from dreamerlab.experience.drawing import NONE, UNIFORM, Sample, recent, uniform
 from dreamerlab.experience.episode import Step
+from dreamerlab.experience.events import Events
 from dreamerlab.experience.finishing import Finisher
 from dreamerlab.experience.priorities import NEVER, Priorities
 from dreamerlab.experience.rewards import Smoother
@@ -34,8 +35,9 @@ class Replay:
     """Rings of rows with fresh, uniform, prioritised and recent windows, and latent states that training refreshes.
 
     With `online`, every row is delivered once in fresh, non-overlapping windows of its stream, oldest first and before
-    any other draw; what was overwritten before its turn is skipped. `mixture` has the shares of uniform, prioritised
-    and recent windows among the rest. With `latent_context`, a window comes with the stored latent state and action of
+    any other draw; what was overwritten before its turn is skipped. Of the rest, `event_share` are windows in which a
+    task is over, as long as there are any; `mixture` has the shares of uniform, prioritised and recent windows among
+    the others. With `latent_context`, a window comes with the stored latent state and action of
     the row before it; without, the context is always empty (zeros and -1) and latent states are not kept. A row before
     the window that has been evicted, or never was, is an empty context too.
     """
@@ -52,6 +54,7 @@ class Replay:
         latent_context: bool = True,
         mixture: tuple[float, float, float] = UNIFORM,
         priority_exponent: float = 0.8,
+        event_share: float = 0.0,
         smooth: Smooth | None = None,
         heads: Sequence[HeadSpec] = (),
         max_bytes: int | None = None,
@@ -79,6 +82,7 @@ class Replay:
         self._obs_columns = [(key, f"obs/{key}") for key in sorted(spec.observations)]
         self._rows = Rows(layout, streams, self.ring, memory_bytes=memory_bytes, folder=folder)
         self._priorities = Priorities(self.ring)
+        self._events = Events(streams, event_share) if event_share > 0 else None
         self._rings = Rings(self.ring, streams, final_later=later)
         self._totals, self._finals = self._rings.totals, self._rings.finals
         self._touched: np.ndarray | None = None
@@ -162,6 +166,8 @@ class Replay:
         if self._heads:
             for name, value in instant_targets(self._heads, step).items():
                 columns[name][place] = value
+        if self._events is not None and step["is_terminal"]:
+            self._events.add(stream, self._totals[stream], self._rings.span(stream)[0])
         self._totals[stream] += 1
         if self._finishers is not None:
             self._finish(self._finishers[stream], step, stream, place)
@@ -189,13 +195,16 @@ class Replay:
         after = np.minimum(rows + 1, np.array(self._totals)[streams, None] - 1)
         abandoned = columns["is_first"][place[0], after % self.ring] & (after > rows)
         prev_action, context_deter, context_stoch = self._context(streams, starts)
+        is_terminal = columns["is_terminal"][place]
+        if self._events is not None:
+            self._events.note(is_terminal)
         return Sample(
             obs={key: columns[name][place] for key, name in self._obs_columns},
             action=columns["action"][place],
             reward=columns["reward"][place],
             is_first=columns["is_first"][place],
             is_last=columns["is_last"][place] | abandoned,
-            is_terminal=columns["is_terminal"][place],
+            is_terminal=is_terminal,
             prev_action=prev_action,
             context_deter=context_deter,
             context_stoch=context_stoch,
@@ -203,6 +212,10 @@ class Replay:
             streams=streams,
             starts=starts,
         )
+
+    def event_metrics(self) -> dict[str, float]:
+        """Return which share of the windows drawn since the last call held an event; nothing without `event_share`."""
+        return {} if self._events is None else self._events.metrics()
 
     def write_back(self, sample: Sample, deter: np.ndarray, stoch: np.ndarray) -> None:
         """Replace the latent states of a sample's rows by fresher ones, deter (B, T, D) and stoch (B, T, S).
@@ -238,11 +251,17 @@ class Replay:
         assert any(stop > first for first, stop in spans), (spans, length)
         fresh_streams, fresh_starts = self._rings.take_fresh(batch, length) if self._online else (NONE, NONE)
         rest = batch - len(fresh_starts)
-        if self._mixture == UNIFORM:
-            streams, starts = uniform(spans, rest, rng)
-        else:
-            streams, starts = self._mixed(spans, rest, rng)
-        return np.concatenate([fresh_streams, streams]), np.concatenate([fresh_starts, starts])
+        parts = [(fresh_streams, fresh_starts)]
+        if self._events is not None:
+            parts.append(self._events.draw(spans, length, rest, rng, self._terminal_rows))
+            rest -= len(parts[-1][0])
+        draw = uniform if self._mixture == UNIFORM else self._mixed
+        parts.append(draw(spans, rest, rng))
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _terminal_rows(self, stream: int) -> np.ndarray:
+        rows = np.arange(*self.span(stream))
+        return rows[self._rows.columns["is_terminal"][stream, rows % self.ring]]
 
     def _mixed(
         self, spans: list[tuple[int, int]], count: int, rng: np.random.Generator
@@ -280,7 +299,8 @@ class Replay:
     def counters(self) -> dict[str, Any]:
         """Return the state beside the rows."""
         finishers = None if self._finishers is None else [finisher.state_dict() for finisher in self._finishers]
-        return {**self._rings.state_dict(), "finishers": finishers}
+        events = {} if self._events is None else {"events": self._events.state_dict()}
+        return {**self._rings.state_dict(), "finishers": finishers, **events}
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything later draws depend on: copies of the rows held, stream by stream, and the counters."""
@@ -312,6 +332,8 @@ class Replay:
         if self._finishers is not None:
             for finisher, saved in zip(self._finishers, counters["finishers"], strict=True):
                 finisher.load_state_dict(saved)
+        if self._events is not None and "events" in counters:
+            self._events.load_state_dict(counters["events"])
         self._priorities = Priorities(self.ring)
         self._rows.make_room(min(self.ring, max(self._totals)))
         if self._prioritised:
@@ -339,6 +361,8 @@ class Replay:
                 continue
             self._rows.columns[name][stream, rows[held] % self.ring] = values[held]
         self._priorities = Priorities(self.ring)
+        if self._events is not None:
+            self._events.forget()
 
     def watch(self, touched: np.ndarray | None) -> None:
         """From now on, mark in `touched` (streams, ring) bool which places of the changing columns were rewritten."""

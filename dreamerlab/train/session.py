@@ -66,6 +66,7 @@ class Session:
             latent_context=config.replay.latent_context,
             mixture=config.replay.mixture,
             priority_exponent=config.replay.priority_exponent,
+            event_share=config.replay.event_share,
             smooth=config.smooth,
             heads=parse_heads(config.heads.auxiliary),
             max_bytes=config.replay.max_bytes,
@@ -149,6 +150,7 @@ class Session:
             "replay/updates_per_env_step": per_step,
             "replay/train_ratio_effective": per_step * train.batch_size * train.batch_length,
             "replay/train_ratio_configured": train.train_ratio,
+            **self.replay.event_metrics(),
             **(self._processes.metrics() if self._processes is not None else {}),
         }
 
