@@ -173,9 +173,11 @@ def _learning_never_starts(config: Config) -> str | None:
     start, steps = first_update_at(config), env_steps_in_budget(config)
     if _window_does_not_fit(config) is not None:
         return None
-    if start > config.replay.capacity:
+    envs = config.collect.envs
+    ring = config.replay.capacity // envs  # of each environment; no window has rows of two
+    if start > envs * ring:
         return f"the first update waits for {start:,} steps, but replay.capacity={config.replay.capacity}: never"
-    windows = config.replay.capacity - config.train.batch_length + 1
+    windows = envs * max(0, ring - config.train.batch_length + 1)
     if windows < config.train.batch_size:
         return (
             f"train.batch_size={config.train.batch_size} windows of {config.train.batch_length} steps are drawn, but "

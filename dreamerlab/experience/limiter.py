@@ -24,6 +24,11 @@ class Ratio:
         self._opened_at: int | None = None
         self._granted = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether env steps are counted already."""
+        return self._opened_at is not None
+
     def due(self, env_steps: int) -> int:
         """Return the updates to make now, given the env steps of the trial so far; none is due twice."""
         if self._opened_at is None:
@@ -59,6 +64,11 @@ class Limiter:
         self._slack, self._least = Fraction(repr(slack)), max(Fraction(1), self.per_env_step)
         self._opened_at: int | None = None
         self._env_steps = self._updates = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether env steps are counted already."""
+        return self._opened_at is not None
 
     def begin(self) -> None:
         """Start to count: learning is possible from now on. Again does nothing."""

@@ -60,7 +60,9 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
         recorder.after_acting(time.monotonic() - started)
         for end in ended:
             recorder.after_episode(end, at)
-        for _ in range(session.updates_due()):
+        for number in range(session.updates_due()):
+            if number:
+                beat()
             started = time.monotonic()
             metrics = session.update()
             recorder.after_update(metrics, time.monotonic() - started)

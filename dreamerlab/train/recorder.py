@@ -85,7 +85,8 @@ class Recorder:
         """Add the metrics of one update; nothing is read from the device (`require_finite` does)."""
         names, means = tuple(metrics), self._means
         values = torch.stack(list(metrics.values()))
-        means.sums[names] = means.sums[names] + values if names in means.sums else values
+        # What a checkpoint brought back is not where the agent computes.
+        means.sums[names] = means.sums[names].to(values.device) + values if names in means.sums else values
         means.counts[names] = means.counts.get(names, 0) + 1
         means.update_s += seconds
 

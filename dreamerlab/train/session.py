@@ -17,12 +17,13 @@ import torch
 
 from dreamerlab.config.heads import parse_heads
 from dreamerlab.config.schema import Config
+from dreamerlab.config.schema_experience import Train
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.cuda_graphs import RecordedUpdates
 from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.envs.make import describe, make_env
-from dreamerlab.errors import ConfigError, UsageError
+from dreamerlab.errors import ConfigError, TrialFailed, UsageError
 from dreamerlab.experience.archive import Archive
 from dreamerlab.experience.collector import Collector, RandomStart
 from dreamerlab.experience.limiter import Limiter, Ratio
@@ -97,8 +98,7 @@ class Session:
         self._update_generator = torch_stream(seed, "updates", device)
         # What is recorded takes a batch from wherever it is.
         self._batch_device = torch.device("cpu") if recorded else device
-        windows = train.batch_size * train.batch_length
-        self._learning_starts = train.learning_starts or windows + train.batch_length
+        self._learning_starts = first_update_at(train)
         if config.replay.max_bytes is not None:
             self._require_bytes()
 
@@ -112,6 +112,7 @@ class Session:
     def updates_due(self) -> int:
         """Return how many updates the train ratio grants now."""
         if not self.can_learn:
+            self._require_windows()
             return 0
         if isinstance(self.ratio, Ratio):
             return self.ratio.due(self.counters.env_steps)
@@ -153,6 +154,20 @@ class Session:
             **self.replay.event_metrics(),
             **(self._processes.metrics() if self._processes is not None else {}),
         }
+
+    def _require_windows(self) -> None:
+        """Raise TrialFailed when replay has lost its windows, or is full without any: waiting could last for ever.
+
+        Only rows that are final can be drawn, and an open episode may have to end before its rows are.
+        """
+        full = len(self.replay) >= self.replay.capacity
+        if self.ratio.is_open or full:
+            raise TrialFailed(
+                f"an episode fills replay ({self.replay.ring} steps for each environment), and none of its steps can "
+                "be trained on before it ends: its rewards are smoothed, or a head looks ahead in it",
+                hint="make replay.capacity (or replay.max_bytes) larger than any episode, or the episodes shorter: "
+                "env.time_limit",
+            )
 
     def _require_bytes(self) -> None:
         """Raise ConfigError when `replay.max_bytes` leaves too little for a first update."""
@@ -221,20 +236,28 @@ class Session:
         set_globals(state["globals"])
 
 
+def first_update_at(train: Train) -> int:
+    """Return how many steps must be in replay before the first update."""
+    return train.learning_starts or (train.batch_size + 1) * train.batch_length
+
+
 def _require_room(config: Config) -> None:
     """Raise UsageError for a replay that can never hold enough for a first update: the trial would only collect."""
     train, capacity, envs = config.train, config.replay.capacity, config.collect.envs
-    windows = envs * max(0, capacity // envs - train.batch_length + 1)
+    ring = max(1, capacity // envs)
+    shared = f"replay.capacity={capacity}" + (f", shared by collect.envs={envs}," if envs > 1 else "")
+    windows = envs * max(0, ring - train.batch_length + 1)
     if windows < train.batch_size:
         raise UsageError(
             f"a batch is train.batch_size={train.batch_size} windows of {train.batch_length} steps, "
-            f"and replay.capacity={capacity} holds only {windows} different ones",
+            f"and {shared} holds only {windows} different ones",
             hint="make replay.capacity larger, or the batch smaller",
         )
-    if train.learning_starts is not None and train.learning_starts > capacity:
+    if (first := first_update_at(train)) > envs * ring:
+        given = "" if train.learning_starts is None else f" (train.learning_starts={first})"
         raise UsageError(
-            f"train.learning_starts={train.learning_starts} is more than replay.capacity={capacity} ever holds",
-            hint="make replay.capacity larger, or start earlier",
+            f"the first update waits for {first} steps{given}, and {shared} never holds more than {envs * ring}",
+            hint="make replay.capacity larger, or start earlier: train.learning_starts",
         )
 
 

@@ -82,15 +82,14 @@ def _take(session: Session, state: Mapping[str, Any], parts: Sequence[str], wher
         ours = agent.optimizer.state_dict()
         theirs = _below(given, "optimizer")
         checkpoint.refuse_misfits(where, checkpoint.misfits(theirs, ours, "optimizer."))
-        total = sum(parameter.numel() for parameter in agent.optimizer.parameters_in_order)
+        optimizer = agent.optimizer
+        total = sum(parameter.numel() for parameter in optimizer.parameters_in_order)
+        groups = [group for part in parts for group in _GROUPS.get(part, ())]
         for name, tensor in ours.items():
-            if tensor.shape != (total,):  # counts, which all groups share
-                tensor.copy_(theirs[name])
-                continue
-            for part in parts:
-                for group in _GROUPS.get(part, ()):
-                    elements = agent.optimizer.elements[group]
-                    tensor[elements] = theirs[name][elements].to(tensor.device)
+            for group in groups:
+                # Moments have a stretch for each group, counts one number: bias correction and warm-up follow it.
+                place = optimizer.elements[group] if tensor.shape == (total,) else optimizer.names.index(group)
+                tensor[place] = theirs[name][place].to(tensor.device)
     if "replay" in parts:
         if state.get("replay") is None:
             hint = "leave replay out of init.parts, or train that run with checkpoint.keep_replay=true"

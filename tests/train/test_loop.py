@@ -82,6 +82,14 @@ def test_an_environment_that_remembers_resets_is_evaluated_alike_however_often()
             "=99 windows of 5 steps, and replay.capacity=100 holds only 96",
         ),
         ({"replay": {"capacity": 100}, "train": {"learning_starts": 101}}, "train.learning_starts=101"),
+        (
+            {"replay": {"capacity": 100}, "train": {"learning_starts": None, "batch_size": 20}},
+            "waits for 105 steps, and",
+        ),
+        (
+            {"replay": {"capacity": 100}, "train": {"learning_starts": 100}, "collect": {"envs": 3}},
+            "shared by collect.envs=3, never holds more than 99",
+        ),
     ],
 )
 def test_a_replay_too_small_to_ever_learn_from_is_refused_before_training(
@@ -91,3 +99,23 @@ def test_a_replay_too_small_to_ever_learn_from_is_refused_before_training(
     with pytest.raises(TrialFailed, match=said):
         execute(trial.path, None, None)
     assert not trial.metrics_path(1).exists()
+
+
+@pytest.mark.parametrize("limit, learns_first", [(200, False), (99, True)])
+def test_an_episode_that_fills_replay_before_its_rewards_are_known_is_named(limit: int, learns_first: bool) -> None:
+    """M-CP-08: no window is left to learn from, and collectors that wait for updates would wait for ever."""
+    config = tiny_config(
+        env={"id": "Pendulum-v1", "time_limit": limit}, smooth={"kernel": "backward_sum"}, replay={"capacity": 100}
+    )
+    session = Session(config, seed=0)
+
+    def play() -> None:
+        for env_steps in range(1, 250):
+            session.collector.step(session.policy)
+            session.counters.env_steps = env_steps
+            for _ in range(session.updates_due()):
+                session.update()
+
+    with pytest.raises(TrialFailed, match="an episode fills replay"):
+        play()
+    assert (session.counters.updates > 0) == learns_first

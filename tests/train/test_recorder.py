@@ -53,3 +53,14 @@ def test_pace_counts_the_time_before_a_stop_with_the_work_before_it(tmp_path: Pa
         "pace/updates_per_s": 1.0,
         "pace/acting_share": 0.25,
     }
+
+
+def test_sums_from_a_checkpoint_go_on_where_the_agent_computes(tmp_path: Path) -> None:
+    """Checkpoints are read to the CPU; the `meta` device, which holds no numbers, stands in for a GPU."""
+    first, second = _recorder(tmp_path, 1), _recorder(tmp_path, 2)
+    first.after_update({"wm/loss": torch.tensor(1.0)}, 0.5)
+    second.load_state_dict(first.state_dict())
+    for _ in range(2):
+        second.after_update({"wm/loss": torch.tensor(1.0, device="meta")}, 0.5)
+    (total,) = second._means.sums.values()
+    assert total.device.type == "meta"

@@ -94,6 +94,9 @@ def test_everything_named_is_taken_and_nothing_else(runs: Path) -> None:
     momentum, elements = world.agent.optimizer.momentum, world.agent.optimizer.elements
     assert torch.equal(momentum[elements["world"]], given["optimizer.momentum"][elements["world"]])
     assert not momentum[elements["actor"]].any(), "moments of what was not taken are not taken either"
+    counts = dict(zip(world.agent.optimizer.names, world.agent.optimizer.updates.tolist(), strict=True))
+    assert counts == {"world": int(given["optimizer.updates"][0]), "actor": 0, "critic": 0}, "they warm up afresh"
+    assert counts["world"] > 0
 
 
 def test_replay_is_taken_where_it_was_kept(runs: Path) -> None:
