@@ -6,6 +6,8 @@ dreamerlab/HockeyOne-v0     one player against an opponent: `one_player.py`
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 
 ONE_ID, TWO_ID = "dreamerlab/HockeyOne-v0", "dreamerlab/Hockey-v0"
@@ -15,7 +17,19 @@ LONGEST = 251
 
 def register() -> None:
     """Make both ids known to gymnasium, once."""
-    places = {ONE_ID: "one_player:HockeyOne", TWO_ID: "game:HockeyEnv"}
-    for name, place in places.items():
+    for name, make in ((ONE_ID, _one_player), (TWO_ID, _two_players)):
         if name not in gym.registry:
-            gym.register(name, entry_point=f"{__package__}.{place}", max_episode_steps=LONGEST)
+            gym.register(name, entry_point=make, max_episode_steps=LONGEST)
+
+
+# Imports are written out, not named in a string: a trial runs from a copy of what is imported.
+def _one_player(**settings: Any) -> gym.Env[Any, Any]:
+    from dreamerlab.envs.hockey.one_player import HockeyOne
+
+    return HockeyOne(**settings)
+
+
+def _two_players(**settings: Any) -> gym.Env[Any, Any]:
+    from dreamerlab.envs.hockey.game import HockeyEnv
+
+    return HockeyEnv(**settings)
