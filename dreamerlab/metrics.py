@@ -31,9 +31,33 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("eval/return_sample", "return", "higher", "mean return of evaluation episodes, actions sampled from the policy"),
     ("eval/length_mode", "env steps", "none", "mean length of evaluation episodes under the mode policy"),
     ("eval/length_sample", "env steps", "none", "mean length of evaluation episodes under the sampled policy"),
+    (
+        "eval/win_rate_mode",
+        "share",
+        "higher",
+        "share of evaluation games won against all opponents, most likely action",
+    ),
+    ("eval/win_rate_sample", "share", "higher", "share of evaluation games won against all opponents, sampled actions"),
+    ("eval/draw_rate_mode", "share", "none", "share of evaluation games without a goal, most likely action"),
+    ("eval/draw_rate_sample", "share", "none", "share of evaluation games without a goal, sampled actions"),
+    (
+        "eval/loss_rate_mode",
+        "share",
+        "lower",
+        "share of evaluation games lost against all opponents, most likely action",
+    ),
+    (
+        "eval/loss_rate_sample",
+        "share",
+        "lower",
+        "share of evaluation games lost against all opponents, sampled actions",
+    ),
     # -- training episodes
     ("train/return", "return", "higher", "mean return of training episodes finished since the last line"),
     ("train/length", "env steps", "none", "mean length of training episodes finished since the last line"),
+    ("train/win_rate", "share", "higher", "share of training games won, of those finished since the last line"),
+    ("train/draw_rate", "share", "none", "share of training games without a goal, of those since the last line"),
+    ("train/loss_rate", "share", "lower", "share of training games lost, of those finished since the last line"),
     # -- world model
     ("wm/loss", "weighted sum", "lower", "weighted sum of the world-model losses"),
     (
@@ -175,6 +199,12 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
         "updates",
         "none",
         "how old the weights were that env steps from other processes were played with",
+    ),
+    (
+        "replay/episodes_abandoned",
+        "episodes",
+        "none",
+        "episodes of collectors in processes of their own that a resume left unfinished, in all; absent when none were",
     ),
     (
         "pace/env_steps_per_s",

@@ -1,7 +1,7 @@
 """Whether parts of an agent trained under one config can go on under another: which leaves must be equal for that.
 
-Asked before a trial is started from another run's checkpoint, of flat configs, recorded or resolved. That the tensors
-fit as well is asked when they are there (`train/checkpoint.py`).
+Asked before a trial is started from another run's checkpoint, or plays against it, of flat configs, recorded or
+resolved. That the tensors fit as well is asked when they are there (`train/checkpoint.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 from dreamerlab.config.catalogue import inactive_leaves
 from dreamerlab.config.diff import Difference, diff, show
+from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.config.zones import Zone
 
 _BEHAVIOR = ("behavior.", "policy.", "model.policy_", "model.value_")
@@ -38,3 +39,14 @@ def _matters(one: Difference, parts: Collection[str], idle: bool) -> bool:
     if one.key.startswith(_BEHAVIOR):
         return "behavior" in parts
     return bool({"world", "behavior"} & set(parts)) or one.key in _LATENTS
+
+
+def unfit_opponent(theirs: Mapping[str, object]) -> str | None:
+    """Return why an agent trained under a config cannot be an opponent in hockey, in words; None where it can.
+
+    How its observations are scaled and how long it keeps to an action are its own business.
+    """
+    if theirs.get("env.id") != HOCKEY_ID:
+        return f"it was trained on {theirs.get('env.id')}, not on {HOCKEY_ID}"
+    observed = theirs.get("env.observe", "state")
+    return None if observed == "state" else f"it sees pictures (env.observe={observed}), and an opponent is shown none"

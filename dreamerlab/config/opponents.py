@@ -74,6 +74,33 @@ def parse_opponents(texts: Sequence[str]) -> tuple[OpponentSpec, ...]:
     return opponents
 
 
+def drawn(opponents: Sequence[OpponentSpec], chance: float) -> OpponentSpec:
+    """Return the opponent that `chance`, a number of [0, 1), falls on: each takes a share by its weight."""
+    left = chance * sum(opponent.weight for opponent in opponents)
+    for opponent in opponents[:-1]:
+        left -= opponent.weight
+        if left < 0:
+            return opponent
+    return opponents[-1]
+
+
+def runs_among(opponent: Sequence[str], curriculum: Sequence[str], measured: Sequence[str]) -> dict[str, str]:
+    """Return the run's agents that the leaves of hockey name, each with the first leaf that does."""
+    stages = parse_curriculum(curriculum)
+    # A curriculum stands in place of the opponents.
+    trained = [one for stage in stages for one in stage.opponents] or parse_opponents(opponent)
+    places = {
+        "hockey.curriculum" if stages else "hockey.opponent": trained,
+        "hockey.eval_opponents": parse_opponents(measured),
+    }
+    found: dict[str, str] = {}
+    for key, some in places.items():
+        for one in some:
+            if one.kind == "run":
+                found.setdefault(one.name, key)
+    return found
+
+
 def parse_curriculum(texts: Sequence[str]) -> tuple[Stage, ...]:
     """Return the stages in order; raise ValueError when they are not in order or do not begin at 0."""
     stages = tuple(_stage(text) for text in texts)

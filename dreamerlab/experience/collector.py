@@ -2,8 +2,9 @@
 
 Owns the open episodes and the reset seeds; each episode follows from its reset seed and the actions taken, which is
 what makes an exact resume possible: the environment is built anew, reset with the same seed and given the same
-actions. Every environment has a stream of rows and a generator of reset seeds of its own. What a row means is
-`episode.py`; where actions come from is the caller's `policy`.
+actions. Every environment has a stream of rows and a generator of reset seeds of its own. Where episodes are games a
+matchmaker chooses how each is reset; what it chose is part of the open episode. What a row means is `episode.py`; where
+actions come from is the caller's `policy`.
 """
 
 from __future__ import annotations
@@ -56,6 +57,26 @@ class Store(Protocol):
         ...
 
 
+class Matchmaker(Protocol):
+    """What chooses the reset options of each episode."""
+
+    def choose(self, env_steps: int, stream: int) -> dict[str, Any]:
+        """Return options, plain values, for an episode that begins after `env_steps` env steps in a stream."""
+        ...
+
+    def ended(self, end: EpisodeEnd) -> None:
+        """Take note of an episode that has ended."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the next choice depends on."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore exactly."""
+        ...
+
+
 @dataclass(frozen=True)
 class EpisodeEnd:
     """A finished episode."""
@@ -70,6 +91,8 @@ class EpisodeEnd:
     """Its env steps."""
     terminated: bool
     """The task was over; false for a time limit."""
+    game: Mapping[str, Any] | None = None
+    """Of a game with a matchmaker: the opponent, how it began and its outcome, as the environment's info tells."""
 
 
 @dataclass
@@ -77,6 +100,7 @@ class _Open:
     """The episode under way: all that it follows from, and the row that waits for its action."""
 
     seed: int
+    options: dict[str, Any] | None
     obs: dict[str, np.ndarray]
     info: Mapping[str, Any]
     actions: list[np.ndarray] = field(default_factory=list)
@@ -102,10 +126,11 @@ class Collector:
         replay: Store,
         rngs: Sequence[np.random.Generator],
         random_start: RandomStart | None = None,
+        matchmaker: Matchmaker | None = None,
     ) -> None:
         assert len(envs) == len(rngs), (len(envs), len(rngs))
         self._envs, self._replay, self._rngs = list(envs), replay, list(rngs)
-        self._random_start = random_start
+        self._random_start, self._matchmaker = random_start, matchmaker
         self.env_steps = 0
         """Calls of env.step so far, over all environments: reset rows are rows, not env steps."""
         self.episodes = 0
@@ -149,6 +174,7 @@ class Collector:
             "env_steps": self.env_steps,
             "episodes": self.episodes,
             "open": [None if episode is None else _saved(episode) for episode in self._open],
+            **({} if self._matchmaker is None else {"matchmaker": self._matchmaker.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -161,6 +187,8 @@ class Collector:
         if self._random_start is not None:
             self._random_start.rng.bit_generator.state = state["random_start"]
         self.env_steps, self.episodes = int(state["env_steps"]), int(state["episodes"])
+        if self._matchmaker is not None and "matchmaker" in state:
+            self._matchmaker.load_state_dict(state["matchmaker"])  # before the games: it knows who plays in them
         self._open = [
             None if saved is None else _replayed(env, saved)
             for env, saved in zip(self._envs, state["open"], strict=True)
@@ -168,11 +196,12 @@ class Collector:
 
     def _reset(self, stream: int) -> _Open:
         seed = int(self._rngs[stream].integers(2**31))
+        options = None if self._matchmaker is None else self._matchmaker.choose(self.env_steps, stream)
         try:
-            obs, info = self._envs[stream].reset(seed=seed)
+            obs, info = self._envs[stream].reset(seed=seed, options=options)
         except EnvironmentFault as fault:
             raise fault.during(f"after env step {self.env_steps} of the trial") from fault.__cause__
-        episode = self._open[stream] = _Open(seed, obs, info)
+        episode = self._open[stream] = _Open(seed, options, obs, info)
         return episode
 
     def _random_actions(self) -> np.ndarray | None:
@@ -192,7 +221,11 @@ class Collector:
             self._open[stream] = None
             self.episodes += 1
             length = len(episode.actions)
-            ends.append(EpisodeEnd(self.episodes, episode.seed, episode.episode_return, length, terminated))
+            game = None if self._matchmaker is None else episode.info.get("game")
+            end = EpisodeEnd(self.episodes, episode.seed, episode.episode_return, length, terminated, game)
+            if self._matchmaker is not None:
+                self._matchmaker.ended(end)
+            ends.append(end)
         return ends
 
     def _store(
@@ -236,6 +269,7 @@ class Collector:
 def _saved(episode: _Open) -> dict[str, Any]:
     return {
         "seed": episode.seed,
+        **({} if episode.options is None else {"options": dict(episode.options)}),
         "actions": np.array(episode.actions),
         "obs": {key: value.copy() for key, value in episode.obs.items()},
         "reward": episode.reward,
@@ -245,8 +279,8 @@ def _saved(episode: _Open) -> dict[str, Any]:
 
 def _replayed(env: Env, saved: Mapping[str, Any]) -> _Open:
     """Return the open episode as it was, played again from its reset seed and actions."""
-    actions = list(saved["actions"])
-    obs, info = env.reset(seed=int(saved["seed"]))
+    actions, options = list(saved["actions"]), saved.get("options")
+    obs, info = env.reset(seed=int(saved["seed"]), options=options)
     reward, episode_return = 0.0, 0.0
     for number, action in enumerate(actions, start=1):
         obs, reward, terminated, truncated, info = env.step(action)
@@ -260,7 +294,7 @@ def _replayed(env: Env, saved: Mapping[str, Any]) -> _Open:
     if (reward, episode_return) != (saved["reward"], saved["return"]):
         was = f"{saved['reward']} and {saved['return']}"
         raise _differs(env, saved, f"reward and return are {reward} and {episode_return} where they were {was}")
-    return _Open(int(saved["seed"]), obs, info, actions, reward, episode_return)
+    return _Open(int(saved["seed"]), options, obs, info, actions, reward, episode_return)
 
 
 def _shown(value: np.ndarray) -> str:

@@ -180,6 +180,11 @@ class TrialDirectory:
         return self.artifacts / "predictions"
 
     @property
+    def opponents(self) -> Path:
+        """Folder of agents of the trial's own past that it plays against; absent without self-play."""
+        return self.artifacts / "opponents"
+
+    @property
     def replay(self) -> Path:
         """Files of a replay buffer that is too large for memory or for one checkpoint; gone when the trial is done."""
         return self.artifacts / "replay"

@@ -1,8 +1,9 @@
-"""Which checkpoint of which run a trial is started from: `init.checkpoint`, read and found (M-PROT-13, M-CP-33).
+"""Which checkpoint of which run is meant: what a trial is started from (M-PROT-13, M-CP-33), who it plays against.
 
 `R0012-9qd@best` names a run beside the trial's own and one of its checkpoints: `latest` (also when nothing is said),
 `best`, or its env steps. The trial of the same seed is meant, or the only one there is. Nothing here opens a tensor, so
-that a run can be refused before it exists; taking the parts over is `train/start_from.py`.
+that a run can be refused before it exists; taking the parts over is `train/start_from.py`, opening an opponent
+`train/opponents.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dreamerlab.runs.finding import find_run_in
 
 @dataclass(frozen=True)
 class Origin:
-    """A checkpoint that a trial is started from."""
+    """A checkpoint of another run."""
 
     trial: TrialDirectory
     name: str
@@ -34,10 +35,12 @@ def parse_origin(text: str) -> tuple[str, str]:
     return run, which or "latest"
 
 
-def find_origin(runs: Path, text: str, seed: int, *, replay: bool = False) -> Origin:
+def find_origin(
+    runs: Path, text: str, seed: int, *, replay: bool = False, key: str = "init.checkpoint", use: str = "start from"
+) -> Origin:
     """Return the checkpoint that `text` means for a trial with `seed`, among the runs in the folder `runs`.
 
-    With `replay` one that may hold it is preferred.
+    With `replay` one that may hold it is preferred. `key` is the leaf that says so, `use` what it is wanted for.
 
     NotFound for a run, seed or checkpoint that is not there, Conflict for words that could mean several runs or a
     checkpoint that cannot be used, UsageError for what looks like a path.
@@ -46,14 +49,14 @@ def find_origin(runs: Path, text: str, seed: int, *, replay: bool = False) -> Or
     try:
         run = find_run_in(runs, run_text)
     except LabError as error:
-        raise type(error)(f"init.checkpoint={text}: {error.message}", hint=error.hint) from None
+        raise type(error)(f"{key}={text}: {error.message}", hint=error.hint) from None
     trials = run.trials()
     same = [trial for trial in trials if trial.seed == seed]
     if not same and len(trials) != 1:
         seeds = ", ".join(str(trial.seed) for trial in trials) or "none at all"
         raise NotFound(
-            f"{run.id} has no seed {seed} to start from (init.checkpoint={text}); it has seeds {seeds}",
-            hint="start the same seeds as that run has, or start from a run with a single seed",
+            f"{run.id} has no seed {seed} to {use} ({key}={text}); it has seeds {seeds}",
+            hint=f"start the same seeds as that run has, or {use} a run with a single seed",
         )
     trial = (same or trials)[0]
     where = f"{run.id} seed {trial.seed}"
@@ -62,6 +65,6 @@ def find_origin(runs: Path, text: str, seed: int, *, replay: bool = False) -> Or
         return Origin(trial, name, describe(trial.checkpoints, name), not which.isdecimal())
     except NotFound as error:
         hint = error.hint if trial.checkpoints.is_dir() else f"dreamerlab data pull {run.id}"
-        raise NotFound(f"init.checkpoint={text}: {error.message}", hint=hint) from None
+        raise NotFound(f"{key}={text}: {error.message}", hint=hint) from None
     except Damaged as damage:
-        raise Conflict(f"init.checkpoint={text}: the checkpoint of {where} cannot be used: {damage}") from damage
+        raise Conflict(f"{key}={text}: the checkpoint of {where} cannot be used: {damage}") from damage

@@ -12,10 +12,11 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dreamerlab.config.layers import load_config
 from dreamerlab.envs.faults import ActionNotFinite
@@ -33,6 +34,8 @@ from dreamerlab.train.finite import Diverged
 from dreamerlab.train.keeper import KeepAll
 from dreamerlab.train.loop import train
 from dreamerlab.train.machine import machine
+from dreamerlab.train.opponents import Company, find_company, require_the_same
+from dreamerlab.train.pool import missing
 from dreamerlab.train.recorder import Counters, Recorder
 from dreamerlab.train.runtime import StopRequest, Supervisor, TrainingClock
 from dreamerlab.train.session import Session
@@ -74,10 +77,13 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
         trial.attempt_dir(number).mkdir(parents=True, exist_ok=True)
         _reserve(trial).write_bytes(bytes(_RESERVE_BYTES))
         recorder.write_status()
-        session = Session(load_config(trial.run.config_path), trial.seed, trial.replay)
+        config = load_config(trial.run.config_path)
+        company = find_company(trial, config, manifest.family)
+        require_the_same(company, read_attempts(trial))
+        session = Session(config, trial.seed, trial.replay, company)
         belongs = {"run": trial.run.id, "seed": trial.seed, "family": manifest.family}
         keeper = KeepAll(trial.checkpoints, session, recorder, belongs)
-        finished = _restore(session, recorder, keeper, attempt)
+        finished = _restore(session, recorder, keeper, attempt, company)
         if not finished:
             clock = TrainingClock(session.counters.wall_s)
             finished = train(session, recorder, clock, stop, keeper)
@@ -180,7 +186,14 @@ def _running(attempt: Attempt, before: Status) -> Status:
     )
 
 
-def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Attempt) -> bool:
+def _damage(state: Mapping[str, Any], trial: TrialDirectory) -> str | None:
+    """Return what is wrong with the files that a checkpoint relies on beside its own, in words."""
+    session = state["session"]
+    members = session["collector"].get("matchmaker", {}).get("members")
+    return damage(session["replay"], trial.replay) or (missing(members, trial.opponents) if members else None)
+
+
+def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Attempt, company: Company) -> bool:
     """Continue from the newest whole checkpoint, if this trial has one, and record the attempt's start.
 
     Returns whether that was the last checkpoint of a complete trial, killed before it could say that it had finished.
@@ -188,9 +201,7 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
     trial, complete = attempt.trial, False
     loaded, note, origin = None, None, None
     try:
-        loaded = checkpoint.load_newest(
-            trial.checkpoints, set_aside=True, damage=lambda state: damage(state["session"]["replay"], trial.replay)
-        )
+        loaded = checkpoint.load_newest(trial.checkpoints, set_aside=True, damage=lambda state: _damage(state, trial))
     except NotFound as nothing:
         origin = start_from(session, trial, read_attempts(trial))
         said = [f"started again from env step 0: {nothing.message}"] if attempt.number > 1 else []
@@ -207,7 +218,7 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
         if complete:
             session.counters = Counters(**loaded.state["session"]["counters"])
             recorder.note_agent(checkpoint.fingerprint(loaded.state["session"]["agent"]))
-            session.sweep_replay([])
+            session.sweep([])
             done = f"the trial had reached its end with {loaded.info.file}"
         else:
             given = loaded.state["session"]
@@ -230,6 +241,7 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
         config_sha256=hashlib.sha256(trial.run.config_path.read_bytes()).hexdigest(),
         note=note,
         started_from=origin,
+        **({"opponents": [guest.facts() for guest in company.guests]} if company.guests else {}),
         start=busy(os.getppid()),
     )
     recorder.note_progress(session.counters, session.spent())

@@ -34,16 +34,19 @@ import torch
 
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
-from dreamerlab.envs.make import describe, make_env
+from dreamerlab.envs.make import describe
 from dreamerlab.envs.watchdog import watchdog
 from dreamerlab.errors import LabError, TrialFailed
 from dreamerlab.experience.collector import Collector, EpisodeEnd, Policy, RandomStart
 from dreamerlab.experience.episode import Step
 from dreamerlab.experience.limiter import Limiter
+from dreamerlab.experience.matchmaking import HockeyMatches
 from dreamerlab.experience.replay import Replay
 from dreamerlab.experience.targets import number_of
 from dreamerlab.train.acting import ActingPolicy
 from dreamerlab.train.generators import with_own_generators
+from dreamerlab.train.opponents import Company, maker
+from dreamerlab.train.pool import PoolMembers
 from dreamerlab.train.runtime import numpy_stream, prepare_process, torch_stream
 
 QUEUE = 16
@@ -125,6 +128,12 @@ class _Orders:
     info: tuple[str, ...]
     """Entries of the environment's info that the trainer has use for."""
     trainer: int
+    company: Company
+    """Whom it meets in hockey, beside the bots."""
+    env_steps: int
+    """Env steps of the trial when it starts."""
+    results: dict[str, list[float]] | None
+    """Points of the last games against each opponent, where games are played."""
 
 
 @dataclass(frozen=True)
@@ -148,12 +157,26 @@ class _Failed:
 class ProcessCollectors:
     """Plays `collect.envs` environments in as many processes; stands where `Collector` stands in the loop."""
 
-    def __init__(self, config: Config, seed: int, agent: Agent, replay: Replay, limiter: Limiter) -> None:
+    def __init__(
+        self,
+        config: Config,
+        seed: int,
+        agent: Agent,
+        replay: Replay,
+        limiter: Limiter,
+        company: Company | None = None,
+        matches: HockeyMatches | None = None,
+    ) -> None:
         self._config, self._seed, self._agent, self._replay, self._limiter = config, seed, agent, replay, limiter
+        self._company, self._matches = company or Company(), matches
         self.env_steps = 0
         """Env steps taken into replay so far."""
         self.episodes = 0
         """Episodes finished so far."""
+        self.abandoned = 0
+        """Episodes that were never finished, since the collectors ended in the middle of them."""
+        self._under_way = [False] * config.collect.envs
+        """Whether a row of each collector's present episode was taken into replay."""
         self.idle = False
         """Whether the last call found no env step to take."""
         self._starts = 0
@@ -196,10 +219,16 @@ class ProcessCollectors:
         self._limiter.collected()
         self._behind[0] += self._version - played.version
         self._behind[1] += 1
+        self._under_way[stream] = played.end is None
+        if self._matches is not None:
+            self._matches.prepare(self.env_steps)
         if played.end is None:
             return []
         self.episodes += 1
-        return [replace(played.end, episode=self.episodes)]
+        end = replace(played.end, episode=self.episodes)
+        if self._matches is not None:
+            self._matches.ended(end)
+        return [end]
 
     def updates_due(self) -> int:
         """Return how many updates to make, learning being possible: those due, or one ahead while nothing comes."""
@@ -214,10 +243,14 @@ class ProcessCollectors:
             self._shared.write(self._agent, updates)
 
     def metrics(self) -> dict[str, float]:
-        """Return how old the weights were that the env steps since the last call were played with, on average."""
+        """Return how old the weights were that the env steps since the last call were played with, on average.
+
+        With the number of episodes that were abandoned, if there are any.
+        """
         behind, steps = self._behind
         self._behind = [0, 0]
-        return {"replay/weights_behind": behind / steps} if steps else {}
+        lost = {"replay/episodes_abandoned": float(self.abandoned)} if self.abandoned else {}
+        return ({"replay/weights_behind": behind / steps} if steps else {}) | lost
 
     def close(self) -> None:
         """End the collectors and wait for them; what they have not handed over is lost."""
@@ -235,21 +268,48 @@ class ProcessCollectors:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts; collectors themselves cannot be saved."""
-        return {"env_steps": self.env_steps, "episodes": self.episodes, "starts": self._starts}
+        return {
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "starts": self._starts,
+            "abandoned": self.abandoned,
+            "under_way": list(self._under_way),
+            **({} if self._matches is None else {"matchmaker": self._matches.state_dict()}),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the counts; new episodes come from streams that were never used."""
+        """Restore the counts; new episodes come from streams that were never used.
+
+        Those that were under way are abandoned, and counted as such.
+        """
         self.env_steps, self.episodes, self._starts = (state[name] for name in ("env_steps", "episodes", "starts"))
+        # Earlier versions did not count.
+        self.abandoned = state.get("abandoned", 0) + sum(state.get("under_way", ()))
+        if self._matches is not None and "matchmaker" in state:
+            self._matches.load_state_dict(state["matchmaker"])
 
     def _start(self) -> None:
         config, count = self._config, self._config.collect.envs
         self._shared = Shared(self._agent, count)
         self._shared.write(self._agent, self._version)
+        results = None
+        if self._matches is not None:
+            self._matches.prepare(self.env_steps)
+            results = self._matches.results
         random_steps = -(-max(0, config.collect.random_steps - self.env_steps) // count)
         for stream in range(count):
             ours, theirs = _SPAWN.Pipe(duplex=False)
             orders = _Orders(
-                config, self._seed, stream, self._starts, random_steps, self._replay.info_keys, os.getpid()
+                config,
+                self._seed,
+                stream,
+                self._starts,
+                random_steps,
+                self._replay.info_keys,
+                os.getpid(),
+                self._company,
+                self.env_steps,
+                results,
             )
             name = f"collector {stream}"
             process = _SPAWN.Process(target=_play, args=(orders, theirs, self._shared), name=name, daemon=True)
@@ -338,12 +398,13 @@ def _play_on(orders: _Orders, send: Callable[[_Played], None], shared: Shared) -
     here = orders.config.execution.model_copy(update={"device": "cpu", "compile": False})
     config, name = orders.config.model_copy(update={"execution": here}), f"{orders.stream} of start {orders.start}"
     prepare_process(orders.seed, threads=1)
-    env = with_own_generators(lambda: make_env(config.env, step_timeout_s=here.step_timeout_s), alternating=False)
+    env = with_own_generators(maker(config, orders.company), alternating=False)
     spec, outbox = describe(env), _Outbox(orders.info)
     agent = Agent(spec, config)
     policy = ActingPolicy(agent, 1, torch_stream(orders.seed, f"actions {name}", torch.device("cpu")))
     random_start = RandomStart(orders.random_steps, spec.action, numpy_stream(orders.seed, f"random actions {name}"))
-    collector = Collector([env], outbox, [numpy_stream(orders.seed, f"episode starts {name}")], random_start)
+    starts, matches = [numpy_stream(orders.seed, f"episode starts {name}")], _matches(orders, name, shared)
+    collector = Collector([env], outbox, starts, random_start, matches)
     version = shared.read_into(agent)
     while True:
         while collector.env_steps - shared.taken[orders.stream] >= QUEUE and not shared.over:
@@ -356,6 +417,22 @@ def _play_on(orders: _Orders, send: Callable[[_Played], None], shared: Shared) -
         ends = collector.step(policy)
         send(_Played(outbox.rows, ends[0] if ends else None, version))
         outbox.rows = []
+
+
+def _matches(orders: _Orders, name: str, shared: Shared) -> HockeyMatches | None:
+    """Return what chooses the games of one collector; how far the trial has come it reads from the shared counts."""
+    if orders.results is None:
+        return None
+    members = None if orders.company.pool is None else PoolMembers(orders.company.pool)
+    matches = HockeyMatches(
+        orders.config.hockey,
+        numpy_stream(orders.seed, f"opponents {name}"),
+        resolved=orders.company.resolved,
+        members=members,
+        clock=lambda: orders.env_steps + sum(shared.taken),
+    )
+    matches.take_results(orders.results)
+    return matches
 
 
 def _die_with(trainer: int) -> None:

@@ -68,7 +68,7 @@ class KeepAll:
         session = self._session.state_dict(with_replay=with_replay)
         state = {"session": session, "recorder": self._recorder.state_dict(), "keeper": self.state_dict()}
         self._save(LATEST, state, keep=keep, has_replay=with_replay)
-        self._session.sweep_replay(names(self._folder) if with_replay else [])
+        self._session.sweep(names(self._folder) if with_replay else [])
         self._recorded = None if self._best is None else self._best["name"]
         self._drop_beaten(None)
 

@@ -19,7 +19,7 @@ from dreamerlab.metrics import ALIASES
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.series import append_line
 from dreamerlab.runs.status import Status, write_status
-from dreamerlab.train.evaluate import Episodes, as_metrics
+from dreamerlab.train.evaluate import Episodes, as_metrics, shares_of
 from dreamerlab.train.finite import require_finite
 from dreamerlab.train.pictures import prediction_picture, write_picture
 from dreamerlab.train.predictions import Foreseen
@@ -48,6 +48,8 @@ class _Means:
     counts: dict[tuple[str, ...], int] = field(default_factory=dict)
     returns: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    """Of games: win, draw or loss."""
     update_s: float = 0.0
     acting_s: float = 0.0
     elapsed_s: float = 0.0
@@ -108,6 +110,9 @@ class Recorder:
         self._means.returns.append(end.episode_return)
         self._means.lengths.append(end.length)
         facts = {"seed": end.seed, "return": end.episode_return, "length": end.length, "terminated": end.terminated}
+        if end.game is not None:
+            self._means.outcomes.append(end.game["outcome"])
+            facts |= {"game": dict(end.game)}
         append_line(self._trial.episodes_path, {**self._position(at), "episode": end.episode, **facts})
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -127,6 +132,8 @@ class Recorder:
         if means.returns:
             values["train/return"] = sum(means.returns) / len(means.returns)
             values["train/length"] = sum(means.lengths) / len(means.lengths)
+        if means.outcomes:
+            values |= {f"train/{outcome}_rate": share for outcome, share in shares_of(means.outcomes).items()}
         elapsed = max(means.elapsed_s + now - means.since, 1e-9)
         values["pace/env_steps_per_s"] = (at.env_steps - means.since_env_steps) / elapsed
         values["pace/updates_per_s"] = updates / elapsed
@@ -140,7 +147,9 @@ class Recorder:
         """Write one evaluation line, returns of every episode included; return what the best one is chosen by."""
         values = as_metrics(results)
         returns = {policy: episodes.returns for policy, episodes in results.items()}
-        append_line(self._trial.evals_path, {**self._position(at), "values": values, "returns": returns})
+        games = {policy: episodes.outcomes() for policy, episodes in results.items() if episodes.games is not None}
+        told = {"values": values, "returns": returns, **({"games": games} if games else {})}
+        append_line(self._trial.evals_path, {**self._position(at), **told})
         self._status = replace(self._status, latest={**self._status.latest, **values})
         return values[ALIASES["eval/return"]]
 
@@ -186,6 +195,7 @@ class Recorder:
             "sums": [[list(names), total, means.counts[names]] for names, total in means.sums.items()],
             "returns": means.returns,
             "lengths": means.lengths,
+            **({"outcomes": means.outcomes} if means.outcomes else {}),
             "update_s": means.update_s,
             "acting_s": means.acting_s,
             "elapsed_s": means.elapsed_s + time.monotonic() - means.since,
@@ -199,6 +209,7 @@ class Recorder:
             counts={tuple(names): count for names, _, count in state["sums"]},
             returns=list(state["returns"]),
             lengths=list(state["lengths"]),
+            outcomes=list(state.get("outcomes", ())),
             update_s=state["update_s"],
             acting_s=state["acting_s"],
             elapsed_s=state["elapsed_s"],

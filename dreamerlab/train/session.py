@@ -22,18 +22,21 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.cuda_graphs import RecordedUpdates
 from dreamerlab.dreamer.schedules import what_learns
-from dreamerlab.envs.make import describe, make_env
+from dreamerlab.envs.make import describe
 from dreamerlab.errors import ConfigError, TrialFailed, UsageError
 from dreamerlab.experience.archive import Archive
 from dreamerlab.experience.collector import Collector, RandomStart
 from dreamerlab.experience.limiter import Limiter, Ratio
+from dreamerlab.experience.matchmaking import HockeyMatches
 from dreamerlab.experience.replay import Replay, Sample
 from dreamerlab.runs.checkpoints import name_of
 from dreamerlab.train.acting import ActingPolicy
 from dreamerlab.train.collectors import ProcessCollectors
-from dreamerlab.train.evaluate import Evaluator
+from dreamerlab.train.evaluate import Evaluator, balanced_games
 from dreamerlab.train.finite import Inspector, require_finite_parameters
 from dreamerlab.train.generators import globals_state, seed_globals, set_globals, with_own_generators
+from dreamerlab.train.opponents import Company, maker, plays, plays_itself
+from dreamerlab.train.pool import Pool
 from dreamerlab.train.recorder import Counters
 from dreamerlab.train.runtime import numpy_stream, prepare_process, repeat_gradients, torch_stream
 
@@ -42,16 +45,19 @@ COUNT_UPDATES = ("updates", "actor_updates")
 
 
 class Session:
-    """One trial in memory."""
+    """One trial in memory; `company` is whom the agent meets in hockey, beside the bots."""
 
-    def __init__(self, config: Config, seed: int, replay_folder: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, seed: int, replay_folder: Path | None = None, company: Company | None = None
+    ) -> None:
         self.config, self.seed = config, seed
         _require_room(config)
         seed_globals(seed)
         prepare_process(seed, config.execution.threads)
         device = torch.device(config.execution.device)
         repeat_gradients(device, deterministic=config.execution.deterministic)
-        make = partial(make_env, config.env, step_timeout_s=config.execution.step_timeout_s)
+        company = company or Company()
+        make = maker(config, company)
         count, inline = config.collect.envs, config.collect.mode == "inline"
         envs = [with_own_generators(make, alternating=count > 1) for _ in range(count if inline else 1)]
         spec = describe(envs[0])
@@ -78,18 +84,21 @@ class Session:
         self.policy = ActingPolicy(self.agent, count, torch_stream(seed, "actions", device))
         ratio = train.train_ratio, train.batch_size * train.batch_length
         self._processes: ProcessCollectors | None = None
+        self.counters = Counters()
+        self._pool = self._make_pool(company)
+        matches = self._make_matches(company)
         if inline:
             starts = [numpy_stream(seed, "episode starts" + (f" {n}" if n else "")) for n in range(count)]
             random_start = RandomStart(config.collect.random_steps, spec.action, numpy_stream(seed, "random actions"))
-            self.collector = Collector(envs, self.replay, starts, random_start)
+            self.collector = Collector(envs, self.replay, starts, random_start, matches)
             self.ratio = Ratio(*ratio)
         else:
             envs[0].close()
             self.ratio = Limiter(*ratio, config.collect.slack)
-            self._processes = ProcessCollectors(config, seed, self.agent, self.replay, self.ratio)
+            self._processes = ProcessCollectors(config, seed, self.agent, self.replay, self.ratio, company, matches)
             self.collector = self._processes
-        self.evaluator = Evaluator(make, config.eval.episodes, seed)
-        self.counters = Counters()
+        games = balanced_games(config, company) if plays(config) else None
+        self.evaluator = Evaluator(make, config.eval.episodes, seed, games)
         # Asking a GPU in the middle of an update would make the host wait for it.
         inspect = Inspector(self.agent) if device.type == "cpu" else None
         recorded = config.execution.cuda_graphs
@@ -101,6 +110,24 @@ class Session:
         self._learning_starts = first_update_at(train)
         if config.replay.max_bytes is not None:
             self._require_bytes()
+
+    def _make_pool(self, company: Company) -> Pool | None:
+        if not plays_itself(self.config):
+            return None
+        if company.pool is None:
+            raise UsageError("self-play keeps agents on disk, and no folder was given", hint="train it as a run")
+        belongs = company.belongs
+
+        def facts() -> dict[str, Any]:
+            return {**belongs, "updates": self.counters.updates, "episodes": self.counters.episodes}
+
+        return Pool(self.config.hockey, company.pool, self.agent, facts)
+
+    def _make_matches(self, company: Company) -> HockeyMatches | None:
+        if not plays(self.config):
+            return None
+        rng = numpy_stream(self.seed, "opponents")
+        return HockeyMatches(self.config.hockey, rng, resolved=company.resolved, members=self._pool)
 
     @property
     def can_learn(self) -> bool:
@@ -200,10 +227,12 @@ class Session:
         else:
             self._archive.load_state_dict(state, folder)
 
-    def sweep_replay(self, checkpoints: Collection[str]) -> None:
-        """Remove the files of replay that none of the checkpoints with these names needs any more."""
+    def sweep(self, checkpoints: Collection[str]) -> None:
+        """Remove the files that none of the checkpoints with these names needs any more: of replay, of the pool."""
         if self._archive is not None:
             self._archive.sweep(checkpoints) if checkpoints else self._archive.remove()
+        if self._pool is not None:
+            self._pool.sweep(checkpoints)
 
     def _replay_state(self) -> dict[str, Any]:
         name = name_of(self.counters.env_steps)

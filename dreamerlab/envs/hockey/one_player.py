@@ -17,13 +17,16 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
-from dreamerlab.config.opponents import MODES, OpponentSpec, parse_opponents
+from dreamerlab.config.opponents import MODES, drawn, parse_opponents
 from dreamerlab.config.schema_hockey import Hockey
 from dreamerlab.envs.hockey.game import HockeyEnv
 from dreamerlab.envs.hockey.opponents import Opponent, OpponentSource, make_bot
-from dreamerlab.envs.hockey.rules import CENTER_Y, DIVISORS, FPS, GOAL_REWARD, OBSERVED, WIDTH, Mode
+from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, DIVISORS, FPS, GOAL_REWARD, OBSERVED, WIDTH, Mode
+from dreamerlab.envs.hockey.shaping import shot_quality
 
 _GAMES: dict[str, Mode] = dict(zip(MODES, (Mode.NORMAL, Mode.TRAIN_SHOOTING, Mode.TRAIN_DEFENSE), strict=True))
+SATURATED = 0.95
+"""A number of an action beyond this counts as saturated."""
 _OPTIONS = ("opponent", "mode", "own_start", "side")
 
 
@@ -35,8 +38,11 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
     player one's by construction: there the agent is player one, and where the puck lies is no choice.
 
     Info, from the agent's side: `winner`, the game's three reward figures, `goal_distance` (metres from the puck to the
-    middle of the opponent's goal line), `possession` (1 own, -1 the opponent's, 0 nobody's) and, at the last step,
-    `game`: opponent, mode, side, own_start, outcome (win, draw, loss) and goal_step (null without a goal).
+    middle of the opponent's goal line), `shot_quality` (0 to 1, `shaping.py`), `possession` (1 own, -1 the opponent's, 0
+    nobody's) and, at the last step, `game`: opponent, mode, side, own_start, outcome (win, draw, loss), goal_step (null
+    without a goal), the shares of steps with the puck in `own_possession` and `other_possession`, and `saturated`, the
+    share of the agent's action numbers beyond 0.95 in size. With `tells_other` there is `other` as well: the same info
+    as the opponent would see it, with its `obs`, and the `action` and `reward` of the step that led there.
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": FPS}  # noqa: RUF012 - gymnasium's own way
@@ -47,6 +53,8 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
         self.settings = settings or Hockey()
         self.opponents: OpponentSource = make_bot
         """Where opponents come from; may be exchanged between games."""
+        self.tells_other = False
+        """Whether the info has the opponent's side, under `other`."""
         self.render_mode = render_mode
         self._longest = longest
         self._game = HockeyEnv(clean_reset=True, truncate=True, tidy=True, render_mode=render_mode, style="modern")
@@ -56,6 +64,7 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
         self._facts: dict[str, Any] = {}
         self._second = False
         self._step = 0
+        self._tally = [0, 0, 0]
         self.observation_space = Box(-np.inf, np.inf, (OBSERVED,), np.float32)
         self.action_space = Box(-1.0, 1.0, (4,), np.float32)
 
@@ -76,7 +85,7 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
         who, start, side = self.np_random.random(3)
         settings = self.settings
         mode: str = given.get("mode", settings.mode)
-        name: str = given.get("opponent") or _pick(parse_opponents(settings.opponent), who)
+        name: str = given.get("opponent") or drawn(parse_opponents(settings.opponent), who).name
         if mode == "normal":
             own_start = given.get("own_start", {"own": True, "other": False}.get(settings.starts, bool(start < 0.5)))
             number = given.get("side", {"one": 1, "two": 2}.get(settings.side, 1 if side < 0.5 else 2))
@@ -88,8 +97,11 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
         self._opponent.reset(np.random.default_rng(own_seed))
         one_starting = bool(own_start) is not self._second
         self._game.reset(seed=game_seed, options={"mode": _GAMES[mode], "one_starting": one_starting})
-        self._step = 0
-        return self._observe(), self._info(self._own_info())
+        self._step, self._tally = 0, [0, 0, 0]
+        info = self._info(own=True)
+        if self.tells_other:
+            info["other"] = {**self._info(own=False), "obs": self._observe(own=False)}
+        return self._observe(), info
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play one step; the opponent acts on the state before it. Raises ValueError for an action that is not (4,)."""
@@ -98,19 +110,18 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
             raise ValueError(f"an action of one player is (4,); got {own.shape}")
         other = self._opponent.act(self._view(own=False).astype(np.float64))
         both = (other, own) if self._second else (own, other)
-        _, reward, terminated, truncated, told = self._game.step(np.concatenate(both))
+        _, _, terminated, truncated, _ = self._game.step(np.concatenate(both))
         self._step += 1
-        if self._second:
-            told = self._game.get_info_agent_two()
-            reward = self._game.get_reward_agent_two(told)
-        if self.settings.reward == "sparse":
-            reward = GOAL_REWARD * told["winner"] if terminated else 0.0
         truncated = not terminated and (truncated or self._step == self._longest)
-        info = self._info(told)
+        info = self._info(own=True)
+        self._count(info["possession"], own)
         if terminated or truncated:
-            outcome = {1: "win", 0: "draw", -1: "loss"}[told["winner"]]
-            info["game"] = {**self._facts, "outcome": outcome, "goal_step": self._step if terminated else None}
-        return self._observe(), float(reward), terminated, truncated, info
+            info["game"] = self._summary(info["winner"], goal=terminated)
+        if self.tells_other:
+            seen = self._info(own=False)
+            reward, action = self._reward(seen, own=False, goal=terminated), np.clip(other, -1, 1).astype(np.float32)
+            info["other"] = {**seen, "obs": self._observe(own=False), "action": action, "reward": reward}
+        return self._observe(), self._reward(info, own=True, goal=terminated), terminated, truncated, info
 
     def render(self) -> Any:
         """Return the picture, or show it in a window."""
@@ -132,21 +143,48 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
         game = self._game
         return game.obs_agent_two() if own is self._second else game._observe()
 
-    def _observe(self) -> np.ndarray:
-        view = self._view(own=True)
+    def _observe(self, *, own: bool = True) -> np.ndarray:
+        view = self._view(own=own)
         return view if self._divisors is None else view / self._divisors
 
-    def _own_info(self) -> dict[str, Any]:
-        return self._game.get_info_agent_two() if self._second else self._game._info()
-
-    def _info(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def _reward(self, told: Mapping[str, Any], *, own: bool, goal: bool) -> float:
+        """Return the reward of the player whose info `told` is."""
+        if self.settings.reward == "sparse":
+            return GOAL_REWARD * told["winner"] if goal else 0.0
         game = self._game
-        puck = game.puck.position
-        goal_x = 0.0 if self._second else WIDTH
+        return float(game.get_reward_agent_two(told) if own is self._second else game.get_reward(told))
+
+    def _info(self, *, own: bool) -> dict[str, Any]:
+        game, second = self._game, own is self._second
+        told = game.get_info_agent_two() if second else game._info()
+        side = -1 if second else 1
+        place, speed = game.puck.position, game.puck.linearVelocity
+        x, y = side * (place.x - CENTER_X), side * (place.y - CENTER_Y)
         timers = game.player1_has_puck, game.player2_has_puck
-        own, other = timers[::-1] if self._second else timers
-        possession = 1.0 if own else -1.0 if other else 0.0
-        return {**told, "goal_distance": hypot(puck.x - goal_x, puck.y - CENTER_Y), "possession": possession}
+        mine, other = timers[::-1] if second else timers
+        return {
+            **told,
+            "goal_distance": hypot(WIDTH - CENTER_X - x, y),
+            "shot_quality": shot_quality(x, y, side * speed.x, side * speed.y),
+            "possession": 1.0 if mine else -1.0 if other else 0.0,
+        }
+
+    def _count(self, possession: float, action: np.ndarray) -> None:
+        tally = self._tally
+        tally[0] += possession > 0
+        tally[1] += possession < 0
+        tally[2] += sum(abs(number) > SATURATED for number in action.tolist())
+
+    def _summary(self, winner: int, *, goal: bool) -> dict[str, Any]:
+        own, other, saturated = self._tally
+        return {
+            **self._facts,
+            "outcome": {1: "win", 0: "draw", -1: "loss"}[winner],
+            "goal_step": self._step if goal else None,
+            "own_possession": own / self._step,
+            "other_possession": other / self._step,
+            "saturated": saturated / (4 * self._step),
+        }
 
     def _require_options(self, given: Mapping[str, Any]) -> None:
         unknown = next((name for name in given if name not in _OPTIONS), None)
@@ -156,13 +194,3 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
             raise ValueError(f"no mode is called {given['mode']!r}; it is one of {', '.join(_GAMES)}")
         if given.get("side", 1) not in (1, 2):
             raise ValueError(f"side is {given['side']!r}; the agent is player 1 or 2")
-
-
-def _pick(opponents: tuple[OpponentSpec, ...], chance: float) -> str:
-    """Return the name that a number of [0, 1) falls on, by weight."""
-    left = chance * sum(one.weight for one in opponents)
-    for one in opponents[:-1]:
-        left -= one.weight
-        if left < 0:
-            return one.name
-    return opponents[-1].name
