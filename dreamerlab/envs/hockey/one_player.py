@@ -38,7 +38,7 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
     player one's by construction: there the agent is player one, and where the puck lies is no choice.
 
     Info, from the agent's side: `winner`, the game's three reward figures, `goal_distance` (metres from the puck to the
-    middle of the opponent's goal line), `shot_quality` (0 to 1, `shaping.py`), `possession` (1 own, -1 the opponent's, 0
+    middle of the opponent's goal line), `shot_quality` (0 to 1, `shaping.py`), `possession` (1 own, -1 the other's, 0
     nobody's) and, at the last step, `game`: opponent, mode, side, own_start, outcome (win, draw, loss), goal_step (null
     without a goal), the shares of steps with the puck in `own_possession` and `other_possession`, and `saturated`, the
     share of the agent's action numbers beyond 0.95 in size. With `tells_other` there is `other` as well: the same info
