@@ -20,7 +20,7 @@ from dreamerlab.errors import TrialFailed
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.processes import alive
 from dreamerlab.runs.status import effective_state, read_status
-from dreamerlab.train.collectors import QUEUE
+from dreamerlab.train.collector_process import QUEUE
 from dreamerlab.train.session import Session
 from tests.train.trials import lines, make_trial, tiny_config
 
