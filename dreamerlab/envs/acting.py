@@ -18,6 +18,8 @@ from dreamerlab.envs.observing import choices_of, short, show
 from dreamerlab.errors import UsageError
 from dreamerlab.spaces import ActionSpec
 
+CHOICE_LIMIT = 4096
+"""Most choices of an action, over all its components: each is an input and an output of the networks."""
 _HINT = (
     "supported actions: Discrete, MultiDiscrete, MultiBinary, and a Box of real numbers; "
     "wrap the environment to offer one"
@@ -89,8 +91,10 @@ class Mover(Actor):
 def actor_for(env_id: str, space: Space[Any]) -> Actor:
     """Return what acts in `space`; raise UsageError naming one that is not supported."""
     if isinstance(space, Discrete | MultiDiscrete | MultiBinary):
-        return Chooser(space)
-    if not isinstance(space, Box):
+        if (choices := sum(choices_of(space)[1])) <= CHOICE_LIMIT:
+            return Chooser(space)
+        problem = f"{short(space)} has {choices:,} choices, more than the {CHOICE_LIMIT:,} that can be learnt"
+    elif not isinstance(space, Box):
         problem = short(space)
     elif space.dtype.kind != "f":
         problem = f"{short(space)} is whole numbers"

@@ -20,6 +20,8 @@ from dreamerlab.spaces import ObsSpec
 
 TABLE_LIMIT = 1024
 """Most numbers that a Box of two dimensions may have to be read as a vector."""
+CHOICE_LIMIT = 65_536
+"""Most choices that one key may have, over all its components: each is an input and an output of the networks."""
 _DARK = 32
 """Bytes that end below this are codes or flags rather than brightness."""
 
@@ -208,8 +210,11 @@ def _leaves(env_id: str, path: tuple[Any, ...], space: Space[Any]) -> Iterator[t
 def _reader(env_id: str, path: tuple[Any, ...], space: Space[Any], image_size: int) -> Reader:
     name = _name(path)
     if isinstance(space, Discrete | MultiDiscrete | MultiBinary):
-        return DiscreteReader(name, space)
-    if not isinstance(space, Box):
+        if (choices := sum(choices_of(space)[1])) <= CHOICE_LIMIT:
+            return DiscreteReader(name, space)
+        problem = f"{name} has {choices:,} choices, more than the {CHOICE_LIMIT:,} that can be learnt, {short(space)}"
+        hint = "offer what the number stands for, its coordinates for instance, as MultiDiscrete or a Box"
+    elif not isinstance(space, Box):
         problem, hint = f"{name} is {short(space)}", _HINT
     elif 0 in space.shape:
         problem, hint = f"{name} is empty, {short(space)}", _HINT

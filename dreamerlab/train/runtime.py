@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from dreamerlab.errors import UsageError
 from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, alive
 
 # Numbers of glibc's malloc.h.
@@ -40,6 +41,16 @@ def numpy_stream(seed: int, name: str) -> np.random.Generator:
 def torch_stream(seed: int, name: str, device: torch.device) -> torch.Generator:
     """Return torch's generator of a named stream, on `device`."""
     return torch.Generator(device).manual_seed(stream_seed(seed, name))
+
+
+def usable_device(name: str) -> torch.device:
+    """Return the device that a config names; UsageError where this machine does not have it."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"execution.device={name}, and torch sees no CUDA device here",
+            hint="execution.device=cpu trains the same, slower; what torch sees: python -m torch.utils.collect_env",
+        )
+    return torch.device(name)
 
 
 def prepare_process(seed: int, threads: int) -> None:

@@ -38,7 +38,7 @@ from dreamerlab.train.generators import globals_state, seed_globals, set_globals
 from dreamerlab.train.opponents import Company, maker, plays, plays_itself
 from dreamerlab.train.pool import Pool
 from dreamerlab.train.recorder import Counters
-from dreamerlab.train.runtime import numpy_stream, prepare_process, repeat_gradients, torch_stream
+from dreamerlab.train.runtime import numpy_stream, prepare_process, repeat_gradients, torch_stream, usable_device
 
 COUNT_UPDATES = ("updates", "actor_updates")
 """Units of a budget that is spent by updating."""
@@ -54,7 +54,7 @@ class Session:
         _require_room(config)
         seed_globals(seed)
         prepare_process(seed, config.execution.threads)
-        device = torch.device(config.execution.device)
+        device = usable_device(config.execution.device)
         repeat_gradients(device, deterministic=config.execution.deterministic)
         company = company or Company()
         make = maker(config, company)

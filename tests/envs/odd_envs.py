@@ -75,6 +75,8 @@ UNSUPPORTED: dict[str, tuple[Space, Space]] = {
     "NoActions": (VECTOR, Box(-1, 1, (0,), np.float32)),
     "OutOfReach": (VECTOR, Box(5, np.inf, (2,), np.float32)),
     "DictActions": (VECTOR, Dict(left=Discrete(2))),
+    "TooManyActions": (VECTOR, MultiDiscrete([4000, 97])),
+    "TooManyStates": (Dict(cell=Discrete(65_537), speed=VECTOR), Discrete(2)),
 }
 
 

@@ -112,6 +112,8 @@ def test_pictures_have_the_configured_size(size: int) -> None:
         "NoActions": "unsupported actions: Box(shape=(0,), dtype=float32) is empty",
         "OutOfReach": "unsupported actions: dimension 0 of Box(shape=(2,), dtype=float32) has one bound only",
         "DictActions": "unsupported actions: Dict(",
+        "TooManyActions": "has 4,097 choices, more than the 4,096 that can be learnt",
+        "TooManyStates": "observation key 'cell' has 65,537 choices, more than the 65,536",
     }.items(),
 )
 def test_unsupported_spaces_are_refused_by_name(name: str, said: str) -> None:

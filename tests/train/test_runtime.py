@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 
+from dreamerlab.errors import UsageError
 from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, own_identity
 from dreamerlab.train.runtime import (
     StopRequest,
@@ -15,6 +16,7 @@ from dreamerlab.train.runtime import (
     repeat_gradients,
     stream_seed,
     torch_stream,
+    usable_device,
 )
 
 
@@ -85,3 +87,11 @@ def test_what_repeats_bit_for_bit_is_the_cpu_and_a_gpu_that_is_asked_to(
     repeat_gradients(torch.device(device), deterministic=asked)
     assert torch.are_deterministic_algorithms_enabled() is on
     assert (os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None) is not None) is (device == "cuda" and asked)
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="device=cuda, and torch sees no CUDA device") as refused:
+        usable_device("cuda")
+    assert refused.value.hint
+    assert usable_device("cpu").type == "cpu"
