@@ -88,7 +88,7 @@ def runs_among(opponent: Sequence[str], curriculum: Sequence[str], measured: Seq
     """Return the run's agents that the leaves of hockey name, each with the first leaf that does."""
     stages = parse_curriculum(curriculum)
     # A curriculum stands in place of the opponents.
-    trained = [one for stage in stages for one in stage.opponents] or parse_opponents(opponent)
+    trained = [one for stage in stages for one in stage.opponents] or [parse_opponent(text) for text in opponent]
     places = {
         "hockey.curriculum" if stages else "hockey.opponent": trained,
         "hockey.eval_opponents": parse_opponents(measured),

@@ -79,6 +79,7 @@ def measure(
     not of this trial, its environment cannot be used, or acting cannot be `compiled`.
     """
     from dreamerlab.envs.make import make_env
+    from dreamerlab.train import evaluate
     from dreamerlab.train.evaluate import Episodes, Evaluator, as_metrics
     from dreamerlab.train.runtime import prepare_process, stream_seed
     from dreamerlab.train.stored import open_agent
@@ -92,21 +93,30 @@ def measure(
     prepare_process(trial.seed, config.execution.threads)
     own = config.eval.episodes
     wanted = own if episodes is None else episodes
+    # Older code knows neither games nor opponents.
+    known = getattr(evaluate, "evaluator_of", None)
+    make = known(trial, config) if known else partial(Evaluator, partial(make_env, config.env))
     found: dict[str, tuple[list[float], list[int]]] = {policy: ([], []) for policy in policies}
+    games: dict[str, list[dict[str, Any]]] = {policy: [] for policy in policies}
+    done = 0
     for number, count in enumerate(parts(wanted, own, fresh=fresh), start=1 if fresh else 0):
         # Part 0 is the trial's own evaluation; the seed of a later one gives it starts and generators of its own.
         seed = trial.seed if number == 0 else stream_seed(trial.seed, f"evaluation part {number}")
-        evaluator = Evaluator(partial(make_env, config.env), count, seed)
+        evaluator = make(count, seed)
         # Older code always plays both.
         both = len(policies) == 2
         results = evaluator.evaluate(stored.agent) if both else evaluator.evaluate(stored.agent, policies=policies)
         for policy in policies:
             found[policy][0].extend(results[policy].returns)
             found[policy][1].extend(results[policy].lengths)
-        done = len(found[policies[0]][0])
+            games[policy].extend(getattr(results[policy], "games", None) or ())
+        done += count
         if done < wanted:
             print(f"progress: {done} of {wanted} episodes", file=sys.stderr, flush=True)
-    episodes_of = {policy: Episodes(returns, lengths) for policy, (returns, lengths) in found.items()}
+    episodes_of = {
+        policy: Episodes(*lists, **({"games": games[policy]} if games[policy] else {}))
+        for policy, lists in found.items()
+    }
     return {
         **stored.facts(),
         "device": str(stored.device),
@@ -116,6 +126,7 @@ def measure(
         "values": as_metrics(episodes_of),
         "returns": {policy: one.returns for policy, one in episodes_of.items()},
         "lengths": {policy: one.lengths for policy, one in episodes_of.items()},
+        **({"games": games} if any(games.values()) else {}),
     }
 
 

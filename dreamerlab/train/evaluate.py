@@ -21,8 +21,10 @@ import torch
 from dreamerlab.config.opponents import parse_opponents
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
+from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.generators import Env, undisturbed_globals, with_own_generators
-from dreamerlab.train.opponents import Company
+from dreamerlab.train.opponents import Company, find_company, maker, plays, require_the_same
 from dreamerlab.train.runtime import numpy_stream, torch_stream
 
 POLICIES = ("mode", "sample")
@@ -63,6 +65,19 @@ def balanced_games(config: Config, company: Company, episodes: int | None = None
                 game |= {"own_start": number % 2 == 0, "side": side}
             games.append(game)
     return games
+
+
+def evaluator_of(trial: TrialDirectory, config: Config) -> Callable[[int, int], Evaluator]:
+    """Return what makes an evaluator of a stored trial, given the number of episodes and a seed.
+
+    In hockey its opponents are those the trial's own evaluations met; raises LabError where one is not there any more.
+    """
+    if not plays(config):
+        return lambda episodes, seed: Evaluator(maker(config, watched=False), episodes, seed)
+    company = find_company(trial, config, training=False)
+    require_the_same(company, read_attempts(trial))
+    make = maker(config, company, watched=False)
+    return lambda episodes, seed: Evaluator(make, episodes, seed, balanced_games(config, company, episodes))
 
 
 class Evaluator:

@@ -19,7 +19,7 @@ import torch
 
 from dreamerlab.config.layers import load_config, load_recorded
 from dreamerlab.config.lineage import unfit_opponent
-from dreamerlab.config.opponents import BOTS, OpponentSpec, runs_among
+from dreamerlab.config.opponents import BOTS, runs_among
 from dreamerlab.config.schema import Config
 from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.dreamer.agent import Agent
@@ -87,22 +87,23 @@ def plays_itself(config: Config) -> bool:
     return plays(config) and any(one.kind == "self" for stage in stages_of(config.hockey) for one in stage.opponents)
 
 
-def find_company(trial: TrialDirectory, config: Config, family: str = "") -> Company:
-    """Return whom a trial meets, each run's agent decided on.
+def find_company(trial: TrialDirectory, config: Config, family: str = "", *, training: bool = True) -> Company:
+    """Return whom a trial meets, each run's agent decided on; without `training` those of its evaluations alone.
 
     Raises NotFound, Conflict or UsageError, naming the leaf, for a run's agent that is not there or cannot play, and
     UsageError for self-play of an agent that sees pictures.
     """
     if not plays(config):
         return Company()
-    if plays_itself(config) and config.env.observe != "state":
+    if training and plays_itself(config) and config.env.observe != "state":
         raise UsageError(
             f"an opponent is shown no pictures, so that one trained with env.observe={config.env.observe} cannot play "
             "itself",
             hint="env.observe=state, or opponents without 'self'",
         )
     hockey = config.hockey
-    wanted = runs_among(hockey.opponent, hockey.curriculum, hockey.eval_opponents)
+    trained = (hockey.opponent, hockey.curriculum) if training else ((), ())
+    wanted = runs_among(*trained, hockey.eval_opponents)
     guests = tuple(_guest(trial.run.path.parent, text, trial, key) for text, key in wanted.items())
     return Company(guests, trial.opponents, {"run": trial.run.id, "seed": trial.seed, "family": family})
 
@@ -230,8 +231,3 @@ def maker(config: Config, company: Company | None = None, *, watched: bool = Tru
     if not plays(config):
         return partial(make_env, config.env, **limit)
     return partial(make_env, config.env, hockey=config.hockey, opponents=Roster(config, company or Company()), **limit)
-
-
-def names_of(specs: Sequence[OpponentSpec], company: Company) -> list[str]:
-    """Return the present names of opponents."""
-    return [company.resolved.get(one.name, one.name) for one in specs]

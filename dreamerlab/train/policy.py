@@ -26,8 +26,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.envs.acting import Actor, actor_for
 from dreamerlab.envs.guard import PICTURE_KEY
+from dreamerlab.envs.hockey.rules import DIVISORS
 from dreamerlab.envs.make import make_env, time_limit
 from dreamerlab.envs.observing import ImageReader, Misfit, Observer
 from dreamerlab.errors import NotFound, UsageError
@@ -92,6 +94,8 @@ class _Converter:
     env_id: str
     time_limit: int | None
     observe: str
+    divisors: np.ndarray | None = None
+    """What the agent's numbers are divided by, where that is not the environment's own doing."""
     _pictures: dict[tuple[int, ...], ImageReader] = field(default_factory=dict[tuple[int, ...], ImageReader])
 
     @classmethod
@@ -105,7 +109,10 @@ class _Converter:
         actor = actor_for(settings.id, raw.action_space)
         env.close()
         seen = None if settings.observe == "pixels" else observer
-        return cls(stored.spec, seen, actor, settings.image_size, settings.id, limit, settings.observe)
+        divisors = None
+        if settings.id == HOCKEY_ID and stored.config.hockey.scaling == "divisors":
+            divisors = np.array(DIVISORS, np.float32)
+        return cls(stored.spec, seen, actor, settings.image_size, settings.id, limit, settings.observe, divisors)
 
     def read(self, obs: Any, frame: Any) -> dict[str, np.ndarray]:
         """Return the agent's arrays for an observation and, where it sees pixels, what `env.render()` returned."""
@@ -115,6 +122,8 @@ class _Converter:
             raise UsageError("this agent sees rendered pictures as well", hint="policy(obs, env.render())")
         try:
             arrays = self.observer.read(obs) if self.observer is not None else {}
+            if self.divisors is not None:
+                arrays = {key: value / self.divisors for key, value in arrays.items()}
             if self.observe != "state":
                 arrays[PICTURE_KEY] = self._picture(np.asarray(frame))
         except Misfit as misfit:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,13 @@ def foresight_of_trial(config: Config, agent: Agent, seed: int) -> Foresight | N
     """Return what looks ahead at every evaluation of a trial; None where no images are seen, or none are wanted."""
     if not (config.log.predictions and agent.world.decoder.pictures.keys):
         return None
-    return Foresight(partial(make_env, config.env, step_timeout_s=config.execution.step_timeout_s), seed)
+    return Foresight(partial(spare, config, step_timeout_s=config.execution.step_timeout_s), seed)
+
+
+def spare(config: Config, **settings: Any) -> Env:
+    """Return an environment of the task to look at; a game against the weak bot, whoever the agent meets."""
+    hockey = config.hockey.model_copy(update={"opponent": ("weak",), "curriculum": ()})
+    return make_env(config.env, hockey=hockey, **settings)
 
 
 class Foresight:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,12 +106,18 @@ class Moment:
     is_last: bool
 
 
-def play(stored: StoredAgent, env: Any, episodes: int, *, mode: bool) -> Iterator[Moment]:
-    """Yield every moment of `episodes` episodes of the agent in `env` (from `make_env`), one after the other."""
+def play(
+    stored: StoredAgent, env: Any, episodes: int, *, mode: bool, games: Sequence[dict[str, Any]] = ()
+) -> Iterator[Moment]:
+    """Yield every moment of `episodes` episodes of the agent in `env` (from `make_env`), one after the other.
+
+    `games` are reset options of the first episodes.
+    """
     generator = torch_stream(stored.seed, f"watched actions mode={mode}", stored.device)
     starts = numpy_stream(stored.seed, "watched starts").integers(2**31, size=episodes)
     for episode, start in enumerate(starts, start=1):
-        obs, _ = env.reset(seed=int(start))
+        told = {"options": games[episode - 1]} if episode <= len(games) else {}
+        obs, _ = env.reset(seed=int(start), **told)
         carry, first = stored.agent.initial_carry(1), torch.ones(1, dtype=torch.bool, device=stored.device)
         step, total, over = 0, 0.0, False
         yield Moment(episode, 0, obs, None, 0.0, 0.0, is_last=False)
@@ -128,12 +134,13 @@ def record(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
     """Write a film of episodes to `asked.out`; return what was filmed, as JSON-ready values."""
     from dreamerlab.train import film
 
-    env, shown = renderable(stored)
+    make, games = _task(stored, TrialDirectory(asked.trial.resolve()), asked.episodes)
+    env, shown = renderable(stored, make)
     limit = film.MOST_FRAMES[asked.format]
     reel = film.Reel(limit, asked.every)
     told: list[dict[str, Any]] = []
     trace: list[Moment] = []
-    for moment in play(stored, env, asked.episodes, mode=asked.policy == "mode"):
+    for moment in play(stored, env, asked.episodes, mode=asked.policy == "mode", games=games):
         if shown == "curves":
             trace = [moment] if moment.step == 0 else trace
             trace += [moment] if moment.step else []
@@ -161,12 +168,34 @@ def title_of(stored: StoredAgent, policy: str) -> str:
     return f"{stored.info.run} seed {stored.seed}, {stored.config.env.id}, {after}, policy {policy}"
 
 
-def renderable(stored: StoredAgent) -> tuple[Any, str]:
+def _task(
+    stored: StoredAgent, trial: TrialDirectory, episodes: int
+) -> tuple[Callable[..., Any], Sequence[dict[str, Any]]]:
+    """Return what builds the agent's environment and, of hockey, how to reset it: the opponents of its evaluations in
+    turn. Older code knows no hockey.
+    """
+    try:
+        from dreamerlab.train.evaluate import balanced_games
+        from dreamerlab.train.opponents import find_company, maker, plays
+    except ImportError:
+        return partial(make_env, stored.config.env), ()
+    config = stored.config
+    if not plays(config):
+        return partial(make_env, config.env), ()
+    company = find_company(trial, config, training=False)
+    games = balanced_games(config, company, episodes)
+    opponents = len(games) // episodes
+    turns = [games[number % opponents * episodes + number // opponents] for number in range(episodes)]
+    return maker(config, company, watched=False), turns
+
+
+def renderable(stored: StoredAgent, make: Callable[..., Any] | None = None) -> tuple[Any, str]:
     """Return an environment for the agent, and what of it can be filmed: `rendered`, `observed` or `curves`."""
-    env = make_env(stored.config.env)
+    make = make or partial(make_env, stored.config.env)
+    env = make()
     if "rgb_array" in (env.metadata.get("render_modes") or []):
         env.close()
-        return make_env(stored.config.env, render=True), "rendered"
+        return make(render=True), "rendered"
     return env, "observed" if stored.spec.of_kind("image") else "curves"
 
 
@@ -258,12 +287,13 @@ def foresee(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
             f"this agent sees no images ({stored.config.env.id} gives {keys}): there is no picture to expect",
             hint="leave out --prediction; agents with env.observe=pixels see images",
         )
-    from dreamerlab.train import film
+    from dreamerlab.train import film, predictions
     from dreamerlab.train.pictures import prediction_picture
-    from dreamerlab.train.predictions import Foresight
 
     windows = asked.episodes
-    seen = Foresight(partial(make_env, stored.config.env), stored.seed, windows).look(stored.agent)
+    spare = getattr(predictions, "spare", None)  # older code has none
+    make = partial(make_env, stored.config.env) if spare is None else partial(spare, stored.config)
+    seen = predictions.Foresight(make, stored.seed, windows).look(stored.agent)
     length, context = next(iter(seen.values())).valid.shape[1], next(iter(seen.values())).context
     facts = {"shown": "prediction", "episodes": [], "windows": windows, "length": length, "context": context}
     if asked.format == "png":
