@@ -3,13 +3,14 @@
 Owns the open episodes and the reset seeds; each episode follows from its reset seed and the actions taken, which is
 what makes an exact resume possible: the environment is built anew, reset with the same seed and given the same
 actions. Every environment has a stream of rows and a generator of reset seeds of its own. Where episodes are games a
-matchmaker chooses how each is reset; what it chose is part of the open episode. What a row means is `episode.py`; where
-actions come from is the caller's `policy`.
+matchmaker chooses how each is reset; what it chose is part of the open episode. Shaping terms go onto the reward of the
+rows, which is trained on, and nowhere else. What a row means is `episode.py`; where actions come from is the caller's
+`policy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from dreamerlab.envs.faults import EnvironmentFault, NonDeterministic
 from dreamerlab.envs.random_play import random_action
+from dreamerlab.experience.augment import OtherSide
 from dreamerlab.experience.episode import Step
 from dreamerlab.spaces import ActionSpec
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     import gymnasium as gym
 
     Env = gym.Env[dict[str, Any], np.ndarray]
+
+
+Shaping = Callable[[Mapping[str, Any]], dict[str, float]]
+"""Returns what is added to the reward of a step by name, given its info."""
 
 
 class Policy(Protocol):
@@ -93,6 +99,8 @@ class EpisodeEnd:
     """The task was over; false for a time limit."""
     game: Mapping[str, Any] | None = None
     """Of a game with a matchmaker: the opponent, how it began and its outcome, as the environment's info tells."""
+    shaping: Mapping[str, float] | None = None
+    """Sum of each shaping term that was trained on beside the rewards; no part of the return."""
 
 
 @dataclass
@@ -106,6 +114,26 @@ class _Open:
     actions: list[np.ndarray] = field(default_factory=list)
     reward: float = 0.0
     episode_return: float = 0.0
+    bonus: float = 0.0
+    shaped: dict[str, float] = field(default_factory=dict[str, float])
+
+    def take(
+        self,
+        action: np.ndarray,
+        obs: dict[str, np.ndarray],
+        reward: Any,
+        info: Mapping[str, Any],
+        shaping: Shaping | None,
+    ) -> None:
+        """Take over an action and what came of it."""
+        self.actions.append(action)
+        self.obs, self.reward, self.info = obs, float(reward), info
+        self.episode_return += self.reward
+        if shaping is not None:
+            terms = shaping(info)
+            self.bonus = sum(terms.values())
+            for name, value in terms.items():
+                self.shaped[name] = self.shaped.get(name, 0.0) + value
 
 
 @dataclass(frozen=True)
@@ -118,7 +146,10 @@ class RandomStart:
 
 
 class Collector:
-    """Plays `envs` (from `make_env`) into `replay`, the n-th as stream n; `rngs` draw their reset seeds, no more."""
+    """Plays `envs` (from `make_env`) into `replay`, the n-th as stream n; `rngs` draw their reset seeds, no more.
+
+    `shaping` is added to the rewards of rows, `other_side` stores what the opponents saw.
+    """
 
     def __init__(
         self,
@@ -127,10 +158,13 @@ class Collector:
         rngs: Sequence[np.random.Generator],
         random_start: RandomStart | None = None,
         matchmaker: Matchmaker | None = None,
+        shaping: Shaping | None = None,
+        other_side: OtherSide | None = None,
     ) -> None:
         assert len(envs) == len(rngs), (len(envs), len(rngs))
         self._envs, self._replay, self._rngs = list(envs), replay, list(rngs)
         self._random_start, self._matchmaker = random_start, matchmaker
+        self._shaping, self._other_side = shaping, other_side
         self.env_steps = 0
         """Calls of env.step so far, over all environments: reset rows are rows, not env steps."""
         self.episodes = 0
@@ -153,9 +187,11 @@ class Collector:
             except EnvironmentFault as fault:
                 raise fault.during(f"env step {self.env_steps + 1} of the trial") from fault.__cause__
             self.env_steps += 1
-            episode.actions.append(action)
-            episode.obs, episode.reward, episode.info = obs, float(reward), info
-            episode.episode_return += episode.reward
+            before = episode.info
+            episode.take(action, obs, reward, info, self._shaping)
+            if self._other_side is not None:
+                is_first = len(episode.actions) == 1
+                self._other_side.stepped(stream, before, info, self._bonus, is_first=is_first)
             if terminated or truncated:
                 ended.append((stream, terminated))
         return self._end(policy, ended) if ended else []
@@ -190,7 +226,7 @@ class Collector:
         if self._matchmaker is not None and "matchmaker" in state:
             self._matchmaker.load_state_dict(state["matchmaker"])  # before the games: it knows who plays in them
         self._open = [
-            None if saved is None else _replayed(env, saved)
+            None if saved is None else _replayed(env, saved, self._shaping)
             for env, saved in zip(self._envs, state["open"], strict=True)
         ]
 
@@ -222,7 +258,10 @@ class Collector:
             self.episodes += 1
             length = len(episode.actions)
             game = None if self._matchmaker is None else episode.info.get("game")
-            end = EpisodeEnd(self.episodes, episode.seed, episode.episode_return, length, terminated, game)
+            shaped = None if self._shaping is None else episode.shaped
+            end = EpisodeEnd(self.episodes, episode.seed, episode.episode_return, length, terminated, game, shaped)
+            if self._other_side is not None:
+                self._other_side.ended(stream, episode.info, self._bonus, terminated=terminated)
             if self._matchmaker is not None:
                 self._matchmaker.ended(end)
             ends.append(end)
@@ -253,7 +292,7 @@ class Collector:
             step: Step = {
                 "obs": episode.obs,
                 "action": actions[place],
-                "reward": episode.reward,
+                "reward": episode.reward if self._shaping is None else episode.reward + episode.bonus,
                 "is_first": bool(is_first[place]),
                 "is_last": terminated is not None,
                 "is_terminal": terminated is not None and terminated[place],
@@ -264,6 +303,9 @@ class Collector:
                 step["info"] = episode.info
             self._replay.add(step, int(streams[place]))
         return actions
+
+    def _bonus(self, info: Mapping[str, Any]) -> float:
+        return 0.0 if self._shaping is None else sum(self._shaping(info).values())
 
 
 def _saved(episode: _Open) -> dict[str, Any]:
@@ -277,24 +319,22 @@ def _saved(episode: _Open) -> dict[str, Any]:
     }
 
 
-def _replayed(env: Env, saved: Mapping[str, Any]) -> _Open:
+def _replayed(env: Env, saved: Mapping[str, Any], shaping: Shaping | None) -> _Open:
     """Return the open episode as it was, played again from its reset seed and actions."""
     actions, options = list(saved["actions"]), saved.get("options")
-    obs, info = env.reset(seed=int(saved["seed"]), options=options)
-    reward, episode_return = 0.0, 0.0
+    episode = _Open(int(saved["seed"]), options, *env.reset(seed=int(saved["seed"]), options=options))
     for number, action in enumerate(actions, start=1):
         obs, reward, terminated, truncated, info = env.step(action)
-        reward = float(reward)
-        episode_return += reward
+        episode.take(action, obs, reward, info, shaping)
         if terminated or truncated:
             raise _differs(env, saved, f"the episode ended at step {number} of {len(actions)}")
     for key, value in saved["obs"].items():
-        if obs[key].tobytes() != value.tobytes():
-            raise _differs(env, saved, f"observation '{key}' is {_shown(obs[key])} where it was {_shown(value)}")
-    if (reward, episode_return) != (saved["reward"], saved["return"]):
-        was = f"{saved['reward']} and {saved['return']}"
-        raise _differs(env, saved, f"reward and return are {reward} and {episode_return} where they were {was}")
-    return _Open(int(saved["seed"]), options, obs, info, actions, reward, episode_return)
+        if (now := episode.obs[key]).tobytes() != value.tobytes():
+            raise _differs(env, saved, f"observation '{key}' is {_shown(now)} where it was {_shown(value)}")
+    if (episode.reward, episode.episode_return) != (saved["reward"], saved["return"]):
+        sums, was = f"{episode.reward} and {episode.episode_return}", f"{saved['reward']} and {saved['return']}"
+        raise _differs(env, saved, f"reward and return are {sums} where they were {was}")
+    return episode
 
 
 def _shown(value: np.ndarray) -> str:

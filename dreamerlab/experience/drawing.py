@@ -44,6 +44,8 @@ class Sample:
     """(B,) int64: the stream of each window."""
     starts: np.ndarray
     """(B,) int64: number in its stream of the first row of each window; with `streams` the address for writing back."""
+    mirrored: np.ndarray
+    """(B,) bool: windows that are not as they were played (`augment.py`); their latent states are not written back."""
 
 
 NONE = np.zeros(0, np.int64)

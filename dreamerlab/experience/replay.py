@@ -211,6 +211,7 @@ class Replay:
             targets={head.name: columns[f"target/{head.name}"][place] for head in self._heads},
             streams=streams,
             starts=starts,
+            mirrored=np.zeros(batch, bool),
         )
 
     def event_metrics(self) -> dict[str, float]:
@@ -221,10 +222,10 @@ class Replay:
         """Replace the latent states of a sample's rows by fresher ones, deter (B, T, D) and stoch (B, T, S).
 
         Rows overwritten since the draw are skipped. Where windows of one sample overlap, the last one counts.
-        Without `latent_context` nothing is kept and this does nothing.
+        Mirrored windows leave theirs as they are. Without `latent_context` nothing is kept and this does nothing.
         """
         if self._latent_context:
-            kept, streams, rows = self._still_held(sample)
+            kept, streams, rows = self._still_held(sample, as_played=True)
             place = streams, rows % self.ring
             self._rows.columns["deter"][place] = deter[kept]
             self._rows.columns["stoch"][place] = stoch[kept]
@@ -240,10 +241,12 @@ class Replay:
             self._priorities.rerank(self._rows.columns["priority"], streams, rows)
             self._touch(place)
 
-    def _still_held(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _still_held(self, sample: Sample, *, as_played: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return a mask (B, T) of the sample's rows that are still there, and their streams and numbers."""
         rows = sample.starts[:, None] + np.arange(sample.action.shape[1])
         kept = rows >= self._rings.oldest[sample.streams, None]
+        if as_played:
+            kept &= ~sample.mirrored[:, None]
         return kept, np.broadcast_to(sample.streams[:, None], rows.shape)[kept], rows[kept]
 
     def _draw(self, batch: int, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

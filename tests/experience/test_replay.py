@@ -276,6 +276,7 @@ def test_shapes_and_types_are_what_the_agent_reads() -> None:
         "context_stoch": ((5, STOCH), "int16"),
         "streams": ((5,), "int64"),
         "starts": ((5,), "int64"),
+        "mirrored": ((5,), "bool"),
     }
 
 
