@@ -8,17 +8,17 @@ get is `views.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import cos, sin
-from typing import Any
+from math import cos, sin, sqrt
+from typing import TYPE_CHECKING, Any
 
-import Box2D
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 
+from dreamerlab.envs.hockey.engine import Box2D
 from dreamerlab.envs.hockey.field import Field
-from dreamerlab.envs.hockey.motion import Racket, damp_puck
+from dreamerlab.envs.hockey.motion import Puck, Racket
 from dreamerlab.envs.hockey.rules import (
     CENTER_X,
     CENTER_Y,
@@ -28,13 +28,24 @@ from dreamerlab.envs.hockey.rules import (
     KEEP_STEPS,
     OBSERVED,
     POSITION_ITERATIONS,
+    RENDER_MODES,
     SHOT,
+    STYLES,
     TIME_STEP,
     VELOCITY_ITERATIONS,
     WIDTH,
+    BadInput,
     Mode,
+    require_known,
 )
-from dreamerlab.envs.hockey.views import Views, info_of
+from dreamerlab.envs.hockey.views import Scene, Views
+
+if TYPE_CHECKING:
+    from dreamerlab.envs.hockey.drawing import Picture
+
+_KEPT = ("verbose", "clean_reset", "truncate", "tidy", "render_mode", "style", "names", "score", "spec")
+_CLOCK = ("done", "winner", "time", "max_timesteps", "player1_has_puck", "player2_has_puck")
+"""What a copy takes over as it stands."""
 
 
 class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
@@ -67,6 +78,9 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         style: str = "upstream",
     ) -> None:
+        if render_mode is not None:
+            require_known("render_mode", render_mode, RENDER_MODES)
+        require_known("style", style, STYLES)
         self.keep_mode, self.mode, self.verbose = bool(keep_mode), Mode.of(mode), verbose
         self.clean_reset, self.truncate, self.tidy = clean_reset, truncate, tidy
         self.render_mode, self.style = render_mode, style
@@ -75,12 +89,18 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         self.observation_space = Box(-np.inf, np.inf, (observed,), np.float32)
         self.action_space = Box(-1.0, 1.0, (2 * self.num_actions,), np.float32)
         self.discrete_action_space = Discrete(8 if tidy and self.keep_mode else 7)
-        self._picture: Any = None
+        self.names, self.score = ("player one", "player two"), (0, 0)
+        """What the modern picture writes: who plays, and the goals of the games before this one."""
+        self._action_shape = (2 * self.num_actions,)
+        self._picture: Picture | None = None
+        self._field = Field()
+        self.world = self._field.world
+        self._contacts = _Contacts(self._field.goals)
         self.player1_has_puck = self.player2_has_puck = 0
         self.one_starts: bool = True
         self.reset(one_starting=True)
 
-    def reset(
+    def reset(  # pyright: ignore[reportIncompatibleMethodOverride] - upstream's order, which people write without names
         self,
         one_starting: bool | None = None,
         mode: Mode | str | int | None = None,
@@ -93,6 +113,8 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         being told, players take turns.
         """
         if options:
+            for option in options:
+                require_known("a reset option", option, ("one_starting", "mode"))
             one_starting = options.get("one_starting", one_starting)
             mode = options.get("mode", mode)
         if mode is not None:
@@ -105,25 +127,22 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
                 one_starting = bool(self.np_random.integers(2))
         if self.mode is Mode.NORMAL:
             self.one_starts = (not self.one_starts) if one_starting is None else bool(one_starting)
-        self._begin(self.np_random.bit_generator.state)
+        self._begin(_places(self.np_random, self.mode, self.one_starts), self.mode)
         return self._observe(), self._info()
 
-    def _begin(self, generator_state: Mapping[str, Any]) -> None:
-        """Put up the field with the draws of a generator, and begin to remember what is done to it."""
-        self._origin = (generator_state, self.mode, self.one_starts, self.player1_has_puck, self.player2_has_puck)
-        self._deeds: list[tuple[str, list[float]]] = []
+    def _begin(self, places: _Places, mode: Mode) -> None:
+        """Put up the field, and begin to remember what is done to it."""
+        self._origin = (places, mode, self.one_starts, self.player1_has_puck, self.player2_has_puck)
+        self._deeds: list[tuple[bool, list[float]]] = []
         self.done, self.winner, self.time = False, 0, 0
-        self.max_timesteps = self.mode.max_timesteps
-        self.closest_to_goal_dist = 1000.0
-        second, puck, target = _places(self.np_random, self.mode, self.one_starts)
-        self._listener = _Contacts(self)
-        self._field = field = Field(second, puck, self._listener)
-        self.world = field.world
-        self.player1, self.player2, self.puck = *field.players, field.puck
+        self.max_timesteps = mode.max_timesteps
+        self._closest = 1e6
+        second, puck, target = places
+        self.player1, self.player2, self.puck = self._field.place(second, puck, self._contacts)
         self._rackets = Racket(self.player1, 1), Racket(self.player2, -1)
-        self._puck_position, self._puck_velocity = self.puck.position, self.puck.linearVelocity
-        self._puck_mass = float(self.puck.mass)
-        self._views = Views(*self._rackets, self._puck_position, self._puck_velocity)
+        self._moving = Puck(self.puck)
+        self._contacts.watch(self.player1, self.player2, self._moving)
+        self._views = Views(*self._rackets, self._moving, keep_mode=self.keep_mode, single_precision=self.tidy)
         if target is not None:
             way = self.puck.position - Box2D.b2Vec2(*target)
             way = way / way.length
@@ -133,36 +152,61 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play one step of 0.02 s; the fourth answer is False unless `truncate` was asked for.
 
-        Raises ValueError for an action of another length or with numbers that are none; numbers beyond 1 are cut.
+        Raises BadInput, a ValueError, for an action of another length or with numbers that are none; numbers beyond
+        -1 and 1 are cut.
         """
         moves = self._moves(action)
-        self._deeds.append(("step", moves))
-        second = self.num_actions
+        self._deeds.append((True, moves))
         one, two = self._rackets
-        one.act(moves[0], moves[1], moves[2])
-        two.act(moves[second], moves[second + 1], moves[second + 2])
-        damp_puck(self.puck, self._puck_velocity)
-        if self.keep_mode and (self.player1_has_puck or self.player2_has_puck):
-            self.player1_has_puck = self._keep(one, 1, self.player1_has_puck, moves[3])
-            self.player2_has_puck = self._keep(two, -1, self.player2_has_puck, moves[7])
+        puck = self._moving
+        if self.keep_mode:
+            one.act(moves[0], moves[1], moves[2])
+            two.act(moves[4], moves[5], moves[6])
+            puck.damp()
+            if self.player1_has_puck > 1:
+                self.player1_has_puck = self._keep(one, 1, self.player1_has_puck, moves[3])
+            if self.player2_has_puck > 1:
+                self.player2_has_puck = self._keep(two, -1, self.player2_has_puck, moves[7])
+        else:
+            one.act(moves[0], moves[1], moves[2])
+            two.act(moves[3], moves[4], moves[5])
+            puck.damp()
         self.world.Step(TIME_STEP, VELOCITY_ITERATIONS, POSITION_ITERATIONS)
+        if self._contacts.told:
+            self._heed(self._contacts.told)
         timed_out = self.time >= self.max_timesteps
         if timed_out:
             self.done = True
-        info = self._info()
-        reward = self.get_reward(info)
-        puck = self._puck_position
-        distance = ((puck.x - WIDTH) ** 2 + (puck.y - CENTER_Y) ** 2) ** 0.5
-        self.closest_to_goal_dist = min(self.closest_to_goal_dist, distance)
+        info = self._views.info(1, self.winner, self.player1_has_puck, self.max_timesteps)
+        away, up = puck.position.x - WIDTH, puck.position.y - CENTER_Y
+        closest = away * away + up * up
+        if closest < self._closest:
+            self._closest = closest
         self.time += 1
+        reward = info["reward_closeness_to_puck"]
+        if self.done:
+            reward += GOAL_REWARD * self.winner
+        seen = self._views.of_player_one(self.player1_has_puck, self.player2_has_puck)
         if not self.truncate:
-            return self._observe(), reward, self.done, False, info
-        return self._observe(), reward, self.winner != 0, timed_out and self.winner == 0, info
+            return seen, reward, self.done, False, info
+        return seen, reward, self.winner != 0, timed_out and self.winner == 0, info
+
+    def _heed(self, told: list[str]) -> None:
+        """Do what contacts mean, in the order in which they began: goals end a game, and a free player catches."""
+        for event in told:
+            if event == "goal 2":
+                self.done, self.winner = True, 1
+            elif event == "goal 1":
+                self.done, self.winner = True, -1
+            elif event == "catch 1":
+                if self.keep_mode and self.player1_has_puck == 0:
+                    self.player1_has_puck = KEEP_STEPS
+            elif self.keep_mode and self.player2_has_puck == 0:
+                self.player2_has_puck = KEEP_STEPS
+        told.clear()
 
     def _keep(self, racket: Racket, side: int, timer: int, shoot: float) -> int:
-        """Carry the puck or shoot it; return the timer that is left."""
-        if timer <= 1:
-            return timer
+        """Carry the puck, or shoot it; return the timer that is left."""
         puck = self.puck
         puck.position = racket.body.position
         puck.linearVelocity = racket.body.linearVelocity
@@ -173,37 +217,46 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         puck.ApplyForceToCenter(force, True)
         return 0
 
+    @property
+    def closest_to_goal_dist(self) -> float:
+        """Metres from the middle of player two's goal line to the puck where it was nearest, 1000 before the start."""
+        return sqrt(self._closest)
+
     def _moves(self, action: Any) -> list[float]:
         """Return the numbers of an action, of single precision and within [-1, 1]."""
         given = np.asarray(action, np.float32)
-        if given.shape != self.action_space.shape:
-            raise ValueError(f"an action is {self.action_space.shape}, player one's numbers first; got {given.shape}")
+        if given.shape != self._action_shape:
+            raise BadInput(
+                f"an action of both players has shape {self._action_shape}; got {given.shape}",
+                hint=f"player one's {self.num_actions} numbers first, then player two's",
+            )
         moves = given.tolist()
-        for place, number in enumerate(moves):
+        for number in moves:
             if not -1.0 <= number <= 1.0:
-                if number != number:
-                    raise ValueError(f"number {place} of the action is nan: {moves}")
-                moves[place] = 1.0 if number > 0 else -1.0
+                return self._cut(moves)
         return moves
+
+    def _cut(self, moves: list[float]) -> list[float]:
+        if any(number != number for number in moves):
+            raise BadInput(
+                f"an action holds nan: {moves}",
+                hint="find out where it comes from before it gets here; numbers beyond -1 and 1 are cut, nan cannot be",
+            )
+        return [min(max(number, -1.0), 1.0) for number in moves]
 
     def obs_agent_two(self) -> np.ndarray:
         """Return the present state as player two sees it: the field turned by 180 degrees."""
-        return self._shaped(self._views.of_player_two(self.player2_has_puck, self.player1_has_puck))
+        return self._views.of_player_two(self.player2_has_puck, self.player1_has_puck)
 
     def _observe(self) -> np.ndarray:
-        return self._shaped(self._views.of_player_one(self.player1_has_puck, self.player2_has_puck))
-
-    def _shaped(self, view: np.ndarray) -> np.ndarray:
-        if not self.keep_mode:
-            view = view[: OBSERVED - 2]
-        return view if self.tidy else view.astype(np.float64)
+        return self._views.of_player_one(self.player1_has_puck, self.player2_has_puck)
 
     def _info(self) -> dict[str, Any]:
-        return info_of(self._rackets[0], self, side=1, timer=self.player1_has_puck)
+        return self._views.info(1, self.winner, self.player1_has_puck, self.max_timesteps)
 
     def get_info_agent_two(self) -> dict[str, Any]:
         """Return the info of the last step from player two's side."""
-        return info_of(self._rackets[1], self, side=-1, timer=self.player2_has_puck)
+        return self._views.info(-1, self.winner, self.player2_has_puck, self.max_timesteps)
 
     def get_reward(self, info: Mapping[str, Any]) -> float:
         """Return player one's reward: the goal, paid at every step once the game is over, and the closeness."""
@@ -215,8 +268,12 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def discrete_to_continous_action(self, discrete_action: int) -> list[float]:
         """Return the numbers of one player that a discrete action stands for (upstream's spelling)."""
-        if discrete_action not in range(7 + self.keep_mode):
-            raise ValueError(f"a discrete action is 0 to {6 + self.keep_mode}; got {discrete_action!r}")
+        most = 6 + self.keep_mode
+        if isinstance(discrete_action, bool) or discrete_action not in range(most + 1):
+            raise BadInput(
+                f"a discrete action is a whole number from 0 to {most}; got {discrete_action!r}",
+                hint="0 nothing, 1 left, 2 right, 3 down, 4 up, 5 and 6 turn, 7 shoot (with keep mode only)",
+            )
         return list(DISCRETE[discrete_action][: self.num_actions])
 
     def set_state(self, state: Any) -> None:
@@ -226,9 +283,14 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         """
         state = np.asarray(state, np.float64)
         expected = OBSERVED if self.keep_mode else OBSERVED - 2
-        if state.shape != (expected,) or not np.isfinite(state).all():
-            raise ValueError(f"a state is {expected} finite numbers, player one's view; got {state!r}")
-        self._deeds.append(("state", state.tolist()))
+        if state.ndim != 1 or len(state) not in (expected, OBSERVED):
+            raise BadInput(
+                f"a state has shape ({expected},); got {state.shape}", hint="it is laid out as player one's observation"
+            )
+        state = state[:expected]
+        if not np.isfinite(state).all():
+            raise BadInput(f"a state holds numbers that are none: {state}", hint="every number must be finite")
+        self._deeds.append((False, state.tolist()))
         for racket, first in zip(self._rackets, (0, 6), strict=True):
             body = racket.body
             body.position = (float(state[first] + CENTER_X), float(state[first + 1] + CENTER_Y))
@@ -240,16 +302,34 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         if self.keep_mode:
             self.player1_has_puck, self.player2_has_puck = int(state[16]), int(state[17])
 
-    def render(self, mode: str | None = None) -> Any:
-        """Return the picture (480, 600, 3) uint8, or show it in a window; `mode` is upstream's way to ask."""
-        from dreamerlab.envs.hockey.drawing import Picture
+    def render(self, mode: str | None = None) -> np.ndarray | None:
+        """Return the picture, uint8 of shape (480, 600, 3), or show it in a window with "human".
 
+        The style "modern" is (544, 600, 3). `mode` is upstream's way to ask. Raises DependencyNotInstalled without
+        pygame.
+        """
         wanted = mode or self.render_mode
         if wanted is None:
             return None
+        require_known("render_mode", wanted, RENDER_MODES)
         if self._picture is None:
+            from dreamerlab.envs.hockey.drawing import Picture
+
             self._picture = Picture(self.style)
-        return self._picture.show(self._field, state_of(self), window=wanted == "human")
+        return self._picture.show(self.scene(), window=wanted == "human")
+
+    def scene(self) -> Scene:
+        """Return what a picture shows of the present state."""
+        one, two, puck = ((*body.position, body.angle) for body in (self.player1, self.player2, self.puck))
+        return Scene(
+            players=(one, two),
+            puck=puck[:2],
+            timers=(self.player1_has_puck, self.player2_has_puck),
+            seconds_left=max(self.max_timesteps + 1 - self.time, 0) * TIME_STEP,
+            winner=self.winner,
+            names=self.names,
+            score=self.score,
+        )
 
     def close(self) -> None:
         """Close the window."""
@@ -258,54 +338,81 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
             self._picture = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what the present game follows from: the engine itself cannot be copied."""
+        """Return what the present game follows from, since the engine itself cannot be copied.
+
+        What was done to the engine's bodies by other ways than `step` and `set_state` is not in it.
+        """
         return {
-            "settings": (self.keep_mode, self.mode, self.verbose),
-            "options": {
-                name: getattr(self, name) for name in ("clean_reset", "truncate", "tidy", "render_mode", "style")
-            },
+            "made": (self.keep_mode, self.mode),
+            "kept": {name: getattr(self, name) for name in _KEPT},
+            "spaces": (self.action_space, self.observation_space, self.discrete_action_space),
             "origin": self._origin,
             "deeds": list(self._deeds),
-            "generator": (self.np_random.bit_generator.state, self._np_random_seed),
+            "clock": {name: getattr(self, name) for name in _CLOCK},
+            "generator": (self.np_random, self._np_random_seed),
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Play the game again up to where it was."""
-        HockeyEnv.__init__(self, *state["settings"], **state["options"])
-        generator, self.mode, self.one_starts, self.player1_has_puck, self.player2_has_puck = state["origin"]
-        self.np_random.bit_generator.state = generator
-        self._begin(generator)
-        for deed, numbers in state["deeds"]:
-            self.step(numbers) if deed == "step" else self.set_state(numbers)
-        self.np_random.bit_generator.state, self._np_random_seed = state["generator"]
+        kept = state["kept"]
+        HockeyEnv.__init__(self, *state["made"], tidy=kept["tidy"])
+        for name, value in kept.items():
+            setattr(self, name, value)
+        self.action_space, self.observation_space, self.discrete_action_space = state["spaces"]
+        self._np_random, self._np_random_seed = state["generator"]
+        places, mode, self.one_starts, self.player1_has_puck, self.player2_has_puck = state["origin"]
+        self._begin(places, mode)
+        for is_step, numbers in state["deeds"]:
+            if is_step:
+                HockeyEnv.step(self, numbers)
+            else:
+                self.set_state(numbers)
+        for name, value in state["clock"].items():
+            setattr(self, name, value)
+
+
+_Point = tuple[float, float]
+_Places = tuple[_Point, _Point, _Point | None]
+"""Where player two and the puck begin, and the point the puck is shot at."""
 
 
 class _Contacts(Box2D.b2ContactListener):
-    """Goals and catches, told by the engine at the start of a step (specification, section 6)."""
+    """Goals and catches, told by the engine at the start of a step (specification, section 6).
 
-    def __init__(self, game: HockeyEnv) -> None:
+    What is told is noted down; the speed that decides on a catch is the puck's of that moment.
+    """
+
+    def __init__(self, goals: tuple[Any, Any]) -> None:
         super().__init__()
-        self._game = game
+        self.told: list[str] = []
+        self._goals = goals
+
+    def watch(self, player1: Any, player2: Any, puck: Puck) -> None:
+        """Note down what happens to these bodies from now on."""
+        self._player1, self._player2, self._puck, self._speed = player1, player2, puck.body, puck.velocity
+        self.told.clear()
 
     def BeginContact(self, contact: Any) -> None:
-        game = self._game
-        bodies = contact.fixtureA.body, contact.fixtureB.body
-        if game.puck not in bodies:
+        puck = self._puck
+        other, body = contact.fixtureA.body, contact.fixtureB.body
+        if other == puck:
+            other = body
+        elif body != puck:
             return
-        other = bodies[0] if bodies[1] == game.puck else bodies[1]
-        if other in game._field.goals:
-            game.done, game.winner = True, 1 if other == game._field.goals[1] else -1
-        elif game.keep_mode and other == game.player1:
-            if game._puck_velocity.x < 0.1 and game.player1_has_puck == 0:
-                game.player1_has_puck = KEEP_STEPS
-        elif game.keep_mode and other == game.player2 and game._puck_velocity.x > -0.1 and game.player2_has_puck == 0:
-            game.player2_has_puck = KEEP_STEPS
+        if other == self._player1:
+            if self._speed.x < 0.1:
+                self.told.append("catch 1")
+        elif other == self._player2:
+            if self._speed.x > -0.1:
+                self.told.append("catch 2")
+        elif other == self._goals[1]:
+            self.told.append("goal 2")
+        elif other == self._goals[0]:
+            self.told.append("goal 1")
 
 
-def _places(
-    rng: np.random.Generator, mode: Mode, one_starts: bool
-) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float] | None]:
-    """Return where player two and the puck begin, and the point the puck is shot at, with draws in the strict order."""
+def _places(rng: np.random.Generator, mode: Mode, one_starts: bool) -> _Places:
+    """Draw where everything begins, in the strict order (specification, section 4)."""
     second = (8.0, CENTER_Y)
     if mode is not Mode.NORMAL:
         second = (8.0 + rng.uniform(-10 / 3, 10 / 6), CENTER_Y + rng.uniform(-2, 2))

@@ -9,7 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from dreamerlab.errors import did_you_mean
+import numpy as np
+
+from dreamerlab.errors import UsageError, did_you_mean
 
 FPS = 50
 TIME_STEP = 0.02
@@ -27,8 +29,6 @@ VELOCITY_ITERATIONS, POSITION_ITERATIONS = 180, 60
 MAX_ANGLE = 3.141592653589793 / 3
 KEEP_STEPS = 15
 """The keep timer of a player at the moment of the catch; the puck is shot when it reaches 1."""
-GOAL_HALF_HEIGHT = 75
-"""In pixels."""
 FORCE, TORQUE, SHOT = 6000.0, 400.0, 60.0
 MAX_PUCK_SPEED = 25.0
 """Above it the puck is damped harder; it is no limit."""
@@ -52,6 +52,25 @@ DISCRETE = (
 """What each discrete action stands for; the last exists in keep mode only."""
 
 
+class BadInput(UsageError, ValueError):
+    """The game is given a value it cannot play with."""
+
+
+class BadType(UsageError, TypeError):
+    """The game is given something of another kind than it asks for."""
+
+
+RENDER_MODES = ("human", "rgb_array")
+STYLES = ("upstream", "modern")
+
+
+def require_known(what: str, value: Any, known: tuple[str, ...]) -> None:
+    """Raise BadInput unless `value` is one of the known names."""
+    if value not in known:
+        near = did_you_mean(str(value), known)
+        raise BadInput(f"{what} is {value!r}, which is not known{near}", hint=f"known are {', '.join(known)}")
+
+
 class Mode(IntEnum):
     """What is played."""
 
@@ -69,18 +88,19 @@ class Mode(IntEnum):
 
     @classmethod
     def of(cls, mode: Any) -> Mode:
-        """Return the mode of a member, a name or a number; raise ValueError or TypeError."""
-        if isinstance(mode, bool) or not isinstance(mode, str | int):
-            raise TypeError(
-                f"mode is {mode!r} of type {type(mode).__name__}; it must be a Mode, its name or its number"
+        """Return the mode of a member, a name or a number; raise BadInput (a ValueError) or BadType (a TypeError)."""
+        names = ", ".join(f"{member.name} ({member.value})" for member in cls)
+        if isinstance(mode, bool) or not isinstance(mode, str | int | np.integer):
+            raise BadType(
+                f"mode is {mode!r} of type {type(mode).__name__}; it must be a Mode, its name or its number",
+                hint=f"modes are {names}",
             )
         if isinstance(mode, str):
             if mode not in cls.__members__:
-                names = ", ".join(cls.__members__)
-                raise ValueError(
-                    f"no mode is called '{mode}'{did_you_mean(mode, cls.__members__)}; it is one of {names}"
+                raise BadInput(
+                    f"no mode is called '{mode}'{did_you_mean(mode, cls.__members__)}", hint=f"modes are {names}"
                 )
             return cls[mode]
         if mode not in tuple(cls):
-            raise ValueError(f"no mode has the number {mode}; it is 0, 1 or 2")
+            raise BadInput(f"no mode has the number {mode}", hint=f"modes are {names}")
         return cls(mode)
