@@ -16,7 +16,9 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 
+from dreamerlab.envs.hockey.contacts import Contacts
 from dreamerlab.envs.hockey.engine import Box2D
+from dreamerlab.envs.hockey.face_off import Places, draw_places
 from dreamerlab.envs.hockey.field import Field
 from dreamerlab.envs.hockey.motion import Puck, Racket
 from dreamerlab.envs.hockey.rules import (
@@ -95,7 +97,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         self._picture: Picture | None = None
         self._field = Field()
         self.world = self._field.world
-        self._contacts = _Contacts(self._field.goals)
+        self._contacts = Contacts(self._field.goals)
         self.player1_has_puck = self.player2_has_puck = 0
         self.one_starts: bool = True
         self.reset(one_starting=True)
@@ -127,10 +129,10 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
                 one_starting = bool(self.np_random.integers(2))
         if self.mode is Mode.NORMAL:
             self.one_starts = (not self.one_starts) if one_starting is None else bool(one_starting)
-        self._begin(_places(self.np_random, self.mode, self.one_starts), self.mode)
+        self._begin(draw_places(self.np_random, self.mode, self.one_starts), self.mode)
         return self._observe(), self._info()
 
-    def _begin(self, places: _Places, mode: Mode) -> None:
+    def _begin(self, places: Places, mode: Mode) -> None:
         """Put up the field, and begin to remember what is done to it."""
         self._origin = (places, mode, self.one_starts, self.player1_has_puck, self.player2_has_puck)
         self._deeds: list[tuple[bool, list[float]]] = []
@@ -369,56 +371,3 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
                 self.set_state(numbers)
         for name, value in state["clock"].items():
             setattr(self, name, value)
-
-
-_Point = tuple[float, float]
-_Places = tuple[_Point, _Point, _Point | None]
-"""Where player two and the puck begin, and the point the puck is shot at."""
-
-
-class _Contacts(Box2D.b2ContactListener):
-    """Goals and catches, told by the engine at the start of a step (specification, section 6).
-
-    What is told is noted down; the speed that decides on a catch is the puck's of that moment.
-    """
-
-    def __init__(self, goals: tuple[Any, Any]) -> None:
-        super().__init__()
-        self.told: list[str] = []
-        self._goals = goals
-
-    def watch(self, player1: Any, player2: Any, puck: Puck) -> None:
-        """Note down what happens to these bodies from now on."""
-        self._player1, self._player2, self._puck, self._speed = player1, player2, puck.body, puck.velocity
-        self.told.clear()
-
-    def BeginContact(self, contact: Any) -> None:
-        puck = self._puck
-        other, body = contact.fixtureA.body, contact.fixtureB.body
-        if other == puck:
-            other = body
-        elif body != puck:
-            return
-        if other == self._player1:
-            if self._speed.x < 0.1:
-                self.told.append("catch 1")
-        elif other == self._player2:
-            if self._speed.x > -0.1:
-                self.told.append("catch 2")
-        elif other == self._goals[1]:
-            self.told.append("goal 2")
-        elif other == self._goals[0]:
-            self.told.append("goal 1")
-
-
-def _places(rng: np.random.Generator, mode: Mode, one_starts: bool) -> _Places:
-    """Draw where everything begins, in the strict order (specification, section 4)."""
-    second = (8.0, CENTER_Y)
-    if mode is not Mode.NORMAL:
-        second = (8.0 + rng.uniform(-10 / 3, 10 / 6), CENTER_Y + rng.uniform(-2, 2))
-    if mode is not Mode.TRAIN_DEFENSE:
-        away, up = rng.uniform(1, 2), rng.uniform(-1, 1)
-        left = mode is Mode.TRAIN_SHOOTING or one_starts
-        return second, (CENTER_X - away if left else CENTER_X + away, CENTER_Y + up), None
-    away, up, aim = rng.uniform(0, 10 / 3), rng.uniform(-4, 4), rng.uniform(-1.25, 1.25)
-    return second, (CENTER_X + away, CENTER_Y + 0.8 * up), (0.0, CENTER_Y + 0.6 * aim)
