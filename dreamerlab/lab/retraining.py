@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dreamerlab.lab.origins import link_origin
+from dreamerlab.lab.origins import link_origins
 from dreamerlab.launch.trainer import settle, start_trainer
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
@@ -68,7 +68,7 @@ def retrain(
     run = RunDirectory(folder / manifest.id)
     trial = run.trial(recorded.seed)
     trial.path.mkdir(parents=True)
-    link_origin(workspace, config.init.checkpoint, folder)
+    link_origins(workspace, config, folder)
     run.config_path.write_text(to_yaml(config))
     write_manifest(run.manifest_path, replace(manifest, budget=Budget(config.budget.unit, config.budget.amount)))
     write_status(trial, Status("queued", trial.seed))

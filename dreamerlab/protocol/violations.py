@@ -33,6 +33,7 @@ Rule = Literal[
     "seeds-after-verdict",
     "uncommitted",
     "starting-point",
+    "opponent",
     "orphan-trainers",
     "oversubscribed",
 ]

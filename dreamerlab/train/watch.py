@@ -134,7 +134,7 @@ def record(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
     """Write a film of episodes to `asked.out`; return what was filmed, as JSON-ready values."""
     from dreamerlab.train import film
 
-    make, games = _task(stored, TrialDirectory(asked.trial.resolve()), asked.episodes)
+    make, games = _task(stored, asked)
     env, shown = renderable(stored, make)
     limit = film.MOST_FRAMES[asked.format]
     reel = film.Reel(limit, asked.every)
@@ -168,9 +168,7 @@ def title_of(stored: StoredAgent, policy: str) -> str:
     return f"{stored.info.run} seed {stored.seed}, {stored.config.env.id}, {after}, policy {policy}"
 
 
-def _task(
-    stored: StoredAgent, trial: TrialDirectory, episodes: int
-) -> tuple[Callable[..., Any], Sequence[dict[str, Any]]]:
+def _task(stored: StoredAgent, asked: argparse.Namespace) -> tuple[Callable[..., Any], Sequence[dict[str, Any]]]:
     """Return what builds the agent's environment and, of hockey, how to reset it: the opponents of its evaluations in
     turn. Older code knows no hockey.
     """
@@ -182,7 +180,7 @@ def _task(
     config = stored.config
     if not plays(config):
         return partial(make_env, config.env), ()
-    company = find_company(trial, config, training=False)
+    company, episodes = find_company(TrialDirectory(asked.trial.resolve()), config, training=False), asked.episodes
     games = balanced_games(config, company, episodes)
     opponents = len(games) // episodes
     turns = [games[number % opponents * episodes + number // opponents] for number in range(episodes)]
