@@ -58,6 +58,22 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
     ("train/win_rate", "share", "higher", "share of training games won, of those finished since the last line"),
     ("train/draw_rate", "share", "none", "share of training games without a goal, of those since the last line"),
     ("train/loss_rate", "share", "lower", "share of training games lost, of those finished since the last line"),
+    (
+        "train/shaping_closeness",
+        "reward",
+        "none",
+        "mean sum over a training game of the closeness term that is trained on beside the reward, weighted",
+    ),
+    ("train/shaping_touch", "reward", "none", "the same of the touch term: its weight times the catches of the puck"),
+    ("train/shaping_direction", "reward", "none", "the same of the direction term"),
+    ("train/possession_frac", "share", "none", "share of a training game in which the agent has the puck"),
+    ("train/other_possession_frac", "share", "none", "share of a training game in which the opponent has the puck"),
+    (
+        "train/action_saturated_frac",
+        "share",
+        "none",
+        "share of the action numbers played in training games that are beyond 0.95 in size",
+    ),
     # -- world model
     ("wm/loss", "weighted sum", "lower", "weighted sum of the world-model losses"),
     (
@@ -194,6 +210,14 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
         "none",
         "share of the windows with an event asked for that were drawn as the others, no event being held",
     ),
+    ("replay/mirrored_frac", "share", "none", "share of windows trained on upside down (train.augment)"),
+    ("replay/swapped_frac", "share", "none", "share of windows trained on that the opponent saw (train.augment)"),
+    (
+        "replay/goals_before_learning",
+        "games",
+        "none",
+        "training games that ended in a goal before the first update; 40 to 60 are asked for (M-ADD-08)",
+    ),
     (
         "replay/weights_behind",
         "updates",
@@ -229,6 +253,8 @@ SOMETIMES: dict[str, str] = {
     "wm/auxiliary_loss": "heads.auxiliary names heads",
     "wm/auxiliary_known_frac": "heads.auxiliary names heads",
     "behavior/entropy_base_nats": "policy.dist is tanh_normal",
+    "replay/mirrored_frac": "train.augment has mirror",
+    "replay/swapped_frac": "train.augment has swap",
     "behavior/action_std": "actions are numbers drawn from a Normal",
     "behavior/action_mean": "actions are numbers",
     "behavior/action_saturated_frac": "actions are numbers",

@@ -15,7 +15,15 @@ from dreamerlab.config.zones import Zone
 
 _BEHAVIOR = ("behavior.", "policy.", "model.policy_", "model.value_")
 _LATENTS = ("model.deter", "model.stoch", "model.classes")
-_REPLAY = ("replay.latent_context", "replay.priority_exponent", "collect.envs", "heads.auxiliary", "smooth.")
+_REPLAY = (
+    "replay.latent_context",
+    "replay.priority_exponent",
+    "collect.envs",
+    "heads.auxiliary",
+    "smooth.",
+    "hockey.shaping",
+    "train.augment",
+)
 """What the rows of a replay hold, and how many streams of them; how many rows fit is nobody's business."""
 
 

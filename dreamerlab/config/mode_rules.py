@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dreamerlab.config.opponents import parse_shaping
 from dreamerlab.config.schema import Config
+from dreamerlab.config.schema_hockey import HOCKEY_ID
 
 
 def frozen_world_is_random(config: Config) -> str | None:
@@ -70,6 +72,32 @@ def tanh_saturates(config: Config) -> str | None:
         f"policy.std up to {high:g} under tanh_normal with policy.entropy=base: the bonus grows with the deviation "
         "while actions saturate at -1 and 1; policy.entropy=squashed rewards the entropy of the action itself"
     )
+
+
+def augment_needs_hockey(config: Config) -> str | None:
+    """The symmetries are those of one game, as it is observed without pictures."""
+    augment = config.train.augment
+    if not augment:
+        return None
+    named = f"train.augment={list(augment)}"
+    if config.env.id != HOCKEY_ID:
+        return f"{named} are symmetries of hockey ({HOCKEY_ID}); env.id={config.env.id} has none that are known"
+    if config.env.observe != "state":
+        return f"{named} need env.observe=state: pictures are not turned, and env.observe={config.env.observe}"
+    if "swap" in augment and config.env.action_repeat > 1:
+        return (
+            f"train.augment=swap needs env.action_repeat=1, not {config.env.action_repeat}: opponents choose anew at "
+            "every step of the game, which is no single action of theirs"
+        )
+    return None
+
+
+def closeness_twice(config: Config) -> str | None:
+    """The reward of the environment has the closeness term in it (FACTS A13.20)."""
+    hockey = config.hockey
+    if config.env.id != HOCKEY_ID or hockey.reward != "env" or "closeness" not in parse_shaping(hockey.shaping):
+        return None
+    return "hockey.reward=env has closeness in it once; hockey.shaping adds it again, in training only"
 
 
 def straight_through_is_none(config: Config) -> str | None:

@@ -39,6 +39,7 @@ from dreamerlab.train.generators import with_own_generators
 from dreamerlab.train.opponents import Company, maker
 from dreamerlab.train.pool import PoolMembers
 from dreamerlab.train.runtime import numpy_stream, prepare_process, torch_stream
+from dreamerlab.train.sparse import other_side_of, shaping_of
 
 QUEUE = 16
 """Env steps of one collector that may wait for the trainer."""
@@ -129,7 +130,8 @@ class Orders:
 class Played:
     """One env step."""
 
-    rows: list[Step]
+    rows: list[tuple[Step, int]]
+    """Each with its side: 0 is the agent's, 1 the other player's."""
     end: EpisodeEnd | None
     version: int
 
@@ -149,13 +151,16 @@ class _Outbox:
     def __init__(self, info: tuple[str, ...]) -> None:
         self._info = info
         self.wants_info = bool(info)
-        self.rows: list[Step] = []
+        self.rows: list[tuple[Step, int]] = []
 
     def add(self, step: Step, stream: int = 0) -> None:
-        """Keep a row; of its info only the numbers that are wanted, since the rest may be anything."""
+        """Keep a row of the agent's side, 0, or the other's, 1.
+
+        Of its info only the numbers that are wanted, since the rest may be anything.
+        """
         if self.wants_info:
             step["info"] = {key: number_of(step.get("info", {}), key) for key in self._info}
-        self.rows.append(step)
+        self.rows.append((step, stream))
 
 
 def play(orders: Orders, pipe: Connection, shared: Shared) -> None:
@@ -194,7 +199,8 @@ def _play_on(orders: Orders, send: Callable[[Played], None], shared: Shared) -> 
     policy = ActingPolicy(agent, 1, torch_stream(orders.seed, f"actions {name}", torch.device("cpu")))
     random_start = RandomStart(orders.random_steps, spec.action, numpy_stream(orders.seed, f"random actions {name}"))
     starts, matches = [numpy_stream(orders.seed, f"episode starts {name}")], _matches(orders, name, shared)
-    collector = Collector([env], outbox, starts, random_start, matches)
+    other_side = other_side_of(config, [env], outbox)
+    collector = Collector([env], outbox, starts, random_start, matches, shaping_of(config), other_side)
     version = shared.read_into(agent)
     while True:
         while collector.env_steps - shared.taken[orders.stream] >= QUEUE and not shared.over:

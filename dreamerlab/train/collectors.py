@@ -93,8 +93,8 @@ class ProcessCollectors:
         order = [(self.env_steps + offset) % len(self._pipes) for offset in range(len(self._pipes))]
         stream = next(number for number in order if self._pipes[number] in ready)
         played = self._receive(stream)
-        for row in played.rows:
-            self._replay.add(row, stream)
+        for row, side in played.rows:
+            self._replay.add(row, stream + side * len(self._pipes))
         self.idle = False
         self.env_steps += 1
         self._limiter.collected()

@@ -60,6 +60,7 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
         recorder.after_acting(time.monotonic() - started)
         for end in ended:
             recorder.after_episode(end, at)
+            at.early_goals += end.terminated and not at.updates
         for number in range(session.updates_due()):
             if number:
                 beat()

@@ -37,6 +37,8 @@ class Counters:
     """Updates in which actor and critic learnt."""
     episodes: int = 0
     wall_s: float = 0.0
+    early_goals: int = 0
+    """Episodes before the first update in which the task was over: in hockey, goals (M-ADD-08)."""
 
 
 @dataclass
@@ -50,6 +52,8 @@ class _Means:
     lengths: list[int] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     """Of games: win, draw or loss."""
+    numbers: dict[str, list[float]] = field(default_factory=dict)
+    """Further metrics of episodes that have them."""
     update_s: float = 0.0
     acting_s: float = 0.0
     elapsed_s: float = 0.0
@@ -113,6 +117,10 @@ class Recorder:
         if end.game is not None:
             self._means.outcomes.append(end.game["outcome"])
             facts |= {"game": dict(end.game)}
+        if end.shaping is not None:
+            facts |= {"shaping": dict(end.shaping)}
+        for name, number in _numbers_of(end).items():
+            self._means.numbers.setdefault(name, []).append(number)
         append_line(self._trial.episodes_path, {**self._position(at), "episode": end.episode, **facts})
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -134,6 +142,7 @@ class Recorder:
             values["train/length"] = sum(means.lengths) / len(means.lengths)
         if means.outcomes:
             values |= {f"train/{outcome}_rate": share for outcome, share in shares_of(means.outcomes).items()}
+        values |= {name: sum(numbers) / len(numbers) for name, numbers in sorted(means.numbers.items())}
         elapsed = max(means.elapsed_s + now - means.since, 1e-9)
         values["pace/env_steps_per_s"] = (at.env_steps - means.since_env_steps) / elapsed
         values["pace/updates_per_s"] = updates / elapsed
@@ -196,6 +205,7 @@ class Recorder:
             "returns": means.returns,
             "lengths": means.lengths,
             **({"outcomes": means.outcomes} if means.outcomes else {}),
+            **({"numbers": means.numbers} if means.numbers else {}),
             "update_s": means.update_s,
             "acting_s": means.acting_s,
             "elapsed_s": means.elapsed_s + time.monotonic() - means.since,
@@ -210,6 +220,7 @@ class Recorder:
             returns=list(state["returns"]),
             lengths=list(state["lengths"]),
             outcomes=list(state.get("outcomes", ())),
+            numbers={name: list(numbers) for name, numbers in state.get("numbers", {}).items()},
             update_s=state["update_s"],
             acting_s=state["acting_s"],
             elapsed_s=state["elapsed_s"],
@@ -226,3 +237,17 @@ class Recorder:
             "wall_s": round(at.wall_s, 3),
             "attempt": self.attempt,
         }
+
+
+_OF_GAMES = {
+    "own_possession": "train/possession_frac",
+    "other_possession": "train/other_possession_frac",
+    "saturated": "train/action_saturated_frac",
+}
+
+
+def _numbers_of(end: EpisodeEnd) -> dict[str, float]:
+    """Return the metrics of an episode beyond its return and length: shaping terms, and what its game tells."""
+    shaping = {f"train/shaping_{term}": value for term, value in (end.shaping or {}).items()}
+    game = end.game or {}
+    return shaping | {name: float(game[key]) for key, name in _OF_GAMES.items() if key in game}

@@ -7,6 +7,7 @@ ratio and the sums of the next metric line (FACTS F20). What a trial does with i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,15 @@ from dreamerlab.train.opponents import Company, maker, plays, plays_itself
 from dreamerlab.train.pool import Pool
 from dreamerlab.train.recorder import Counters
 from dreamerlab.train.runtime import numpy_stream, prepare_process, repeat_gradients, torch_stream, usable_device
+from dreamerlab.train.sparse import (
+    augment_metrics,
+    mirror_of,
+    other_side_of,
+    shaping_of,
+    streams_of,
+    swaps,
+    too_few_goals,
+)
 
 COUNT_UPDATES = ("updates", "actor_updates")
 """Units of a budget that is spent by updating."""
@@ -68,7 +78,7 @@ class Session:
             spec,
             deter=model.deter,
             stoch=model.stoch,
-            streams=count,
+            streams=streams_of(config),
             online=config.replay.online,
             latent_context=config.replay.latent_context,
             mixture=config.replay.mixture,
@@ -90,7 +100,15 @@ class Session:
         if inline:
             starts = [numpy_stream(seed, "episode starts" + (f" {n}" if n else "")) for n in range(count)]
             random_start = RandomStart(config.collect.random_steps, spec.action, numpy_stream(seed, "random actions"))
-            self.collector = Collector(envs, self.replay, starts, random_start, matches)
+            self.collector = Collector(
+                envs,
+                self.replay,
+                starts,
+                random_start,
+                matches,
+                shaping_of(config),
+                other_side_of(config, envs, self.replay),
+            )
             self.ratio = Ratio(*ratio)
         else:
             envs[0].close()
@@ -104,6 +122,7 @@ class Session:
         recorded = config.execution.cuda_graphs
         self._learn = RecordedUpdates(self.agent) if recorded else partial(self.agent.update, inspect=inspect)
         self._replay_rng = numpy_stream(seed, "replay")
+        self._mirror = mirror_of(config, spec)
         self._update_generator = torch_stream(seed, "updates", device)
         # What is recorded takes a batch from wherever it is.
         self._batch_device = torch.device("cpu") if recorded else device
@@ -149,7 +168,11 @@ class Session:
     def update(self) -> dict[str, torch.Tensor]:
         """Make one update of the agent from replay; return its metrics."""
         train = self.config.train
+        if not self.counters.updates and (warning := too_few_goals(self.config, self.counters.early_goals)):
+            print(f"warning: {warning}", file=sys.stderr)
         sample = self.replay.sample(train.batch_size, train.batch_length, self._replay_rng)
+        if self._mirror is not None:
+            sample = self._mirror(sample, self._replay_rng)
         learn = what_learns(self.counters.updates + 1, train)
         done = self._learn(_to_batch(sample, self._batch_device), self._update_generator, learn=learn)
         if self.config.replay.latent_context:
@@ -160,7 +183,7 @@ class Session:
         self.counters.actor_updates += learn != "world"
         if self._processes is not None:
             self._processes.updated(self.counters.updates)
-        return done.metrics
+        return done.metrics | augment_metrics(self.config, sample, done.model_loss) if train.augment else done.metrics
 
     def spent(self) -> float:
         """Return how much of the budget is used, in the budget's unit."""
@@ -179,6 +202,7 @@ class Session:
             "replay/train_ratio_effective": per_step * train.batch_size * train.batch_length,
             "replay/train_ratio_configured": train.train_ratio,
             **self.replay.event_metrics(),
+            **({"replay/goals_before_learning": float(at.early_goals)} if plays(self.config) else {}),
             **(self._processes.metrics() if self._processes is not None else {}),
         }
 
@@ -272,20 +296,21 @@ def first_update_at(train: Train) -> int:
 
 def _require_room(config: Config) -> None:
     """Raise UsageError for a replay that can never hold enough for a first update: the trial would only collect."""
-    train, capacity, envs = config.train, config.replay.capacity, config.collect.envs
-    ring = max(1, capacity // envs)
-    shared = f"replay.capacity={capacity}" + (f", shared by collect.envs={envs}," if envs > 1 else "")
-    windows = envs * max(0, ring - train.batch_length + 1)
+    train, capacity, streams = config.train, config.replay.capacity, streams_of(config)
+    ring = max(1, capacity // streams)
+    sharing = f", shared by collect.envs={config.collect.envs}" + (" and its other sides," if swaps(config) else ",")
+    shared = f"replay.capacity={capacity}" + (sharing if streams > 1 else "")
+    windows = streams * max(0, ring - train.batch_length + 1)
     if windows < train.batch_size:
         raise UsageError(
             f"a batch is train.batch_size={train.batch_size} windows of {train.batch_length} steps, "
             f"and {shared} holds only {windows} different ones",
             hint="make replay.capacity larger, or the batch smaller",
         )
-    if (first := first_update_at(train)) > envs * ring:
+    if (first := first_update_at(train)) > streams * ring:
         given = "" if train.learning_starts is None else f" (train.learning_starts={first})"
         raise UsageError(
-            f"the first update waits for {first} steps{given}, and {shared} never holds more than {envs * ring}",
+            f"the first update waits for {first} steps{given}, and {shared} never holds more than {streams * ring}",
             hint="make replay.capacity larger, or start earlier: train.learning_starts",
         )
 

@@ -18,6 +18,7 @@ from dreamerlab.config.validation import from_flat
 CARTPOLE_997 = {"env.time_limit": 500, "reference.solved": 500, "behavior.discount_horizon": 1 / 0.003}
 
 FROM = {"init.checkpoint": "R0012-9qd"}
+HOCKEY: dict[str, object] = {"env.id": "dreamerlab/HockeyOne-v0"}
 TANH = {"policy.dist": "tanh_normal", "policy.entropy": "base"}
 
 
@@ -78,6 +79,10 @@ def test_the_largest_return_equals_the_sum_it_stands_for() -> None:
         ({"behavior.entropy_floor": 0.0}, "entropy-floor", "warning"),
         ({"train.learn": "world", "budget.unit": "actor_updates"}, "budget-never-spent", "error"),
         ({"train.learn": "world"}, "policy-never-learns", "note"),
+        ({"train.augment": ["mirror"]}, "augment-needs-hockey", "error"),
+        (HOCKEY | {"train.augment": ["mirror"], "env.observe": "both"}, "augment-needs-hockey", "error"),
+        (HOCKEY | {"train.augment": ["swap"], "env.action_repeat": 2}, "augment-needs-hockey", "error"),
+        (HOCKEY | {"hockey.shaping": ["closeness:0.5"]}, "closeness-twice", "note"),
         ({"free_bits.mode": "straight_through"}, "straight-through-is-none", "note"),
     ],
 )
@@ -109,6 +114,9 @@ def test_a_config_that_breaks_a_rule(flat: dict[str, object], rule: str, severit
         (TANH | {"policy.std": (0.1, 1.65)}, "tanh-saturates"),
         ({"train.learn": "world", "budget.unit": "updates"}, "budget-never-spent"),
         (FROM, "policy-never-learns"),
+        (HOCKEY | {"train.augment": ["mirror", "swap"]}, "augment-needs-hockey"),
+        (HOCKEY | {"train.augment": ["mirror"], "env.action_repeat": 2}, "augment-needs-hockey"),
+        (HOCKEY | {"hockey.shaping": ["closeness:0.5"], "hockey.reward": "sparse"}, "closeness-twice"),
     ],
 )
 def test_a_neighbour_that_keeps_the_rule(flat: dict[str, object], rule: str) -> None:
