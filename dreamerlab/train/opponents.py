@@ -225,8 +225,8 @@ def network_of(config: Config, state: Mapping[str, Any], where: str) -> Agent:
 def maker(config: Config, company: Company | None = None, *, watched: bool = True) -> partial[Env]:
     """Return what builds the environments of a trial; their players come from one roster.
 
-    `watched` environments have `execution.step_timeout_s` for a step. Runs' agents are opened now: Conflict for one that
-    is damaged or does not fit.
+    `watched` environments have `execution.step_timeout_s` for a step. Runs' agents are opened now: Conflict for one
+    that is damaged or does not fit.
     """
     limit = {"step_timeout_s": config.execution.step_timeout_s} if watched else {}
     if not plays(config):

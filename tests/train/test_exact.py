@@ -21,10 +21,13 @@ import pytest
 import torch
 
 from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.checkpoints import name_of
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.series import join_attempts, read_episodes, read_evals, read_lines
 from dreamerlab.runs.status import effective_state, read_status
 from dreamerlab.train import checkpoint
+from dreamerlab.train.opponents import Company
+from dreamerlab.train.session import Session
 from tests.train.trials import make_trial, timeless, tiny_config
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +119,66 @@ def test_three_environments_with_numbers_to_choose_F20(tmp_path: Path) -> None:
     """With an evaluation on the way; each in a process of its own, as sets and hashes have another order in each."""
     settings = {"collect": {"envs": 3}, "budget": {"amount": 75}, "eval": {"every": 40, "episodes": 2}}
     kill_and_compare(tmp_path, 1, env={"id": MOVE}, **settings)
+
+
+HOCKEY = "dreamerlab/HockeyOne-v0"
+
+
+def test_games_go_on_in_the_middle_F20(tmp_path: Path) -> None:
+    """M-HK-02: against bots and past selves, one of which joins afterwards, over the border of two stages."""
+    hockey = {
+        "curriculum": ("0 shooting weak+self", "100 defense strong+self:2"),
+        "pool_every": 60,
+        "pool_size": 2,
+    }
+    config = tiny_config(env={"id": HOCKEY}, hockey=hockey, collect={"envs": 2}, train={"train_ratio": 0.5})
+    company = Company(pool=tmp_path / "opponents", belongs={"run": "R0001-abc", "seed": 3, "family": "f"})
+
+    def go(session: Session, rounds: int) -> list[Any]:
+        ended: list[Any] = []
+        for _ in range(rounds):
+            ended += session.collector.step(session.policy)
+            session.counters.env_steps = session.collector.env_steps
+            for _ in range(session.updates_due()):
+                session.update()
+        return ended
+
+    whole = Session(config, 3, company=company)
+    go(whole, 45)
+    saved = session_state(whole, tmp_path)
+    games = go(whole, 45)
+    after = session_state(whole, tmp_path)
+    parts = Session(config, 3, company=company)
+    parts.load_state_dict(saved)
+    assert go(parts, 45) == games
+    assert flat(session_state(parts, tmp_path)) == flat(after)
+    met = {end.game["opponent"] for end in games}
+    assert any(name.startswith("self@") for name in met), met
+    assert saved["collector"]["matchmaker"] != after["collector"]["matchmaker"]
+
+
+def session_state(session: Session, folder: Path) -> dict[str, Any]:
+    """The state of a session as a checkpoint gives it back."""
+    facts = {"run": "R0001-abc", "seed": 3, "family": "f", "updates": 0, "episodes": 0, "wall_s": 0.0}
+    at = session.counters.env_steps
+    checkpoint.save(folder, session.state_dict(), None, env_steps=at, has_replay=True, **facts)
+    return checkpoint.open_exactly(folder, name_of(at))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("envs", [1, 3])
+@pytest.mark.parametrize(
+    "hockey",
+    [
+        {"opponent": ("weak", "strong:2", "random"), "side": "both", "mode": "normal"},
+        {"curriculum": ("0 shooting weak", "90 defense strong", "150 normal weak:3+strong"), "starts": "random"},
+        {"opponent": ("self", "weak:0.3"), "pool_every": 40, "pool_size": 2, "mode": "shooting"},
+    ],
+)
+def test_whoever_it_plays_against_F20(tmp_path: Path, hockey: dict[str, Any], envs: int) -> None:
+    """M-HK-02."""
+    settings = {"collect": {"envs": envs}, "budget": {"amount": 330}, "train": {"train_ratio": 3.0}}
+    kill_and_compare(tmp_path, 2, env={"id": HOCKEY}, hockey=hockey, **settings)
 
 
 @pytest.mark.slow
