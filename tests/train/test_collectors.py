@@ -21,13 +21,15 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.processes import alive
 from dreamerlab.runs.status import effective_state, read_status
 from dreamerlab.train.collector_process import QUEUE
+from dreamerlab.train.opponents import Company
 from dreamerlab.train.session import Session
 from tests.train.trials import lines, make_trial, tiny_config
 
 
 @contextmanager
-def session_of(envs: int, **sections: Any) -> Iterator[Session]:
-    session = Session(tiny_config(collect={"mode": "process", "envs": envs, "slack": 0.2}, **sections), seed=0)
+def session_of(envs: int, company: Company | None = None, **sections: Any) -> Iterator[Session]:
+    config = tiny_config(collect={"mode": "process", "envs": envs, "slack": 0.2}, **sections)
+    session = Session(config, seed=0, company=company)
     try:
         yield session
     finally:
@@ -94,6 +96,35 @@ def test_a_collector_that_is_killed_ends_the_trial_by_name_and_the_others_with_i
         ):
             play(session, 100_000)
     assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.slow
+def test_games_in_processes_meet_past_selves_and_a_killed_one_is_counted_M_HK_02(tmp_path: Path) -> None:
+    """M-HK-02: members join on the way; whoever resumes starts new games and says how many were given up."""
+    hockey = {"opponent": ("self", "weak:0.2"), "pool_every": 100, "pool_size": 3, "mode": "shooting"}
+    sections = {"env": {"id": "dreamerlab/HockeyOne-v0"}, "hockey": hockey, "train": {"train_ratio": 1.0}}
+    company = Company(pool=tmp_path, belongs={"run": "R0001-abc", "seed": 0, "family": "f"})
+    with session_of(2, company, **sections) as session:
+        met: set[str] = set()
+        while session.collector.env_steps < 700:
+            met |= {end.game["opponent"] for end in session.collector.step(session.policy) if end.game is not None}
+            session.counters.env_steps = session.collector.env_steps
+            for _ in range(session.updates_due()):
+                session.update()
+        assert len([name for name in met if name.startswith("self@")]) > 1, met
+        state = session.state_dict()
+        open_games = sum(state["collector"]["under_way"])
+        results = state["collector"]["matchmaker"]["points"]
+        assert results.keys() <= met
+        os.kill(pids_of(session)[1], signal.SIGKILL)
+        with pytest.raises(TrialFailed, match="was killed by SIGKILL"):
+            play(session, 100_000)
+    with session_of(2, company, **sections) as session:
+        session.load_state_dict(state)
+        play(session, 760)
+        if open_games:
+            assert session.pace_metrics()["replay/episodes_abandoned"] == open_games
+        assert session.collector.state_dict()["abandoned"] == open_games
 
 
 @pytest.mark.slow
