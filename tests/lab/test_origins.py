@@ -1,11 +1,16 @@
-"""`init.checkpoint` is looked into before anything is created: a run that cannot start is refused, not recorded."""
+"""What a run needs of others is looked into before anything is created: it is refused, not recorded, when it is amiss.
+
+`init.checkpoint`, and the runs' agents that hockey is played against.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dreamerlab.config.layers import resolve
 from dreamerlab.lab.origins import origin_gate
+from dreamerlab.runs.status import read_status, write_status
 from tests.lab.conftest import Ran
 from tests.lab.workspaces import TINY, dreamerlab, git, inside
 
@@ -28,6 +33,28 @@ def test_what_can_be_used_passes_and_what_cannot_is_named(ran: Ran) -> None:
     assert "holds no replay" in line
     (line,) = said(ran, f"init.checkpoint={run}@999")
     assert "no checkpoint of env step 999" in line
+
+
+def test_runs_agents_as_opponents_are_looked_into_too(ran: Ran, tmp_path: Path) -> None:
+    """M-HK-02: by the leaf that names them; elsewhere than in hockey nobody plays."""
+    hockey, run = "env.id=dreamerlab/HockeyOne-v0", ran.run.id
+    assert said(ran, f"hockey.opponent=[{run}]") == []
+    (line,) = said(ran, hockey, f"hockey.opponent=[weak, {run}@best]")
+    assert line.startswith(f"hockey.opponent={run}@best: best-")
+    assert line.endswith("cannot play: it was trained on CartPole-v1, not on dreamerlab/HockeyOne-v0")
+    first, second = said(ran, hockey, "hockey.curriculum=['0 normal R9']", "hockey.eval_opponents=[R8]")
+    assert first == "hockey.curriculum=R9: no run is called 'R9'"
+    assert second == "hockey.eval_opponents=R8: no run is called 'R8'"
+    copied = ran.copy(tmp_path / "lab")
+    for trial in copied.run.trials():
+        config = trial.run.config_path
+        config.write_text(config.read_text().replace("CartPole-v1", "dreamerlab/HockeyOne-v0"))
+    assert said(copied, hockey, f"hockey.opponent=[{run}]") == []
+    trial = copied.run.trial(1)
+    write_status(trial, replace(read_status(trial), state="interrupted"))
+    (line,) = said(copied, hockey, f"hockey.opponent=[{run}]")
+    assert line == f"hockey.opponent={run} may mean another checkpoint tomorrow: seed 1 of {run} is not over"
+    assert said(copied, hockey, f"hockey.opponent=[{run}@60]") == []
 
 
 def test_check_forbids_and_pilots_are_refused_with_nothing_created(ran: Ran, tmp_path: Path) -> None:
