@@ -7,29 +7,17 @@ of the snapshot: how one looks at an agent may change, how it was trained may no
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dreamerlab
-from dreamerlab.errors import (
-    Conflict,
-    GateRefused,
-    LabError,
-    NotFound,
-    ToolFailed,
-    TrialFailed,
-    UsageError,
-    did_you_mean,
-)
+from dreamerlab.errors import LabError, NotFound, UsageError, did_you_mean
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.preflight import require_training_parts
+from dreamerlab.lab.programs import run_json
 from dreamerlab.launch.trainer import code_environment, installed_code
 from dreamerlab.report.wording import seeds_named, seeds_text
 from dreamerlab.runs.checkpoints import KINDS, choose, names
@@ -38,8 +26,7 @@ from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.showcase import agents_folder, as_asked
 from dreamerlab.runs.store import Workspace, find_run
 
-_PROGRAMS = Path(dreamerlab.__file__).parent / "train"
-_RELAYED = (UsageError, GateRefused, NotFound, Conflict, ToolFailed)
+PROGRAMS = Path(dreamerlab.__file__).parent / "train"
 WORDS = ("latest", "best")
 
 
@@ -67,7 +54,7 @@ def find_agents(workspace: Workspace, text: str, seed: int | None, checkpoint: s
         raise NotFound(f"{run.id} has no seed {seed}; it has {seeds_text(manifest.seeds)}")
     seeds = manifest.seeds if seed is None else (seed,)
     trials = [run.trial(one) for one in seeds]
-    stored = {trial.seed: _steps(trial) for trial in trials}
+    stored = {trial.seed: steps_of(trial) for trial in trials}
     if not any(stored.values()):
         raise _none_here(run)
     here = [trial for trial in trials if _has(trial, checkpoint)]
@@ -90,67 +77,22 @@ def find_agents(workspace: Workspace, text: str, seed: int | None, checkpoint: s
 def run_program(agents: StoredAgents, trial: TrialDirectory, program: str, words: Sequence[str], voice: Voice) -> Any:
     """Run a program of the training wing on one trial and return the JSON it printed; its progress is said.
 
-    An error it names keeps its kind; TrialFailed for anything else it ends with. A process that is left by Ctrl-C or
-    SIGTERM leaves none behind.
+    Raises as `run_json` does.
     """
     folder = agents_folder(trial)
     which = ["--checkpoint", as_asked(folder, agents.checkpoint)]
     # A path that is the usual one goes without saying.
     where = [] if folder == trial.checkpoints else ["--folder", str(folder)]
-    command = [sys.executable, "-P", str(_PROGRAMS / program), str(trial.path), *which, *where, *words]
-    lines: list[str] = []
-    with tempfile.TemporaryFile("w+", errors="replace") as out:
-        process = subprocess.Popen(
-            command,
-            cwd=agents.run.path.parent.parent,
-            env=code_environment(agents.code),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C reaches this process, which then ends that one
-        )
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if line.startswith("progress: "):
-                    voice.say(f"  {line.removeprefix('progress: ').strip()}")
-                else:
-                    lines.append(line.rstrip())
-            code = process.wait()
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            if process.stderr is not None:
-                process.stderr.close()
-            signal.signal(signal.SIGTERM, before)
-        out.seek(0)
-        said = out.read()
-    if code != 0:
-        raise _failure(trial, code, lines)
-    for line in lines:
-        if line.startswith("warning: "):
-            voice.warn(line.removeprefix("warning: "))
-    try:
-        return json.loads(said.strip().splitlines()[-1])
-    except (ValueError, IndexError):
-        raise _failure(trial, code, lines) from None
-
-
-def _failure(trial: TrialDirectory, code: int, lines: list[str]) -> LabError:
-    text = "\n".join(lines)
-    start = text.rfind("error: ")
-    if start >= 0 and (start == 0 or text[start - 1] == "\n"):
-        message, _, hint = text[start + len("error: ") :].partition("\n\nhint: ")
-        kind = next((kind for kind in _RELAYED if kind.exit_code == code), None)
-        if kind is not None:
-            return kind(message.strip(), hint=hint.strip() or None)
-        return TrialFailed(f"seed {trial.seed} of {trial.run.id}: {message.strip()}", hint=hint.strip() or None)
-    last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}, and nothing was said")
-    return TrialFailed(f"seed {trial.seed} of {trial.run.id} cannot be opened: {last[:300]}")
+    command = [sys.executable, "-P", str(PROGRAMS / program), str(trial.path), *which, *where, *words]
+    whose = f"seed {trial.seed} of {trial.run.id}"
+    return run_json(
+        command,
+        agents.run.path.parent.parent,
+        code_environment(agents.code),
+        voice,
+        whose=whose,
+        broken=f"{whose} cannot be opened",
+    )
 
 
 def _none_here(run: RunDirectory) -> LabError:
@@ -163,7 +105,7 @@ def _none_here(run: RunDirectory) -> LabError:
     return NotFound(f"{run.id} has no checkpoint here: {why}", hint=hint)
 
 
-def _steps(trial: TrialDirectory) -> list[int]:
+def steps_of(trial: TrialDirectory) -> list[int]:
     """Return the env steps of all checkpoints of a trial that are here, ascending."""
     found = {int(name.partition("-")[2]) for kind in KINDS for name in names(agents_folder(trial), kind)}
     return sorted(found)

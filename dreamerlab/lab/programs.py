@@ -1,0 +1,91 @@
+"""Programs of the training wing run in a process of their own: what they print is read, their errors keep their kind.
+
+A program prints one line of JSON; on stderr lines that begin with `progress: ` or `warning: ` are said as they are, and
+`error: ` with its hint is raised again. A process that is left by Ctrl-C or SIGTERM leaves none behind.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dreamerlab.errors import (
+    Conflict,
+    GateRefused,
+    LabError,
+    NotFound,
+    ToolFailed,
+    TrialFailed,
+    UsageError,
+)
+from dreamerlab.lab.execute import Voice
+
+_RELAYED = (UsageError, GateRefused, NotFound, Conflict, ToolFailed)
+
+
+def run_json(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], voice: Voice, *, whose: str, broken: str
+) -> Any:
+    """Run a command in `folder` and return the JSON it printed last; its progress is said.
+
+    An error it names keeps its kind; TrialFailed for anything else it ends with: `whose` opens the message of an error
+    of no known kind, `broken` that of an end without a word.
+    """
+    lines: list[str] = []
+    with tempfile.TemporaryFile("w+", errors="replace") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches this process, which then ends that one
+        )
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith("progress: "):
+                    voice.say(f"  {line.removeprefix('progress: ').strip()}")
+                else:
+                    lines.append(line.rstrip())
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+            signal.signal(signal.SIGTERM, before)
+        out.seek(0)
+        said = out.read()
+    if code != 0:
+        raise _failure(code, lines, whose, broken)
+    for line in lines:
+        if line.startswith("warning: "):
+            voice.warn(line.removeprefix("warning: "))
+    try:
+        return json.loads(said.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        raise _failure(code, lines, whose, broken) from None
+
+
+def _failure(code: int, lines: list[str], whose: str, broken: str) -> LabError:
+    text = "\n".join(lines)
+    start = text.rfind("error: ")
+    if start >= 0 and (start == 0 or text[start - 1] == "\n"):
+        message, _, hint = text[start + len("error: ") :].partition("\n\nhint: ")
+        kind = next((kind for kind in _RELAYED if kind.exit_code == code), None)
+        if kind is not None:
+            return kind(message.strip(), hint=hint.strip() or None)
+        return TrialFailed(f"{whose}: {message.strip()}", hint=hint.strip() or None)
+    last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}, and nothing was said")
+    return TrialFailed(f"{broken}: {last[:300]}")
