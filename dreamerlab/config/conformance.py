@@ -222,7 +222,7 @@ RULES: tuple[Rule, ...] = (
     Rule("smoothing-multiplies-reward", "warning", ("FACTS A13.19", "DIS-27"), mode_rules.smoothing_multiplies_reward),
     Rule("tanh-saturates", "warning", ("M-ENT-05", "FACTS A13.3"), mode_rules.tanh_saturates),
     Rule("entropy-floor", "warning", ("FACTS A13.1", "M-OPT-02"), mode_rules.entropy_floor_cuts_gradient),
-    Rule("closeness-twice", "note", ("FACTS A13.20",), mode_rules.closeness_twice),
+    Rule("closeness-twice", "note", ("M-HK-01",), mode_rules.closeness_twice),
     Rule("policy-never-learns", "note", ("M-CP-30",), mode_rules.policy_never_learns),
     Rule("straight-through-is-none", "note", ("FACTS A13.10", "DIS-25"), mode_rules.straight_through_is_none),
     Rule("actor-faster-than-critic", "note", ("M-CFG-09", "FACTS A13.13"), _actor_faster_than_critic),

@@ -93,7 +93,7 @@ def augment_needs_hockey(config: Config) -> str | None:
 
 
 def closeness_twice(config: Config) -> str | None:
-    """The reward of the environment has the closeness term in it (FACTS A13.20)."""
+    """The reward of the environment has the closeness term in it (M-HK-01)."""
     hockey = config.hockey
     if config.env.id != HOCKEY_ID or hockey.reward != "env" or "closeness" not in parse_shaping(hockey.shaping):
         return None
