@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dreamerlab.envs.hockey.bodies import SPEED_X
 from dreamerlab.envs.hockey.engine import Box2D
 from dreamerlab.envs.hockey.motion import Puck
 
@@ -21,7 +22,7 @@ class Contacts(Box2D.b2ContactListener):
 
     def watch(self, player1: Any, player2: Any, puck: Puck) -> None:
         """Note down what happens to these bodies from now on."""
-        self._player1, self._player2, self._puck, self._speed = player1, player2, puck.body, puck.velocity
+        self._player1, self._player2, self._puck, self._cells = player1, player2, puck.body, puck.cells
         self.told.clear()
 
     def BeginContact(self, contact: Any) -> None:
@@ -33,10 +34,10 @@ class Contacts(Box2D.b2ContactListener):
         elif body != puck:
             return
         if other == self._player1:
-            if self._speed.x < 0.1:
+            if self._cells[SPEED_X] < 0.1:
                 self.told.append("catch 1")
         elif other == self._player2:
-            if self._speed.x > -0.1:
+            if self._cells[SPEED_X] > -0.1:
                 self.told.append("catch 2")
         elif other == self._goals[1]:
             self.told.append("goal 2")

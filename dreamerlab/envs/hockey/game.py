@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 
+from dreamerlab.envs.hockey.bodies import X, Y
 from dreamerlab.envs.hockey.contacts import Contacts
 from dreamerlab.envs.hockey.engine import Box2D
 from dreamerlab.envs.hockey.face_off import Places, draw_places
@@ -98,6 +99,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         self._field = Field()
         self.world = self._field.world
         self._contacts = Contacts(self._field.goals)
+        self._told = self._contacts.told
         self.player1_has_puck = self.player2_has_puck = 0
         self.one_starts: bool = True
         self.reset(one_starting=True)
@@ -130,21 +132,21 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         if self.mode is Mode.NORMAL:
             self.one_starts = (not self.one_starts) if one_starting is None else bool(one_starting)
         self._begin(draw_places(self.np_random, self.mode, self.one_starts), self.mode)
-        return self._observe(), self._info()
+        return self._present()
 
     def _begin(self, places: Places, mode: Mode) -> None:
         """Put up the field, and begin to remember what is done to it."""
         self._origin = (places, mode, self.one_starts, self.player1_has_puck, self.player2_has_puck)
-        self._deeds: list[tuple[bool, list[float]]] = []
+        self._deeds: list[list[float] | tuple[float, ...]] = []
         self.done, self.winner, self.time = False, 0, 0
         self.max_timesteps = mode.max_timesteps
         self._closest = 1e6
         second, puck, target = places
         self.player1, self.player2, self.puck = self._field.place(second, puck, self._contacts)
-        self._rackets = Racket(self.player1, 1), Racket(self.player2, -1)
+        self._one, self._two = Racket(self.player1, 1), Racket(self.player2, -1)
         self._moving = Puck(self.puck)
         self._contacts.watch(self.player1, self.player2, self._moving)
-        self._views = Views(*self._rackets, self._moving, keep_mode=self.keep_mode, single_precision=self.tidy)
+        self._views = Views(self._one, self._two, self._moving, keep_mode=self.keep_mode, single_precision=self.tidy)
         if target is not None:
             way = self.puck.position - Box2D.b2Vec2(*target)
             way = way / way.length
@@ -157,41 +159,43 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         Raises BadInput, a ValueError, for an action of another length or with numbers that are none; numbers beyond
         -1 and 1 are cut.
         """
-        moves = self._moves(action)
-        self._deeds.append((True, moves))
-        one, two = self._rackets
-        puck = self._moving
+        given = np.asarray(action, np.float32)
+        if given.shape != self._action_shape:
+            raise self._misshapen(given)
+        moves: list[float] = given.tolist()
+        for number in moves:
+            if not -1.0 <= number <= 1.0:
+                moves = _cut(moves)
+                break
+        self._deeds.append(moves)
+        one, two, puck, second = self._one, self._two, self._moving, self.num_actions
+        one.act(moves[0], moves[1], moves[2])
+        two.act(moves[second], moves[second + 1], moves[second + 2])
+        puck.damp()
         if self.keep_mode:
-            one.act(moves[0], moves[1], moves[2])
-            two.act(moves[4], moves[5], moves[6])
-            puck.damp()
             if self.player1_has_puck > 1:
                 self.player1_has_puck = self._keep(one, 1, self.player1_has_puck, moves[3])
             if self.player2_has_puck > 1:
                 self.player2_has_puck = self._keep(two, -1, self.player2_has_puck, moves[7])
-        else:
-            one.act(moves[0], moves[1], moves[2])
-            two.act(moves[3], moves[4], moves[5])
-            puck.damp()
         self.world.Step(TIME_STEP, VELOCITY_ITERATIONS, POSITION_ITERATIONS)
-        if self._contacts.told:
-            self._heed(self._contacts.told)
-        timed_out = self.time >= self.max_timesteps
-        if timed_out:
+        if self._told:
+            self._heed(self._told)
+        time, longest, winner = self.time, self.max_timesteps, self.winner
+        self.time = time + 1
+        if time >= longest:
             self.done = True
-        info = self._views.info(1, self.winner, self.player1_has_puck, self.max_timesteps)
-        away, up = puck.position.x - WIDTH, puck.position.y - CENTER_Y
+        seen, info = self._views.after_step(self.player1_has_puck, self.player2_has_puck, winner, longest)
+        away, up = puck.cells[X] - WIDTH, puck.cells[Y] - CENTER_Y
         closest = away * away + up * up
         if closest < self._closest:
             self._closest = closest
-        self.time += 1
         reward = info["reward_closeness_to_puck"]
-        if self.done:
-            reward += GOAL_REWARD * self.winner
-        seen = self._views.of_player_one(self.player1_has_puck, self.player2_has_puck)
+        if not self.done:
+            return seen, reward, False, False, info
+        reward += GOAL_REWARD * winner
         if not self.truncate:
-            return seen, reward, self.done, False, info
-        return seen, reward, self.winner != 0, timed_out and self.winner == 0, info
+            return seen, reward, True, False, info
+        return seen, reward, winner != 0, winner == 0, info
 
     def _heed(self, told: list[str]) -> None:
         """Do what contacts mean, in the order in which they began: goals end a game, and a free player catches."""
@@ -224,41 +228,28 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         """Metres from the middle of player two's goal line to the puck where it was nearest, 1000 before the start."""
         return sqrt(self._closest)
 
-    def _moves(self, action: Any) -> list[float]:
-        """Return the numbers of an action, of single precision and within [-1, 1]."""
-        given = np.asarray(action, np.float32)
-        if given.shape != self._action_shape:
-            raise BadInput(
-                f"an action of both players has shape {self._action_shape}; got {given.shape}",
-                hint=f"player one's {self.num_actions} numbers first, then player two's",
-            )
-        moves = given.tolist()
-        for number in moves:
-            if not -1.0 <= number <= 1.0:
-                return self._cut(moves)
-        return moves
-
-    def _cut(self, moves: list[float]) -> list[float]:
-        if any(number != number for number in moves):
-            raise BadInput(
-                f"an action holds nan: {moves}",
-                hint="find out where it comes from before it gets here; numbers beyond -1 and 1 are cut, nan cannot be",
-            )
-        return [min(max(number, -1.0), 1.0) for number in moves]
+    def _misshapen(self, given: np.ndarray) -> BadInput:
+        return BadInput(
+            f"an action of both players has shape {self._action_shape}; got {given.shape}",
+            hint=f"player one's {self.num_actions} numbers first, then player two's",
+        )
 
     def obs_agent_two(self) -> np.ndarray:
         """Return the present state as player two sees it: the field turned by 180 degrees."""
         return self._views.of_player_two(self.player2_has_puck, self.player1_has_puck)
 
     def _observe(self) -> np.ndarray:
-        return self._views.of_player_one(self.player1_has_puck, self.player2_has_puck)
+        return self._present()[0]
 
     def _info(self) -> dict[str, Any]:
-        return self._views.info(1, self.winner, self.player1_has_puck, self.max_timesteps)
+        return self._present()[1]
+
+    def _present(self) -> tuple[np.ndarray, dict[str, Any]]:
+        return self._views.after_step(self.player1_has_puck, self.player2_has_puck, self.winner, self.max_timesteps)
 
     def get_info_agent_two(self) -> dict[str, Any]:
         """Return the info of the last step from player two's side."""
-        return self._views.info(-1, self.winner, self.player2_has_puck, self.max_timesteps)
+        return self._views.info_of_player_two(self.winner, self.player2_has_puck, self.max_timesteps)
 
     def get_reward(self, info: Mapping[str, Any]) -> float:
         """Return player one's reward: the goal, paid at every step once the game is over, and the closeness."""
@@ -292,8 +283,8 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         state = state[:expected]
         if not np.isfinite(state).all():
             raise BadInput(f"a state holds numbers that are none: {state}", hint="every number must be finite")
-        self._deeds.append((False, state.tolist()))
-        for racket, first in zip(self._rackets, (0, 6), strict=True):
+        self._deeds.append(tuple(state.tolist()))
+        for racket, first in ((self._one, 0), (self._two, 6)):
             body = racket.body
             body.position = (float(state[first] + CENTER_X), float(state[first + 1] + CENTER_Y))
             body.angle = float(state[first + 2])
@@ -364,10 +355,20 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         self._np_random, self._np_random_seed = state["generator"]
         places, mode, self.one_starts, self.player1_has_puck, self.player2_has_puck = state["origin"]
         self._begin(places, mode)
-        for is_step, numbers in state["deeds"]:
-            if is_step:
-                HockeyEnv.step(self, numbers)
+        for deed in state["deeds"]:
+            if isinstance(deed, list):
+                HockeyEnv.step(self, deed)
             else:
-                self.set_state(numbers)
+                self.set_state(deed)
         for name, value in state["clock"].items():
             setattr(self, name, value)
+
+
+def _cut(moves: list[float]) -> list[float]:
+    """Return the numbers of an action within [-1, 1]; raise BadInput where one is none."""
+    if any(number != number for number in moves):
+        raise BadInput(
+            f"an action holds nan: {moves}",
+            hint="find out where it comes from before it gets here; numbers beyond -1 and 1 are cut, nan cannot be",
+        )
+    return [min(max(number, -1.0), 1.0) for number in moves]

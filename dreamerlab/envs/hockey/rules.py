@@ -29,7 +29,7 @@ VELOCITY_ITERATIONS, POSITION_ITERATIONS = 180, 60
 MAX_ANGLE = 3.141592653589793 / 3
 KEEP_STEPS = 15
 """The keep timer of a player at the moment of the catch; the puck is shot when it reaches 1."""
-FORCE, TORQUE, SHOT = 6000.0, 400.0, 60.0
+FORCE, TORQUE_SCALE, SHOT = 6000.0, 400.0, 60.0
 MAX_PUCK_SPEED = 25.0
 """Above it the puck is damped harder; it is no limit."""
 MAX_PLAYER_SPEED = 10.0

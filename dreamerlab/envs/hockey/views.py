@@ -19,10 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from dreamerlab.envs.hockey.motion import Puck, Racket, single
+from dreamerlab.envs.hockey.bodies import SPEED_X, Seen, X, Y
+from dreamerlab.envs.hockey.motion import Puck, Racket
 from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, KEEP_STEPS, MAX_PUCK_SPEED, OBSERVED
 
-_PACK = {size: Struct(f"{size}f").pack_into for size in (OBSERVED - 2, OBSERVED)}
+_pair = memoryview(bytearray(8)).cast("f")
+"""Rounds two numbers to single precision."""
+_PACK = Struct(f"{OBSERVED}f").pack_into
 
 
 @dataclass(frozen=True)
@@ -45,68 +48,64 @@ class Views:
     """Both players' views of one field, and what they are told."""
 
     def __init__(self, one: Racket, two: Racket, puck: Puck, *, keep_mode: bool, single_precision: bool) -> None:
-        self._one, self._two, self._puck, self._keep = one, two, puck, keep_mode
+        self._one, self._two, self._puck = one, two, puck
         self._type = np.float32 if single_precision else np.float64
-        size = OBSERVED if keep_mode else OBSERVED - 2
-        self._cells: Any = np.zeros(size, np.float32)
-        self._pack = _PACK[size]
+        self._cells: Any = np.zeros(OBSERVED, np.float32)
+        self._seen = self._cells if keep_mode else self._cells[: OBSERVED - 2]
 
-    def of_player_one(self, own: int, other: int) -> np.ndarray:
-        """Return (18,), or (16,), as player one sees it, given both keep timers."""
-        one, two, puck = self._one, self._two, self._puck
-        place, speed, body = one.position, one.velocity, one.body
-        place_two, speed_two, body_two = two.position, two.velocity, two.body
-        at, velocity = puck.position, puck.velocity
-        self._pack(
-            self._cells,
-            0,
-            place.x - CENTER_X,
-            place.y - CENTER_Y,
-            body.angle,
-            speed.x,
-            speed.y,
-            body.angularVelocity,
-            place_two.x - CENTER_X,
-            place_two.y - CENTER_Y,
-            body_two.angle,
-            speed_two.x,
-            speed_two.y,
-            body_two.angularVelocity,
-            at.x - CENTER_X,
-            at.y - CENTER_Y,
-            velocity.x,
-            velocity.y,
-            *((own, other) if self._keep else ()),
-        )
-        return self._cells.astype(self._type)
+    def after_step(self, own: int, other: int, winner: int, max_timesteps: int) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return player one's view (18,), or (16,), and info, given both keep timers: all of a step in one reading."""
+        x, y, angle, speed_x, speed_y, spin = self._one.read()
+        x2, y2, angle2, speed_x2, speed_y2, spin2 = self._two.read()
+        puck_x, puck_y, _, puck_speed_x, puck_speed_y, _ = self._puck.read()
+        _PACK(
+            self._cells, 0,
+            x - CENTER_X, y - CENTER_Y, angle, speed_x, speed_y, spin,
+            x2 - CENTER_X, y2 - CENTER_Y, angle2, speed_x2, speed_y2, spin2,
+            puck_x - CENTER_X, puck_y - CENTER_Y, puck_speed_x, puck_speed_y, own, other,
+        )  # fmt: skip
+        if puck_speed_x <= 0.0 and puck_x < CENTER_X:
+            closeness = _closeness(x - puck_x, y - puck_y, max_timesteps)
+        else:
+            closeness = 0.0
+        return self._seen.astype(self._type), {
+            "winner": winner,
+            "reward_closeness_to_puck": closeness,
+            "reward_touch_puck": 1.0 if own == KEEP_STEPS else 0.0,
+            "reward_puck_direction": puck_speed_x / (MAX_PUCK_SPEED * max_timesteps),
+        }
 
     def of_player_two(self, own: int, other: int) -> np.ndarray:
         """Return (18,), or (16,), as player two sees it, given both keep timers."""
-        at, velocity = self._puck.position, self._puck.velocity
-        puck = (CENTER_X - at.x, CENTER_Y - at.y, -velocity.x, -velocity.y)
-        timers = (own, other) if self._keep else ()
-        self._pack(self._cells, 0, *_turned(self._two), *_turned(self._one), *puck, *timers)
-        return self._cells.astype(self._type)
+        x, y, _, speed_x, speed_y, _ = self._puck.read()
+        puck = (CENTER_X - x, CENTER_Y - y, -speed_x, -speed_y)
+        _PACK(self._cells, 0, *_turned(self._two.read()), *_turned(self._one.read()), *puck, own, other)
+        return self._seen.astype(self._type)
 
-    def info(self, side: int, winner: int, timer: int, max_timesteps: int) -> dict[str, Any]:
-        """Return the info of player one (`side` 1) or two (-1): who won, and three figures that are worth a reward.
+    def info_of_player_two(self, winner: int, timer: int, max_timesteps: int) -> dict[str, Any]:
+        """Return the info of player two, who won and three figures that are worth a reward to some.
 
         Closeness punishes distance to a puck that lies or comes into the own half, touch is 1 at the step of a catch,
         direction is the puck's speed towards the opponent's goal.
         """
-        at, speed_x, closeness = self._puck.position, side * self._puck.velocity.x, 0.0
-        if speed_x <= 0 and side * (at.x - CENTER_X) < 0:
-            place = (self._one if side > 0 else self._two).position
-            away, up = single(place.x - at.x), single(place.y - at.y)
-            closeness = -30.0 / ((250 / 60) * max_timesteps / 2) * sqrt(away * away + up * up)
+        puck, player = self._puck.cells, self._two.cells
+        puck_x, speed_x, closeness = puck[X], puck[SPEED_X], 0.0
+        if speed_x >= 0.0 and puck_x > CENTER_X:
+            closeness = _closeness(player[X] - puck_x, player[Y] - puck[Y], max_timesteps)
         return {
-            "winner": side * winner,
+            "winner": -winner,
             "reward_closeness_to_puck": closeness,
             "reward_touch_puck": 1.0 if timer == KEEP_STEPS else 0.0,
-            "reward_puck_direction": speed_x / (MAX_PUCK_SPEED * max_timesteps),
+            "reward_puck_direction": -speed_x / (MAX_PUCK_SPEED * max_timesteps),
         }
 
 
-def _turned(racket: Racket) -> tuple[float, ...]:
-    body, place, speed = racket.body, racket.position, racket.velocity
-    return CENTER_X - place.x, CENTER_Y - place.y, body.angle, -speed.x, -speed.y, body.angularVelocity
+def _closeness(away: float, up: float, max_timesteps: int) -> float:
+    _pair[0], _pair[1] = away, up
+    away, up = _pair
+    return -30.0 / ((250 / 60) * max_timesteps / 2) * sqrt(away * away + up * up)
+
+
+def _turned(seen: Seen) -> Seen:
+    x, y, angle, speed_x, speed_y, spin = seen
+    return CENTER_X - x, CENTER_Y - y, angle, -speed_x, -speed_y, spin

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dreamerlab.envs.hockey import BasicOpponent, HockeyEnv, field, motion
+from dreamerlab.envs.hockey import BasicOpponent, HockeyEnv, bodies, field, motion
 from dreamerlab.envs.hockey.opponents import bot_action
 from dreamerlab.envs.hockey.recording import RESULTS, Arrays, first_deviation, replayed
 from dreamerlab.envs.hockey.recording_files import load
@@ -44,6 +44,22 @@ def test_every_recorded_game_is_replayed_to_the_bit(golden: Arrays) -> None:
             else:
                 assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f"), name
     assert np.array_equal(golden["ep_one_starts_after"], again["ep_one_starts_after"])
+
+
+def test_without_knowing_where_the_engine_keeps_its_numbers_games_are_the_same(
+    golden: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M-HK-01: the engine's records are read in place where they lie as expected, else through its interface."""
+    assert bodies.layout_is_known()
+    monkeypatch.setattr(bodies, "layout_is_known", lambda: False)
+    some = _first_games(golden, 90)
+    assert first_deviation(some, replayed(some, HockeyEnv)) is None
+
+
+@pytest.mark.parametrize("moved", ["X", "SPEED_Y", "TORQUE", "SPIN_DAMPING", "_FLAGS"])
+def test_numbers_that_lie_elsewhere_are_noticed(monkeypatch: pytest.MonkeyPatch, moved: str) -> None:
+    monkeypatch.setattr(bodies, moved, getattr(bodies, moved) - 1)
+    assert not bodies.layout_is_known.__wrapped__()
 
 
 def test_recorded_games_cover_what_is_hard(raw: Arrays) -> None:
