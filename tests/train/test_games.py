@@ -26,7 +26,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> TrialDirectory:
         env={"id": HOCKEY_ID, "time_limit": 30},
         hockey=hockey,
         budget={"amount": 240},
-        eval={"every": 120, "episodes": 3},
+        eval={"every": 240, "episodes": 3},
         log={"every": 60},
         train={"train_ratio": 0.5},
     )
