@@ -14,6 +14,9 @@ from dreamerlab.config.schema_learning import Behavior as BehaviorConfig
 from dreamerlab.dreamer.policies import PolicyHead
 from dreamerlab.dreamer.schedules import factor
 
+BASE = "behavior/entropy_base_nats"
+"""The metric that heads have whose actions are squashed."""
+
 
 class PolicyObjective:
     """The loss -weight * (gain + eta * entropy), with the gain that `behavior.actor_gradient` asks for."""
@@ -53,10 +56,13 @@ class PolicyObjective:
         eta = self._entropy_scale(made, weight)
         policy = -weight * (gain + eta * rewarded)
         with torch.no_grad():
+            of_actions = self.head.metrics(raw, action)
+            if BASE in of_actions:  # under tanh the action's own entropy is another, and has no closed form (M-ENT-05)
+                of_actions["behavior/entropy_squashed_nats"] = -log_prob.mean()
             metrics = {
                 **self._terms(policy, gain, rewarded, weight, eta),
                 **_of_advantages(scaled, log_prob),
-                **self._of_entropy(entropy_nats, rewarded, self.head.metrics(raw, action)),
+                **self._of_entropy(entropy_nats, rewarded, of_actions),
                 "behavior/entropy_scale": eta if isinstance(eta, Tensor) else weight.new_full((), eta),
             }
         return policy, metrics
@@ -92,7 +98,7 @@ class PolicyObjective:
             "behavior/entropy_std_nats": entropy_nats.std(correction=0),
             "behavior/entropy_min_nats": low,
             "behavior/entropy_max_nats": high,
-            "behavior/entropy_frac": (of_actions.get("behavior/entropy_base_nats", mean) - least) / spread,
+            "behavior/entropy_frac": (of_actions.get(BASE, mean) - least) / spread,
             **of_actions,
         }
 

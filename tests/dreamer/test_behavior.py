@@ -227,6 +227,28 @@ def scored(
     return loss[0], metrics
 
 
+@pytest.mark.parametrize(
+    ("std", "base", "squashed"), [(0.606, 0.919, 0.60), (1.0, 1.419, 0.67), (2.72, 2.419, -0.78), (7.389, 3.419, -7.1)]
+)
+@pytest.mark.parametrize("rewarded", ["base", "squashed"])
+def test_entropies_before_and_after_tanh_are_both_told_M_ENT_05(
+    make_config: Callable[..., Config], std: float, base: float, squashed: float, rewarded: str
+) -> None:
+    """M-ENT-05, M-ENT-02: the figures of a mean of 0; the widest Normal has the least entropy of actions."""
+    config = make_config(policy={"dist": "tanh_normal", "std": (0.1, 10.0), "entropy": rewarded})
+    head = make_policy_head(ActionSpec.continuous(1), config)
+    rows, generator = 40_000, torch.Generator().manual_seed(0)
+    share = math.log(std / 0.1) / math.log(100.0)
+    raw = torch.tensor([[0.0, math.atanh(2.0 * share - 1.0)]]).repeat(rows, 1)
+    noise = head.noise((rows,), generator, torch.device("cpu"))
+    one = torch.ones(1, rows)
+    _, metrics = PolicyObjective(head, config.behavior).loss(raw, head.sample(raw, noise), noise, one, one)
+    assert metrics["behavior/entropy_base_nats"].item() == pytest.approx(base, abs=0.01)
+    assert metrics["behavior/entropy_squashed_nats"].item() == pytest.approx(squashed, abs=0.05)
+    expected = {"base": base, "squashed": squashed}[rewarded]
+    assert metrics["behavior/entropy_nats"].item() == pytest.approx(expected, abs=0.05)
+
+
 QUARTERS = torch.tensor([[math.log(2.0), 0.0, 0.0]])  # probabilities (1/2, 1/4, 1/4), 1.5 ln 2 nats
 
 

@@ -24,15 +24,15 @@ HEADS = ("binary:terminal_within_9", "regression:info/shot_quality", "regression
 EVERYTHING: dict[str, dict[str, Any]] = {
     "env": {"id": HOCKEY_ID},
     "hockey": {"mode": "defense", "opponent": ("strong",), "shaping": ("closeness:0.5", "touch:1", "direction:2")},
-    "replay": {"event_share": 0.5, "capacity": 400, "online": False},
-    "train": {"augment": ("mirror", "swap"), "train_ratio": 2.0, "learning_starts": 160},
+    "replay": {"event_share": 0.5, "capacity": 280, "online": False},
+    "train": {"augment": ("mirror", "swap"), "train_ratio": 2.0, "learning_starts": 170},
     "smooth": {"kernel": "gaussian"},
     "heads": {"auxiliary": HEADS},
     "policy": {"dist": "tanh_normal"},
-    "budget": {"amount": 240},
+    "budget": {"amount": 160},
     "log": {"every": 40},
-    "eval": {"every": 240, "episodes": 1},
-    "checkpoint": {"every": 150, "keep_replay": True},
+    "eval": {"every": 160, "episodes": 1},
+    "checkpoint": {"every": 100, "keep_replay": True},
 }
 
 
@@ -55,7 +55,7 @@ def test_a_trial_with_everything_resumed_is_the_one_that_never_stopped_F20(
 
     def heartbeat(self: Recorder, at: Any, spent: float) -> None:
         written(self, at, spent)
-        if at.env_steps == 171:
+        if at.env_steps == 131:
             stops[-1].reason = "stopped by SIGTERM"
 
     with monkeypatch.context() as patch:
