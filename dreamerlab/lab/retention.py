@@ -1,9 +1,9 @@
 """What of a run's artifacts is kept: disk use by run, and `data archive`, which drops what is heavy and says so.
 
 The rule: of a checkpoint the best and the newest are kept, with the text of what went wrong; older checkpoints,
-replay, agents of a pool of self-play, full rows of metrics, films and pictures go. What is dropped is first written down in the run's committed
-`archived.json`, so that verdict, log and lint stay as they are and read the dropped files as not checked. Nothing that
-the remote does not have is dropped unless that is wanted.
+replay, agents of a pool of self-play, full rows of metrics, films and pictures go. What is dropped is first written
+down in the run's committed `archived.json`, so that verdict, log and lint stay as they are and read the dropped files
+as not checked. Nothing that the remote does not have is dropped unless that is wanted.
 """
 
 from __future__ import annotations
