@@ -6,6 +6,7 @@ the seed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from gymnasium.spaces import Box
 
 from dreamerlab.envs.hockey.game import HockeyEnv
 from dreamerlab.envs.hockey.opponents import BasicOpponent
-from dreamerlab.envs.hockey.rules import Mode
+from dreamerlab.envs.hockey.rules import BadInput, Mode
 
 
 class HockeyEnv_BasicOpponent(HockeyEnv):
@@ -28,8 +29,17 @@ class HockeyEnv_BasicOpponent(HockeyEnv):
         self.action_space = Box(-1.0, 1.0, (4,), np.float32)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Play one step; the bot acts on the state before it. Raises ValueError for an action that is not (4,)."""
+        """Play one step; the bot acts on the state before it. Raises BadInput for an action that is not (4,)."""
         given = np.asarray(action, np.float32)
         if given.shape != (4,):
-            raise ValueError(f"an action of one player is (4,); got {given.shape}")
+            raise BadInput(f"an action of one player has shape (4,); got {given.shape}", hint="x, y, turn, shoot")
         return super().step(np.concatenate([given, self.opponent.act(self.obs_agent_two())]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what the present game follows from, the bot's phase included."""
+        return {**super().__getstate__(), "opponent": self.opponent}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Play the game again up to where it was; the bot does not, its actions are on record."""
+        super().__setstate__(state)
+        self.opponent = state["opponent"]

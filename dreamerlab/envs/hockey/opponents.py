@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dreamerlab.envs.hockey.rules import BadInput
 from dreamerlab.errors import UsageError, did_you_mean
 
 _KEPT_X = -3.5
@@ -94,11 +95,13 @@ def bot_action(obs: Any, phase: float, *, weak: bool, keep_mode: bool = True) ->
     """Return what a bot does in an own view (18,), or (16,), at a phase of its wagging.
 
     Per axis i of x, y and angle, with target T, place p, speed v: clip(k_i (T_i - p_i) - 0.5 v_i [brake_i], -1, 1),
-    where it brakes when the target is less than 0.1 s (1 s for the angle) away. Raises ValueError for another length.
+    where it brakes when the target is less than 0.1 s (1 s for the angle) away. Raises BadInput for fewer numbers.
     """
     seen = np.asarray(obs, np.float64).tolist()
     if len(seen) < 16 + 2 * keep_mode:
-        raise ValueError(f"a bot sees {16 + 2 * keep_mode} numbers; got {len(seen)}")
+        raise BadInput(
+            f"a bot sees {16 + 2 * keep_mode} numbers; got {len(seen)}", hint="without keep mode: keep_mode=False"
+        )
     x, y = seen[0], seen[1]
     puck_x, puck_y, puck_speed_x, puck_speed_y = seen[12:16]
     target_x, target_y = _KEPT_X, 0.0

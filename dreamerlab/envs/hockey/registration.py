@@ -32,4 +32,5 @@ def _one_player(**settings: Any) -> gym.Env[Any, Any]:
 def _two_players(**settings: Any) -> gym.Env[Any, Any]:
     from dreamerlab.envs.hockey.game import HockeyEnv
 
-    return HockeyEnv(**settings)
+    better: dict[str, Any] = {"clean_reset": True, "truncate": True, "tidy": True}
+    return HockeyEnv(**{**better, **settings})
