@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from dreamerlab.config.opponents import parse_curriculum, parse_opponents, parse_shaping
 from dreamerlab.config.section import MANY, Section
@@ -46,7 +46,8 @@ class Hockey(Section):
     +-10 at a goal and nothing else (M-HK-01)."""
     shaping: tuple[str, ...] = _training(())
     """Terms added to the reward in training only, each `NAME:WEIGHT`: `closeness`, `touch` and `direction`, as the
-    game's info tells them. Episode returns and evaluation never contain them."""
+    game's info tells them. Episode returns and evaluation never contain them; smoothing (`smooth.kernel`) acts on
+    reward and terms together."""
     scaling: Literal["none", "divisors"] = _task("none")
     """Divide observations by fixed numbers, about the size of each (the symlog of the encoder comes after it)."""
     pool_every: int = _training(20_000, unit="env steps", ge=1, le=MANY)
@@ -59,6 +60,11 @@ class Hockey(Section):
     eval_opponents: tuple[str, ...] = leaf(("weak",), Zone.EVALUATION, absent_means=("weak",), active_when=_ON)
     """Who the agent is measured against; each plays `eval.episodes` games under each policy, both starts equally often
     and every side that `hockey.side` names."""
+
+    @field_validator("opponent", "curriculum", "shaping", "eval_opponents", mode="before")
+    @classmethod
+    def _one_needs_no_brackets(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _written_well(self) -> Self:

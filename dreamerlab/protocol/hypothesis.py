@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 Kind = Literal["config", "code", "bundle", "baseline", "equivalence"]
 KINDS: tuple[Kind, ...] = ("config", "code", "bundle", "baseline", "equivalence")
@@ -27,6 +27,12 @@ class Change:
     before: Any
     """The base's resolved value when this was proposed."""
     after: Any
+
+    def __post_init__(self) -> None:
+        # A record knows lists only; a config holds tuples.
+        for name, value in (("before", self.before), ("after", self.after)):
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(cast("list[Any]", value)))
 
 
 @dataclass(frozen=True)

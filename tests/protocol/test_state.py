@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dreamerlab.protocol import state
+from dreamerlab.protocol.hypothesis import Change, proposal_from_dict
 from dreamerlab.protocol.registry import Event, Record
 from dreamerlab.protocol.state import fold
 from tests.lab.hypotheses import a_proposal
@@ -55,3 +58,10 @@ def test_what_cannot_have_happened_counts_for_nothing(events: list[tuple[str, di
 def test_events_of_a_later_version_change_nothing_and_are_no_fault() -> None:
     found = fold(record(("weighed", {"kg": 3}), LAUNCH))
     assert (found.phase, found.faults) == (state.RUNNING, ())
+
+
+def test_a_change_of_a_list_is_read_as_it_was_proposed() -> None:
+    """JSON knows lists only; what is compared with a config are tuples."""
+    change = Change("hockey.opponent", ("weak",), ("weak:3", "strong"))
+    proposal = replace(a_proposal(), changes=(change,))
+    assert proposal_from_dict(json.loads(json.dumps(proposal.to_dict()))).changes == (change,)
