@@ -173,7 +173,7 @@ def _learning_never_starts(config: Config) -> str | None:
     start, steps = first_update_at(config), env_steps_in_budget(config)
     if _window_does_not_fit(config) is not None:
         return None
-    envs = config.collect.envs
+    envs = config.collect.envs * (2 if "swap" in config.train.augment else 1)
     ring = config.replay.capacity // envs  # of each environment; no window has rows of two
     if start > envs * ring:
         return f"the first update waits for {start:,} steps, but replay.capacity={config.replay.capacity}: never"

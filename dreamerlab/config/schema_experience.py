@@ -52,7 +52,8 @@ class Replay(Section):
 
     event_share: float = leaf(0.0, DYNAMICS, unit="share", ge=0, le=1, absent_means=0.0)
     """Share of the windows that are not fresh drawn from those in which a task was over (the terminal row of a goal,
-    say): where that is rare, events are seen more often than they happen."""
+    say): where that is rare, events are seen more often than they happen. Every event held is as likely as any other;
+    while there is none, those windows are drawn as the rest."""
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
@@ -120,7 +121,8 @@ class Train(Section):
         (), DYNAMICS, absent_means=(), active_when=(("env.id", "==", "dreamerlab/HockeyOne-v0"),)
     )
     """Symmetries of hockey, true up to rounding: `mirror` turns every second window upside down, `swap` also keeps each
-    game as player two saw it, with player two's reward."""
+    game as the other player saw it, with that player's reward, in streams that share replay.capacity and count for
+    train.learning_starts (env.action_repeat has to be 1)."""
     model_only_updates: int = leaf(0, DYNAMICS, unit="updates", ge=0, le=MANY, absent_means=0)
     """Updates at the start in which only the world model learns (M-CP-30, M-CP-32, M-ML-24)."""
     learn: Literal["all", "world", "behavior"] = leaf("all", DYNAMICS, absent_means="all")

@@ -158,8 +158,13 @@ class Policy:
 
     @property
     def time_limit(self) -> int | None:
-        """Longest episode it was trained with, in env steps."""
+        """Longest episode it was trained with, in steps of the environment."""
         return self._converter.time_limit
+
+    @property
+    def action_repeat(self) -> int:
+        """Steps of the environment that each of its actions is meant to be given to in a row."""
+        return self._stored.config.env.action_repeat
 
     @property
     def facts(self) -> dict[str, Any]:
