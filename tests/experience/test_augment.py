@@ -189,6 +189,25 @@ def test_shaping_is_trained_on_and_stays_out_of_returns_and_smoothing_comes_afte
     assert touches > 0
 
 
+def test_the_other_side_is_shaped_by_its_own_terms() -> None:
+    """Each row of the other player has its own reward and its own closeness, three times over."""
+    game = Hockey(opponent=("weak",), mode="shooting", reward="sparse", shaping=("closeness:3",))
+    heads = parse_heads(["regression:info/reward_closeness_to_puck"])
+    replay = hockey_replay(streams=2, heads=heads)
+    collector, policy = collector_of(replay, game, swap=True), RandomPolicy(3)
+    for _ in range(250):
+        collector.step(policy)
+    for stream in (0, 1):
+        for one in episodes(replay, stream):
+            extra = 3 * one["target/info/reward_closeness_to_puck"][1:]
+            goal = np.zeros_like(extra)
+            if one["is_terminal"][-1]:
+                goal[-1] = 10.0 * np.sign(one["reward"][-1] - extra[-1])
+            assert one["reward"][1:] == pytest.approx(extra + goal, abs=1e-5)
+            assert one["reward"][0] == 0.0
+    assert any(one["reward"][:-1].any() for one in episodes(replay, 1))
+
+
 @pytest.mark.parametrize("swap", [False, True])
 def test_an_open_game_that_is_brought_back_goes_on_exactly(swap: bool) -> None:
     """FACTS F20, with shaping and the other side: the same rows, and the same sums of terms."""

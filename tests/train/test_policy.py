@@ -74,7 +74,7 @@ def test_equal_seeds_give_equal_actions_and_the_process_keeps_its_generators(tri
 def test_actions_are_the_environments_own(trial: TrialDirectory) -> None:
     policy = load_policy("R1", workspace=str(workspace_of(trial)))
     env = gymnasium.make(policy.env_id)
-    assert (policy.env_id, policy.time_limit) == ("CartPole-v1", 500)
+    assert (policy.env_id, policy.time_limit, policy.action_repeat) == ("CartPole-v1", 500, 1)
     assert all(env.action_space.contains(action) for action in actions(policy))
     assert policy.facts["env_steps"] == 60
     assert load_policy("R1", checkpoint="40", workspace=workspace_of(trial)).facts["env_steps"] == 40
