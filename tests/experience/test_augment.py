@@ -191,7 +191,7 @@ def test_shaping_is_trained_on_and_stays_out_of_returns_and_smoothing_comes_afte
 
 def test_the_other_side_is_shaped_by_its_own_terms() -> None:
     """Each row of the other player has its own reward and its own closeness, three times over."""
-    game = Hockey(opponent=("weak",), mode="shooting", reward="sparse", shaping=("closeness:3",))
+    game = Hockey(opponent=("strong",), mode="defense", reward="sparse", shaping=("closeness:3",))
     heads = parse_heads(["regression:info/reward_closeness_to_puck"])
     replay = hockey_replay(streams=2, heads=heads)
     collector, policy = collector_of(replay, game, swap=True), RandomPolicy(3)
