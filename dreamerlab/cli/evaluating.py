@@ -69,7 +69,7 @@ def evaluate(
     from dreamerlab.lab.execute import Voice
     from dreamerlab.runs.store import Workspace
 
-    asked = Asked(seed, episodes, policy or "both", checkpoint, fresh, device, compiled)
+    asked = Asked(seed, episodes, policy or "both", checkpoint, fresh, device, compiled, tuple(opponent or ()), maps)
     measured = measure(Workspace.find(), runs[0], asked, Voice(output.say, output.warn))
     if as_json:
         output.emit_json(measured.to_data())
@@ -78,6 +78,8 @@ def evaluate(
     output.emit("\n\n".join(table.to_text() for table in to_tables(measured)))
     if (known := levels(measured)) is not None:
         output.emit(known)
+    for picture in measured.pictures:
+        output.emit(str(picture))
     for caveat in measured.caveats:
         output.warn(caveat)
 

@@ -46,6 +46,14 @@ def watch(
         bool,
         typer.Option("--prediction", help="Of an agent that sees images: what its model expects, beside what came."),
     ] = False,
+    opponent: Annotated[
+        list[str] | None,
+        typer.Option("--opponent", metavar="NAME", help="Hockey: weak, strong, random, R7@best; may be repeated."),
+    ] = None,
+    outcome: Annotated[
+        Literal["win", "draw", "loss"] | None,
+        typer.Option("--outcome", help="Hockey: only games that end so, searched for among 400."),
+    ] = None,
     device: DeviceOption = None,
     compiled: CompileOption = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -61,7 +69,22 @@ def watch(
     from dreamerlab.lab.watch import watch as film_agent
     from dreamerlab.runs.store import Workspace
 
-    wish = Wish(seed, episodes, policy, checkpoint, format_name, out, fps, every, device, prediction, force, compiled)
+    wish = Wish(
+        seed,
+        episodes,
+        policy,
+        checkpoint,
+        format_name,
+        out,
+        fps,
+        every,
+        device,
+        prediction,
+        force,
+        compiled,
+        tuple(opponent or ()),
+        outcome,
+    )
     film = film_agent(Workspace.find(), run, wish, Voice(output.say, output.warn))
     if as_json:
         output.emit_json(film.to_data())

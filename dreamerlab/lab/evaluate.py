@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from dreamerlab.atomic import number
+from dreamerlab.config.opponents import parse_opponent
 from dreamerlab.config.recorded import load_recorded
+from dreamerlab.config.schema_hockey import HOCKEY_ID
+from dreamerlab.errors import NotFound, UsageError
+from dreamerlab.lab import hockey_results
 from dreamerlab.lab.execute import Voice
+from dreamerlab.lab.hockey_results import Games, games_of
 from dreamerlab.lab.stored_agents import StoredAgents, find_agents, run_program
 from dreamerlab.report.wording import figure
 from dreamerlab.runs.store import Workspace
 from dreamerlab.stats.one_sample import Mean, mean_interval
+from dreamerlab.stats.wilson import FEWEST_GAMES
 from dreamerlab.tables import Table
 
 _PROGRAM = "eval_checkpoint.py"
@@ -36,6 +43,10 @@ class Asked:
     fresh: bool = False
     device: str | None = None
     compiled: bool = False
+    opponents: tuple[str, ...] = ()
+    """Of hockey; none named: those of the run's evaluations."""
+    maps: Path | None = None
+    """Of hockey: the folder to draw into."""
 
     def words(self) -> list[str]:
         """Return the options of the program that measures."""
@@ -58,6 +69,9 @@ class Measured:
     reference: Mapping[str, float]
     """Levels of the task's return: random, solved, fail, where they are known."""
     caveats: list[str]
+    games: list[Games] = field(default_factory=list[Games])
+    """Of hockey: per seed, opponent and policy."""
+    pictures: list[Path] = field(default_factory=list[Path])
 
     @property
     def policies(self) -> list[str]:
@@ -77,7 +91,15 @@ class Measured:
             "seeds": {policy: _interval(self.over_seeds(policy)) for policy in self.policies},
             "reference": dict(self.reference),
             "caveats": self.caveats,
+            **self._games_data(),
         }
+
+    def _games_data(self) -> dict[str, Any]:
+        if not self.games:
+            return {}
+        results = [{"seed": one.seed, **one.to_data()} for one in self.games]
+        over = hockey_results.over_seeds(self.games)
+        return {"results": results, "results_over_seeds": over, "pictures": [str(path) for path in self.pictures]}
 
 
 def measure(workspace: Workspace, text: str, asked: Asked, voice: Voice) -> Measured:
@@ -86,12 +108,17 @@ def measure(workspace: Workspace, text: str, asked: Asked, voice: Voice) -> Meas
     UsageError or NotFound when no such run, seed or checkpoint is here; TrialFailed with the reason when an evaluation
     breaks down.
     """
+    if asked.maps is not None and not asked.maps.is_dir():
+        raise NotFound(f"there is no folder {asked.maps}", hint=f"mkdir -p '{asked.maps}'")
+    require_opponents(asked.opponents)
     agents = find_agents(workspace, text, asked.seed, asked.checkpoint)
+    recorded = load_recorded(agents.run.config_path)
     rows: list[dict[str, Any]] = []
     caveats = list(agents.caveats)
+    words = [*asked.words(), *_games_asked(agents, asked, recorded.get("env.id") == HOCKEY_ID, caveats)]
     for trial in agents.trials:
         voice.say(f"evaluating {agents.run.id} seed {trial.seed}")
-        row = cast("dict[str, Any]", run_program(agents, trial, _PROGRAM, asked.words(), voice))
+        row = cast("dict[str, Any]", run_program(agents, trial, _PROGRAM, words, voice))
         caveats += [f"seed {trial.seed}: passed over {line}" for line in row.get("passed_over", [])]
         row["intervals"] = {policy: _interval(mean_interval(found)) for policy, found in row["returns"].items()}
         rows.append(row)
@@ -102,17 +129,97 @@ def measure(workspace: Workspace, text: str, asked: Asked, voice: Voice) -> Meas
             f"best was chosen by its first {rows[0]['own_starts']} episodes, so their mean is too high; "
             "--fresh measures it on others"
         )
-    return Measured(agents.run.id, agents.manifest.name, asked.checkpoint, rows, _reference(agents), caveats)
+    repeat = recorded.get("env.action_repeat", 1)
+    games = [one for row in rows for one in games_of(row, repeat if isinstance(repeat, int) else 1)]
+    pictures = _maps(agents.run.id, rows, asked.maps) if asked.maps is not None else []
+    return Measured(
+        agents.run.id,
+        agents.manifest.name,
+        asked.checkpoint,
+        rows,
+        _reference(recorded),
+        [*caveats, *hockey_results.warnings(games)],
+        games,
+        pictures,
+    )
+
+
+def require_opponents(names: Sequence[str]) -> None:
+    """Raise UsageError for a name that is no opponent, one that means somebody else every time, a weight, or a double.
+
+    Whether a run and its checkpoint are there is asked where they are opened.
+    """
+    for name in names:
+        try:
+            one = parse_opponent(name)
+        except ValueError as error:
+            raise UsageError(f"--opponent {name}: {error}") from None
+        if one.kind == "self":
+            raise UsageError(
+                "--opponent self would be another one at every moment",
+                hint="name one of its checkpoints: --opponent R12@20000",
+            )
+        if ":" in name:
+            raise UsageError(
+                f"--opponent {name}: everybody plays as many games as the others", hint=f"--opponent {one.name}"
+            )
+        if names.count(name) > 1:
+            raise UsageError(f"--opponent {name} is named twice", hint="name everybody once")
+
+
+def _games_asked(agents: StoredAgents, asked: Asked, hockey: bool, caveats: list[str]) -> list[str]:
+    """Return the further words for games of hockey that are not the run's own; none for other evaluations."""
+    if not hockey:
+        if asked.opponents or asked.maps is not None:
+            option = "--opponent" if asked.opponents else "--maps"
+            raise UsageError(
+                f"{option} is for hockey, and {agents.run.id} was trained on "
+                f"{load_recorded(agents.run.config_path).get('env.id')}",
+                hint="leave it out",
+            )
+        return []
+    if not (asked.opponents or asked.episodes or asked.fresh or asked.maps is not None):
+        return []
+    wanted = asked.episodes or FEWEST_GAMES
+    rounded = -(-wanted // 4) * 4
+    if rounded != wanted:
+        caveats.append(f"{rounded} games each, not {wanted}: both starts on both sides, equally often")
+    words = ["--games", "--episodes", str(rounded)]  # the last --episodes counts
+    for name in asked.opponents:
+        words += ["--opponent", name]
+    return [*words, *(["--maps"] if asked.maps is not None else [])]
+
+
+def _maps(run: str, rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Draw a picture for each seed and policy; return where they are."""
+    from dreamerlab.report.hockey_maps import draw_maps
+
+    pictures: list[Path] = []
+    for row in rows:
+        for policy, shots in row["shots"].items():
+            path = folder / f"{run}-seed-{row['seed']}-{row['env_steps']}-{policy}.png"
+            games = len(row["games"][policy]) // len(row["opponents"])
+            title = (
+                f"{run} seed {row['seed']} after {row['env_steps']:,} env steps, policy {policy}, {games} games each"
+            )
+            draw_maps(path, title, shots, row["heat"][policy])
+            pictures.append(path)
+    return pictures
 
 
 def to_tables(measured: Measured) -> list[Table]:
-    """Return the evaluations as a table of seeds and, of several seeds, one of the run."""
+    """Return the evaluations as a table of seeds and, of several seeds, one of the run; hockey's results come first."""
+    results = hockey_results.to_tables(measured.games) if measured.games else []
+    return [*results, *_returns(measured)]
+
+
+def _returns(measured: Measured) -> list[Table]:
     span = _span(measured.reference)
     columns = (
         "seed",
         "policy",
         "env steps",
-        "mean",
+        "mean return" if measured.games else "mean",
         "95 % interval",
         "lowest",
         "highest",
@@ -140,6 +247,9 @@ def headline(measured: Measured) -> str:
     """Return what the tables are about, in one line."""
     row = measured.rows[0]
     title = f"{measured.run} {measured.name}" if measured.name else measured.run
+    if "opponents" in row:
+        new = f"{row['episodes']} new games per opponent, seed and policy, both starts on both sides"
+        return f"{title}: checkpoint {measured.checkpoint}, {new}"
     fresh = row["episodes"] - row.get("own_starts", row["episodes"])
     some = (
         ""
@@ -158,8 +268,7 @@ def levels(measured: Measured) -> str | None:
     return f"reference: {', '.join(known)}" if known else None
 
 
-def _reference(agents: StoredAgents) -> dict[str, float]:
-    recorded = load_recorded(agents.run.config_path)
+def _reference(recorded: Mapping[str, object]) -> dict[str, float]:
     found = {name: number(recorded.get(f"reference.{name}")) for name in _LEVELS}
     return {name: value for name, value in found.items() if value is not None}
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from dreamerlab.lab.hockey_results import TOO_FEW, share_words
 from dreamerlab.lab.league import League
-from dreamerlab.stats.wilson import FEWEST_GAMES, Share
+from dreamerlab.stats.wilson import FEWEST_GAMES
 from dreamerlab.tables import Table
 
-TOO_FEW = "too few games to call"
 _MOST_PAIRS = 15
 """More are in the matrix alone."""
-
-
-def share_words(share: Share) -> str:
-    """Return a share in percent with its interval, `45.0 (41.1 to 49.0)`."""
-    return f"{100 * share.value:.1f} ({100 * share.low:.1f} to {100 * share.high:.1f})"
 
 
 def headline(league: League) -> str:

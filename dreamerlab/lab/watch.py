@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from dreamerlab.atomic import disk_failure
 from dreamerlab.errors import Conflict, NotFound, ToolFailed, UsageError
+from dreamerlab.lab.evaluate import require_opponents
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.stored_agents import find_agents, run_program
@@ -45,6 +46,10 @@ class Wish:
     prediction: bool = False
     force: bool = False
     compiled: bool = False
+    opponents: tuple[str, ...] = ()
+    """Of hockey; none named: those of the run's evaluations."""
+    outcome: str | None = None
+    """Of hockey: `win`, `draw` or `loss`, only such games."""
 
     def words(self, format_name: str, scratch: Path) -> list[str]:
         """Return the options of the program that films."""
@@ -53,6 +58,9 @@ class Wish:
         for option, value in (("--fps", self.fps), ("--every", self.every), ("--device", self.device)):
             words += [option, str(value)] if value is not None else []
         words += ["--compile"] if self.compiled else []
+        for name in self.opponents:
+            words += ["--opponent", name]
+        words += ["--outcome", self.outcome] if self.outcome is not None else []
         return [*words, *(["--prediction"] if self.prediction else [])]
 
 
@@ -80,6 +88,11 @@ def watch(workspace: Workspace, text: str, wish: Wish, voice: Voice) -> Film:
     """
     kind = _format(wish)
     _require(kind)
+    require_opponents(wish.opponents)
+    if wish.prediction and (wish.opponents or wish.outcome):
+        raise UsageError(
+            "--prediction shows what the model expects, whoever plays", hint="leave out --opponent and --outcome"
+        )
     if wish.out is not None:
         _require_free(_place(wish.out, "", kind), force=wish.force)
     agents = find_agents(workspace, text, wish.seed, wish.checkpoint)
@@ -107,6 +120,8 @@ def in_words(film: Film) -> str:
         returns = ", ".join(figure(one["return"]) for one in told[:5]) + (", ..." if len(told) > 5 else "")
         steps = ", ".join(str(one["length"]) for one in told[:5]) + (", ..." if len(told) > 5 else "")
         parts.append(f"{len(told)} episode{'s' if len(told) != 1 else ''}: return {returns} in {steps} steps")
+        played = [f"{one['outcome']} against {one['opponent']}" for one in told if "outcome" in one]
+        parts += [", ".join(played[:5]) + (", ..." if len(played) > 5 else "")] if played else []
     pace = f" at {facts['fps']:g} a second" if facts.get("fps") else ""
     skipped = f", one env step in {facts['every']}" if facts.get("fps") and facts.get("every", 1) > 1 else ""
     parts.append(f"{facts['frames']} frames{pace}{skipped}, {size(film.path.stat().st_size)}")
@@ -136,6 +151,7 @@ def _require(kind: str) -> None:
 def _name(trial: TrialDirectory, wish: Wish) -> str:
     words = [trial.run.id, trial.path.name]
     words += [wish.checkpoint] if wish.checkpoint != "latest" else []
+    words += [*wish.opponents, *([wish.outcome] if wish.outcome is not None else [])]
     words += ["prediction"] if wish.prediction else ["sample"] if wish.policy == "sample" else []
     return "-".join(words)
 

@@ -3,7 +3,7 @@
 Prints one JSON line; what there is to say meanwhile goes to stderr. Episodes are played in parts. The first part has as
 many as the trial's own evaluations and repeats the one made at this checkpoint exactly, on the same host: same start
 seeds, same generators, same parameters. Further episodes begin at starts that no evaluation of the trial has seen, and
-so do all with `--fresh`.
+so do all with `--fresh`. With `--games` an agent of hockey plays new games, as `hockey_games.py` says.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="only starts that no evaluation of the trial has seen")
     parser.add_argument("--device", default=None, help="cpu or cuda; default: as in the run")
     parser.add_argument("--compile", action="store_true", help="compile acting first, which takes a minute")
+    parser.add_argument("--games", action="store_true", help="hockey: new games, starts and sides in turn")
+    parser.add_argument("--opponent", action="append", default=[], help="with --games: who is played against")
+    parser.add_argument("--maps", action="store_true", help="with --games: where shots came from, where the puck was")
     asked = parser.parse_args()
     try:
         measured = measure(
@@ -52,6 +55,8 @@ def main() -> int:
             fresh=asked.fresh,
             device=asked.device,
             compiled=asked.compile,
+            opponents=asked.opponent if asked.games else None,
+            maps=asked.maps,
         )
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -72,11 +77,15 @@ def measure(
     fresh: bool = False,
     device: str | None = None,
     compiled: bool = False,
+    opponents: Sequence[str] | None = None,
+    maps: bool = False,
 ) -> dict[str, Any]:
     """Return the evaluation of a checkpoint: which one, mean metrics, and every return and length per policy.
 
-    `episodes` per policy, default as in the run. Raises LabError when there is no such checkpoint, it is damaged or
-    not of this trial, its environment cannot be used, or acting cannot be `compiled`.
+    `episodes` per policy, default as in the run. With `opponents`, maybe none by name, so many new games of hockey are
+    played against each (`hockey_games.measure_games`, whose result is part of this one). Raises LabError when there is
+    no such checkpoint, it is damaged or not of this trial, its environment cannot be used, or acting cannot be
+    `compiled`.
     """
     from dreamerlab.envs.make import make_env
     from dreamerlab.train import evaluate
@@ -93,6 +102,15 @@ def measure(
     prepare_process(trial.seed, config.execution.threads)
     own = config.eval.episodes
     wanted = own if episodes is None else episodes
+    if opponents is not None:
+        from dreamerlab.train.hockey_games import measure_games
+
+        played = measure_games(stored, trial, opponents, wanted, policies, maps=maps, said=_progress)
+        of = {
+            policy: Episodes(*(played[key][policy] for key in ("returns", "lengths", "games"))) for policy in policies
+        }
+        how = {"device": str(stored.device), "compiled": compiled, "episodes": wanted, "own_starts": 0}
+        return {**stored.facts(), **how, "values": as_metrics(of), **played}
     # Older code knows neither games nor opponents.
     known = getattr(evaluate, "evaluator_of", None)
     make = known(trial, config) if known else partial(Evaluator, partial(make_env, config.env))
@@ -112,7 +130,7 @@ def measure(
             games[policy].extend(getattr(results[policy], "games", None) or ())
         done += count
         if done < wanted:
-            print(f"progress: {done} of {wanted} episodes", file=sys.stderr, flush=True)
+            _progress(f"{done} of {wanted} episodes")
     episodes_of = {
         policy: Episodes(*lists, **({"games": games[policy]} if games[policy] else {}))
         for policy, lists in found.items()
@@ -128,6 +146,10 @@ def measure(
         "lengths": {policy: one.lengths for policy, one in episodes_of.items()},
         **({"games": games} if any(games.values()) else {}),
     }
+
+
+def _progress(line: str) -> None:
+    print(f"progress: {line}", file=sys.stderr, flush=True)
 
 
 def parts(wanted: int, own: int, *, fresh: bool) -> list[int]:

@@ -57,6 +57,8 @@ def main() -> int:
     parser.add_argument("--device", default=None)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--prediction", action="store_true")
+    parser.add_argument("--opponent", action="append", default=[], help="hockey: who is played against")
+    parser.add_argument("--outcome", choices=("win", "draw", "loss"), default=None, help="hockey: only such games")
     asked = parser.parse_args()
     try:
         stored = open_agent(
@@ -104,20 +106,32 @@ class Moment:
     reward: float
     episode_return: float
     is_last: bool
+    game: dict[str, Any] | None = None
+    """Of hockey, at the end: how the game was."""
 
 
 def play(
-    stored: StoredAgent, env: Any, episodes: int, *, mode: bool, games: Sequence[dict[str, Any]] = ()
+    stored: StoredAgent,
+    env: Any,
+    episodes: int,
+    *,
+    mode: bool,
+    games: Sequence[dict[str, Any]] = (),
+    numbers: Sequence[int] | None = None,
 ) -> Iterator[Moment]:
     """Yield every moment of `episodes` episodes of the agent in `env` (from `make_env`), one after the other.
 
-    `games` are reset options of the first episodes.
+    `games` are reset options of the first episodes. With `numbers` those of `games` are played, each as it is whichever
+    others are.
     """
     generator = torch_stream(stored.seed, f"watched actions mode={mode}", stored.device)
-    starts = numpy_stream(stored.seed, "watched starts").integers(2**31, size=episodes)
-    for episode, start in enumerate(starts, start=1):
-        told = {"options": games[episode - 1]} if episode <= len(games) else {}
-        obs, _ = env.reset(seed=int(start), **told)
+    chosen = range(episodes) if numbers is None else numbers
+    starts = numpy_stream(stored.seed, "watched starts").integers(2**31, size=1 + max(chosen, default=0))
+    for episode, number in enumerate(chosen, start=1):
+        told = {"options": games[number]} if number < len(games) else {}
+        if numbers is not None:
+            generator = torch_stream(stored.seed, f"watched actions mode={mode} game {number}", stored.device)
+        obs, _ = env.reset(seed=int(starts[number]), **told)
         carry, first = stored.agent.initial_carry(1), torch.ones(1, dtype=torch.bool, device=stored.device)
         step, total, over = 0, 0.0, False
         yield Moment(episode, 0, obs, None, 0.0, 0.0, is_last=False)
@@ -125,22 +139,25 @@ def play(
             tensors = {key: torch.from_numpy(value[None]).to(stored.device) for key, value in obs.items()}
             action, carry = stored.agent.act(tensors, first, carry, mode=mode, generator=generator)
             first = torch.zeros_like(first)
-            obs, reward, terminated, truncated, _ = env.step(action[0].cpu().numpy())
+            obs, reward, terminated, truncated, info = env.step(action[0].cpu().numpy())
             over, step, total = terminated or truncated, step + 1, total + float(reward)
-            yield Moment(episode, step, obs, env.given, float(reward), total, is_last=over)
+            yield Moment(episode, step, obs, env.given, float(reward), total, over, info.get("game") if over else None)
 
 
 def record(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
     """Write a film of episodes to `asked.out`; return what was filmed, as JSON-ready values."""
     from dreamerlab.train import film
 
-    make, games = _task(stored, asked)
+    make, games, numbers = _task(stored, asked)
     env, shown = renderable(stored, make)
     limit = film.MOST_FRAMES[asked.format]
     reel = film.Reel(limit, asked.every)
     told: list[dict[str, Any]] = []
     trace: list[Moment] = []
-    for moment in play(stored, env, asked.episodes, mode=asked.policy == "mode", games=games):
+    mode = asked.policy == "mode"
+    for moment in play(stored, env, asked.episodes, mode=mode, games=games, numbers=numbers):
+        if moment.step == 0 and games:
+            _announce(env, stored, games[moment.episode - 1 if numbers is None else numbers[moment.episode - 1]], told)
         if shown == "curves":
             trace = [moment] if moment.step == 0 else trace
             trace += [moment] if moment.step else []
@@ -151,11 +168,8 @@ def record(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
             reel.add(_shot(moment, lambda picture=picture: picture))
         if moment.is_last:
             told.append({"episode": moment.episode, "return": moment.episode_return, "length": moment.step})
-            print(
-                f"progress: episode {moment.episode}: return {moment.episode_return:.6g} in {moment.step} steps",
-                file=sys.stderr,
-                flush=True,
-            )
+            told[-1] |= {key: moment.game[key] for key in ("opponent", "outcome", "side")} if moment.game else {}
+            _progress(f"episode {moment.episode}: return {moment.episode_return:.6g} in {moment.step} steps")
     env_fps = float(env.metadata.get("render_fps") or _DEFAULT_FPS)
     env.close()
     fps, frames = _write(reel, asked, env_fps, title_of(stored, asked.policy))
@@ -168,23 +182,45 @@ def title_of(stored: StoredAgent, policy: str) -> str:
     return f"{stored.info.run} seed {stored.seed}, {stored.config.env.id}, {after}, policy {policy}"
 
 
-def _task(stored: StoredAgent, asked: argparse.Namespace) -> tuple[Callable[..., Any], Sequence[dict[str, Any]]]:
-    """Return what builds the agent's environment and, of hockey, how to reset it: the opponents of its evaluations in
-    turn. Older code knows no hockey.
+def _task(
+    stored: StoredAgent, asked: argparse.Namespace
+) -> tuple[Callable[..., Any], Sequence[dict[str, Any]], Sequence[int] | None]:
+    """Return what builds the agent's environment and, of hockey, how to reset it: who was asked for in turn, or the
+    opponents of its evaluations; and which of these games to film. Older code knows no hockey.
     """
+    opponents, outcome = getattr(asked, "opponent", ()), getattr(asked, "outcome", None)
     try:
-        from dreamerlab.train.evaluate import balanced_games
-        from dreamerlab.train.opponents import find_company, maker, plays
+        from dreamerlab.train import hockey_watch
+        from dreamerlab.train.opponents import plays
     except ImportError:
-        return partial(make_env, stored.config.env), ()
-    config = stored.config
-    if not plays(config):
-        return partial(make_env, config.env), ()
-    company, episodes = find_company(TrialDirectory(asked.trial.resolve()), config, training=False), asked.episodes
-    games = balanced_games(config, company, episodes)
-    opponents = len(games) // episodes
-    turns = [games[number % opponents * episodes + number // opponents] for number in range(episodes)]
-    return maker(config, company, watched=False), turns
+        return partial(make_env, stored.config.env), (), None
+    if not plays(stored.config) and not opponents and outcome is None:
+        return partial(make_env, stored.config.env), (), None
+    tried = asked.episodes if outcome is None else max(asked.episodes, hockey_watch.MOST_TRIED)
+    make, games = hockey_watch.task(stored, TrialDirectory(asked.trial.resolve()), opponents, tried)
+    if outcome is None:
+        return make, games, None
+    env = make()
+
+    def result(number: int) -> str:
+        *_, last = play(stored, env, 1, mode=asked.policy == "mode", games=games, numbers=[number])
+        assert last.game is not None, last
+        return str(last.game["outcome"])
+
+    numbers = hockey_watch.find(outcome, asked.episodes, games, result, _progress)
+    env.close()
+    return make, games, numbers
+
+
+def _announce(env: Any, stored: StoredAgent, game: dict[str, Any], before: Sequence[dict[str, Any]]) -> None:
+    from dreamerlab.train.hockey_watch import announce
+
+    scored = [[one.get("outcome") for one in before].count(outcome) for outcome in ("win", "loss")]
+    announce(env, f"{stored.info.run}@{stored.info.env_steps}", game, (scored[0], scored[1]))
+
+
+def _progress(line: str) -> None:
+    print(f"progress: {line}", file=sys.stderr, flush=True)
 
 
 def renderable(stored: StoredAgent, make: Callable[..., Any] | None = None) -> tuple[Any, str]:

@@ -20,6 +20,14 @@ SQUARE = {
     "budget": {"amount": 40},
 }
 """A task that is seen in pictures."""
+HOCKEY = {
+    "env": {"id": "dreamerlab/HockeyOne-v0", "time_limit": 20, "action_repeat": 2},
+    "hockey": {"scaling": "divisors"},
+    "eval": {"every": 20, "episodes": 1},
+    "checkpoint": {"every": 20, "keep_every": 20},
+    "budget": {"amount": 40},
+}
+"""Games of 20 steps, 10 decisions, against the weak bot."""
 
 
 def finished_trial(workspace: Path, seed: int = 0, run_id: str = "R0001-abc", **sections: Any) -> TrialDirectory:

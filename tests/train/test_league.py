@@ -15,19 +15,12 @@ from dreamerlab.stats.wilson import share_interval
 from dreamerlab.train.league import play_all
 from dreamerlab.train.seats import AgentSeat, BotSeat, cell, play
 from dreamerlab.train.stored import open_agent
-from tests.train.stored import finished_trial
-
-HOCKEY = {
-    "env": {"id": "dreamerlab/HockeyOne-v0", "time_limit": 20, "action_repeat": 2},
-    "hockey": {"scaling": "divisors"},
-    "eval": {"every": 20, "episodes": 1},
-    "budget": {"amount": 40},
-}
+from tests.train.stored import HOCKEY, finished_trial
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrialDirectory:
-    return finished_trial(tmp_path_factory.mktemp("lab"), checkpoint={"every": 20, "keep_every": 20}, **HOCKEY)
+    return finished_trial(tmp_path_factory.mktemp("lab"), **HOCKEY)
 
 
 class Recorder(BotSeat):

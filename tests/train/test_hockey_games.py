@@ -1,0 +1,165 @@
+"""Agents of hockey measured and filmed: balanced games, what a witness sees of them, opponents that are agents."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from dreamerlab.envs.hockey.one_player import HockeyOne
+from dreamerlab.errors import NotFound, UsageError
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.train.eval_checkpoint import measure
+from dreamerlab.train.hockey_games import GRID, Witness, heat
+from dreamerlab.train.hockey_watch import find
+from dreamerlab.train.stored import open_agent
+from dreamerlab.train.watch import record
+from tests.train.stored import HOCKEY, finished_trial
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def trained(lab: Path) -> TrialDirectory:
+    return finished_trial(lab, **HOCKEY)
+
+
+def test_every_opponent_plays_both_starts_on_both_sides(trained: TrialDirectory) -> None:
+    found = measure(trained, 8, opponents=("weak", "R1@20"), maps=True)
+    assert found["opponents"] == ["weak", "R0001-abc@20"]
+    for policy in ("mode", "sample"):
+        games = found["games"][policy]
+        played = [(game["opponent"], game["own_start"], game["side"]) for game in games]
+        assert {played.count(one) for one in played} == {2}
+        assert len(set(played)) == 8
+        assert [game["steps"] for game in games] == [20] * 16, "the game's steps, of which two are a decision"
+        assert found["lengths"][policy] == [10] * 16
+        for opponent in found["opponents"]:
+            assert np.sum(found["heat"][policy][opponent]) == 160
+    again = measure(trained, 8, policies=("sample",), opponents=("weak", "R1@20"), maps=True)
+    assert again["returns"]["sample"] == found["returns"]["sample"]
+    assert again["shots"]["sample"] == found["shots"]["sample"]
+
+
+def test_without_names_those_of_the_evaluations_play_and_the_own_evaluation_is_untouched(
+    trained: TrialDirectory,
+) -> None:
+    new, own = (measure(trained, number, policies=("mode",), opponents=names) for number, names in ((4, ()), (1, None)))
+    assert new["opponents"] == ["weak"]
+    assert new["returns"]["mode"][0] != own["returns"]["mode"][0]
+    assert "steps" not in own["games"]["mode"][0]
+
+
+def test_of_another_task_nobody_is_played_against(lab: Path) -> None:
+    other = finished_trial(lab, run_id="R0002-xyz", budget={"amount": 20}, eval={"every": 20, "episodes": 1})
+    with pytest.raises(UsageError, match="R0002-xyz was trained on CartPole-v1, where nobody is played against"):
+        measure(other, 4, opponents=("weak",))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("R9@best", NotFound, "--opponent=R9@best: no run is called 'R9'"),
+        ("R1@77", NotFound, "--opponent=R1@77: no checkpoint of env step 77"),
+    ],
+)
+def test_an_opponent_that_is_not_there_is_named(trained: TrialDirectory, name: str, kind: Any, said: str) -> None:
+    with pytest.raises(kind, match=said):
+        measure(trained, 4, opponents=(name,))
+
+
+class Puck(gymnasium.Env[Any, Any]):
+    """Shows a puck at given places; nobody holds it unless said."""
+
+    def __init__(self, rows: list[tuple[float, ...]], winner: int) -> None:
+        self.rows, self.winner, self.at = rows, winner, 0
+
+    def reset(self, **_: Any) -> tuple[Any, dict[str, Any]]:
+        self.at = 0
+        return np.zeros(18), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        row = self.rows[self.at]
+        self.at += 1
+        last = self.at == len(self.rows)
+        return (
+            np.array([0.0] * 12 + [*row, *([0.0] * (6 - len(row)))]),
+            0.0,
+            last,
+            False,
+            {"winner": self.winner * last},
+        )
+
+
+def seen_of(rows: list[tuple[float, ...]], winner: int = 0) -> list[dict[str, Any]]:
+    env = Witness(Puck(rows, winner), None)
+    env.reset()
+    for _ in rows:
+        env.step(None)
+    assert env.seen.steps == len(env.seen.places) == len(rows)
+    return env.seen.shots
+
+
+def test_a_shot_begins_where_a_free_puck_starts_to_fly_at_the_goal() -> None:
+    held = [(0.0, 0.0, 9.0, 0.0, 5.0)] * 3
+    flight = [(1.0, 0.5, 12.0, 0.0), (2.0, 0.5, 11.0, 0.0), (3.0, 0.5, 10.0, 0.0)]
+    assert seen_of([*held, *flight], winner=1) == [
+        {"step": 4, "x": 1.0, "y": 0.5, "speed": 12.0, "own": True, "goal": True}
+    ]
+    assert seen_of([(1.0, 0.5, 3.0, 0.0)] * 2) == [], "it rolls"
+    assert seen_of([(1.0, 0.0, 9.0, 9.0)] * 2) == [], "it flies past the goal"
+    turned = seen_of([*flight, (3.0, 0.4, -10.0, 0.0), (2.0, 0.4, -10.0, 0.0)])
+    assert [(shot["own"], shot["x"], shot["goal"]) for shot in turned] == [(True, 1.0, False), (False, 3.0, False)]
+
+
+def test_a_goal_without_a_shot_was_pushed_in_from_where_the_puck_was() -> None:
+    pushed = seen_of([(-3.5, 0.1, -1.0, 0.0), (-3.8, 0.1, -1.0, 0.0), (-4.2, 0.1, -1.0, 0.0)], winner=-1)
+    assert [(shot["own"], shot["goal"], shot["x"]) for shot in pushed] == [(False, True, -3.8)]
+
+
+def test_the_witness_sees_the_field_from_the_agents_side() -> None:
+    """M-HK-01: whoever starts has the puck on the own side, whichever player it is."""
+    for side in (1, 2):
+        env = Witness(HockeyOne(), None)
+        env.reset(seed=3, options={"opponent": "weak", "own_start": True, "side": side})
+        env.step(np.zeros(4))
+        assert env.seen.places[0][0] < 0
+    grid = heat([(-4.9, -3.9), (4.9, 3.9), (4.9, 3.9)])
+    assert (grid.shape, grid[0, 0], grid[-1, -1], grid.sum()) == (GRID, 1, 2, 3)
+
+
+def asked(trial: TrialDirectory, out: Path, **changed: Any) -> argparse.Namespace:
+    usual = {"format": "gif", "episodes": 1, "policy": "mode", "fps": None, "every": None, "prediction": False}
+    return argparse.Namespace(trial=trial.path, out=out, **{**usual, "opponent": [], "outcome": None, **changed})
+
+
+def test_games_that_end_as_wanted_are_found_and_filmed(trained: TrialDirectory, tmp_path: Path) -> None:
+    told = record(
+        open_agent(trained), asked(trained, tmp_path / "a.gif", opponent=["strong"], outcome="draw", episodes=2)
+    )
+    assert [(one["opponent"], one["outcome"]) for one in told["episodes"]] == [("strong", "draw")] * 2
+    assert told["shown"] == "rendered"
+    assert (tmp_path / "a.gif").stat().st_size > 1000
+
+
+def test_an_outcome_that_does_not_come_is_said() -> None:
+    played, said = [], []
+    results = ["loss", "draw", "loss"] + ["draw"] * 19
+
+    def result(number: int) -> str:
+        played.append(number)
+        return results[number]
+
+    games = [{"opponent": "strong"}] * len(results)
+    assert find("loss", 2, games, result, said.append) == [0, 2]
+    assert played == [0, 1, 2], "no more games than needed"
+    with pytest.raises(NotFound, match="no win in 22 games against strong"):
+        find("win", 1, games, result, said.append)
+    assert said == ["0 wins in 20 games"]
