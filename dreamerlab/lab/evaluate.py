@@ -167,18 +167,20 @@ def require_opponents(names: Sequence[str]) -> None:
             raise UsageError(f"--opponent {name} is named twice", hint="name everybody once")
 
 
+def require_hockey(agents: StoredAgents, *options: str) -> None:
+    """Raise UsageError when options that are for hockey are given for a run of another task."""
+    trained_on = load_recorded(agents.run.config_path).get("env.id")
+    if options and trained_on != HOCKEY_ID:
+        raise UsageError(
+            f"{options[0]} is for hockey, and {agents.run.id} was trained on {trained_on}", hint="leave it out"
+        )
+
+
 def _games_asked(agents: StoredAgents, asked: Asked, hockey: bool, caveats: list[str]) -> list[str]:
     """Return the further words for games of hockey that are not the run's own; none for other evaluations."""
-    if not hockey:
-        if asked.opponents or asked.maps is not None:
-            option = "--opponent" if asked.opponents else "--maps"
-            raise UsageError(
-                f"{option} is for hockey, and {agents.run.id} was trained on "
-                f"{load_recorded(agents.run.config_path).get('env.id')}",
-                hint="leave it out",
-            )
-        return []
-    if not (asked.opponents or asked.episodes or asked.fresh or asked.maps is not None):
+    given = {"--opponent": bool(asked.opponents), "--maps": asked.maps is not None}
+    require_hockey(agents, *(name for name, is_given in given.items() if is_given))
+    if not hockey or not (asked.opponents or asked.episodes or asked.fresh or asked.maps is not None):
         return []
     wanted = asked.episodes or FEWEST_GAMES
     rounded = -(-wanted // 4) * 4

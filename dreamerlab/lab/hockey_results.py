@@ -114,7 +114,8 @@ def warnings(found: Sequence[Games]) -> list[str]:
     if not few:
         return []
     most = max(len(one.games) for one in few)
-    return [f"{most} games are {TOO_FEW}: a result has {FEWEST_GAMES} or more (--episodes {FEWEST_GAMES})"]
+    what = f"{most} games of an agent against an opponent are too few to call"
+    return [f"{what}: a result has {FEWEST_GAMES} or more (--episodes {FEWEST_GAMES})"]
 
 
 def _results(found: Sequence[Games]) -> Table:
@@ -144,23 +145,29 @@ def _by_part(found: Sequence[Games]) -> list[Table]:
 
 
 def over_seeds(found: Sequence[Games]) -> list[dict[str, Any]]:
-    """Return, by opponent and policy, the mean over seeds of each share with its t interval, as JSON-ready values."""
+    """Return, by opponent and policy, the mean over seeds of each share with its t interval, as JSON-ready values.
+
+    The interval is cut at 0 and 1.
+    """
     kinds = dict.fromkeys((one.opponent, one.policy) for one in found)
     result: list[dict[str, Any]] = []
     for opponent, policy in kinds:
         some = [one for one in found if (one.opponent, one.policy) == (opponent, policy)]
-        line: dict[str, Any] = {"opponent": opponent, "policy": policy, "n_seeds": len(some)}
+        called = all(one.called for one in some)
+        line: dict[str, Any] = {"opponent": opponent, "policy": policy, "n_seeds": len(some), "called": called}
         for outcome in OUTCOMES:
             values = [sum(game["outcome"] == outcome for game in one.games) / len(one.games) for one in some]
             mean = mean_interval(values)
-            line[outcome] = {"values": values, "mean": mean.mean, "low": mean.low, "high": mean.high}
+            low, high = (None if end is None else min(1.0, max(0.0, end)) for end in (mean.low, mean.high))
+            line[outcome] = {"values": values, "mean": mean.mean, "low": low, "high": high}
         result.append(line)
     return result
 
 
 def _over_seeds(found: Sequence[Games]) -> Table:
     numbers = ("seeds", "wins %", "95 % interval", "lowest", "highest", "draws %", "losses %")
-    table = Table(("all seeds against", "policy", *numbers), frozenset(numbers))
+    few = any(not one.called for one in found)
+    table = Table(("all seeds against", "policy", *numbers, *(["result"] if few else [])), frozenset(numbers))
     for line in over_seeds(found):
         win = line["win"]
         low, high = (None if win[end] is None else 100 * win[end] for end in ("low", "high"))
@@ -168,7 +175,8 @@ def _over_seeds(found: Sequence[Games]) -> Table:
         wins = (100 * win["mean"], 100 * min(win["values"]), 100 * max(win["values"]))
         mean, lowest, highest = (f"{value:.1f}" for value in wins)
         rest = (f"{100 * line[outcome]['mean']:.1f}" for outcome in ("draw", "loss"))
-        table.add(line["opponent"], line["policy"], line["n_seeds"], mean, between, lowest, highest, *rest)
+        mark = [None if line["called"] else TOO_FEW] if few else []
+        table.add(line["opponent"], line["policy"], line["n_seeds"], mean, between, lowest, highest, *rest, *mark)
     return table
 
 

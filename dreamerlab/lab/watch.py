@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from dreamerlab.atomic import disk_failure
 from dreamerlab.errors import Conflict, NotFound, ToolFailed, UsageError
-from dreamerlab.lab.evaluate import require_opponents
+from dreamerlab.lab.evaluate import require_hockey, require_opponents
 from dreamerlab.lab.execute import Voice
 from dreamerlab.lab.preflight import is_installed
 from dreamerlab.lab.stored_agents import find_agents, run_program
@@ -96,6 +96,8 @@ def watch(workspace: Workspace, text: str, wish: Wish, voice: Voice) -> Film:
     if wish.out is not None:
         _require_free(_place(wish.out, "", kind), force=wish.force)
     agents = find_agents(workspace, text, wish.seed, wish.checkpoint)
+    given = {"--opponent": bool(wish.opponents), "--outcome": wish.outcome is not None}
+    require_hockey(agents, *(name for name, is_given in given.items() if is_given))
     trial = agents.trials[0]
     path = _place(wish.out, _name(trial, wish), kind)
     _require_free(path, force=wish.force)

@@ -170,7 +170,9 @@ def record(stored: StoredAgent, asked: argparse.Namespace) -> dict[str, Any]:
             told.append({"episode": moment.episode, "return": moment.episode_return, "length": moment.step})
             told[-1] |= {key: moment.game[key] for key in ("opponent", "outcome", "side")} if moment.game else {}
             _progress(f"episode {moment.episode}: return {moment.episode_return:.6g} in {moment.step} steps")
-    env_fps = float(env.metadata.get("render_fps") or _DEFAULT_FPS)
+    # A frame is a decision, which may be several steps of the environment. Older code knows no repeat.
+    repeat = getattr(stored.config.env, "action_repeat", 1)
+    env_fps = float(env.metadata.get("render_fps") or _DEFAULT_FPS) / repeat
     env.close()
     fps, frames = _write(reel, asked, env_fps, title_of(stored, asked.policy))
     return {"shown": shown, "episodes": told, "frames": frames, "every": reel.every, "fps": fps}
