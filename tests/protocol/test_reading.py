@@ -70,6 +70,8 @@ def test_no_leaf_that_would_part_the_arms_can_be_the_change(zone: str) -> None:
             value = str(not current).lower()
         elif key == "budget.unit":
             value = "updates"
+        elif key == "hockey.eval_opponents":
+            value = "strong"
         with pytest.raises(GateRefused) as refused:
             read(f"change {key}={value}", control)
         assert zone in refused.value.message
