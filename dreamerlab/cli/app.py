@@ -60,6 +60,7 @@ COMMANDS = (
     Command("ui", FURTHER, "upkeep", "ui"),
     Command("config", GROUPS, "config_commands", "app"),
     Command("data", GROUPS, "data_commands", "app"),
+    Command("hockey", GROUPS, "hockey_commands", "app"),
 )
 
 

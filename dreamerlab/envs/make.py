@@ -27,8 +27,8 @@ from dreamerlab.config.schema_hockey import HOCKEY_ID, Hockey
 from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.action_repeat import ActionRepeat
 from dreamerlab.envs.guard import Guard
-from dreamerlab.envs.hockey.registration import register
-from dreamerlab.errors import UsageError, did_you_mean
+from dreamerlab.envs.hockey.registration import ONE_ID, TWO_ID, register
+from dreamerlab.errors import LabError, UsageError, did_you_mean
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _build(env: Env, hockey: Hockey | None, *, render: bool) -> gym.Env[Any, Any
     env_id, limit = env.id, env.time_limit
     spec = _find(env_id)
     settings: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}
+    if env_id in (ONE_ID, TWO_ID):
+        settings["backend"] = env.backend
     if env_id == HOCKEY_ID:
         settings |= {"settings": hockey, "longest": limit}
     if render:
@@ -119,6 +121,8 @@ def _build(env: Env, hockey: Hockey | None, *, render: bool) -> gym.Env[Any, Any
         with _quiet(Warning if render else DeprecationWarning):
             # gymnasium's own checker warns at the first steps; Guard refuses, at every step.
             raw = gym.make(spec, max_episode_steps=limit, disable_env_checker=True, **settings)
+    except LabError:
+        raise
     except (ImportError, DependencyNotInstalled) as error:
         raise UsageError(
             f"environment '{env_id}' needs a package that is missing: {_one_line(error)}", hint=_install(error)

@@ -46,12 +46,13 @@ FRONT_PAGE = {
         "ui",
         "queue",
     ],
-    "Groups": ["config", "data"],
+    "Groups": ["config", "data", "hockey"],
 }
 SUBCOMMANDS = {
     "queue": ["list", "next", "load", "move", "drop"],
     "config": ["explain", "diff", "audit"],
     "data": ["status", "push", "pull", "sync", "remote", "archive", "showcase"],
+    "hockey": ["verify"],
 }
 HEAVY = ("numpy", "pandas", "torch", "scipy", "dvc", "mlflow", "pydantic", "matplotlib", "gymnasium", "rich", "yaml")
 

@@ -22,3 +22,8 @@ def draw_places(rng: np.random.Generator, mode: Mode, one_starts: bool) -> Place
         return second, (CENTER_X - away if left else CENTER_X + away, CENTER_Y + up), None
     away, up, aim = rng.uniform(0, 10 / 3), rng.uniform(-4, 4), rng.uniform(-1.25, 1.25)
     return second, (CENTER_X + away, CENTER_Y + 0.8 * up), (0.0, CENTER_Y + 0.6 * aim)
+
+
+def one_starts_by(seed: int) -> bool:
+    """Tell who starts in the game of a seed, where nothing else does; by a generator apart from the one for places."""
+    return bool(np.random.default_rng((seed, 1)).integers(2))

@@ -19,9 +19,10 @@ from gymnasium.utils import seeding
 from dreamerlab.envs.hockey.bodies import X, Y
 from dreamerlab.envs.hockey.contacts import Contacts
 from dreamerlab.envs.hockey.engine import Box2D
-from dreamerlab.envs.hockey.face_off import Places, draw_places
+from dreamerlab.envs.hockey.face_off import Places, draw_places, one_starts_by
 from dreamerlab.envs.hockey.field import Field
 from dreamerlab.envs.hockey.motion import Puck, Racket
+from dreamerlab.envs.hockey.moves import cut, misshapen
 from dreamerlab.envs.hockey.rules import (
     CENTER_X,
     CENTER_Y,
@@ -41,7 +42,7 @@ from dreamerlab.envs.hockey.rules import (
     Mode,
     require_known,
 )
-from dreamerlab.envs.hockey.views import Scene, Views
+from dreamerlab.envs.hockey.views import Scene, Views, scene_of
 
 if TYPE_CHECKING:
     from dreamerlab.envs.hockey.drawing import Picture
@@ -59,7 +60,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
     behaviour has to be asked for:
 
     - `clean_reset`: timers of a held puck end with the game (Q1); a reset without a seed goes on with the generator
-      (Q2), and one with a seed draws from it who starts, so that a seed says everything about a game.
+      (Q2), and with one it says who starts, so that a seed says everything about a game.
     - `truncate`: time running out is a truncation, not a termination (Q5).
     - `tidy`: observations are float32 of the promised shape, and shooting is a discrete action of its own (Q7, Q8).
 
@@ -128,7 +129,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         if self.clean_reset:
             self.player1_has_puck = self.player2_has_puck = 0
             if one_starting is None and seed is not None and self.mode is Mode.NORMAL:
-                one_starting = bool(self.np_random.integers(2))
+                one_starting = one_starts_by(seed)
         if self.mode is Mode.NORMAL:
             self.one_starts = (not self.one_starts) if one_starting is None else bool(one_starting)
         self._begin(draw_places(self.np_random, self.mode, self.one_starts), self.mode)
@@ -161,11 +162,11 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         """
         given = np.asarray(action, np.float32)
         if given.shape != self._action_shape:
-            raise self._misshapen(given)
+            raise misshapen(given, self.num_actions)
         moves: list[float] = given.tolist()
         for number in moves:
             if not -1.0 <= number <= 1.0:
-                moves = _cut(moves)
+                moves = cut(moves)
                 break
         self._deeds.append(moves)
         one, two, puck, second = self._one, self._two, self._moving, self.num_actions
@@ -227,12 +228,6 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
     def closest_to_goal_dist(self) -> float:
         """Metres from the middle of player two's goal line to the puck where it was nearest, 1000 before the start."""
         return sqrt(self._closest)
-
-    def _misshapen(self, given: np.ndarray) -> BadInput:
-        return BadInput(
-            f"an action of both players has shape {self._action_shape}; got {given.shape}",
-            hint=f"player one's {self.num_actions} numbers first, then player two's",
-        )
 
     def obs_agent_two(self) -> np.ndarray:
         """Return the present state as player two sees it: the field turned by 180 degrees."""
@@ -313,16 +308,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def scene(self) -> Scene:
         """Return what a picture shows of the present state."""
-        one, two, puck = ((*body.position, body.angle) for body in (self.player1, self.player2, self.puck))
-        return Scene(
-            players=(one, two),
-            puck=puck[:2],
-            timers=(self.player1_has_puck, self.player2_has_puck),
-            seconds_left=max(self.max_timesteps + 1 - self.time, 0) * TIME_STEP,
-            winner=self.winner,
-            names=self.names,
-            score=self.score,
-        )
+        return scene_of(self)
 
     def close(self) -> None:
         """Close the window."""
@@ -362,13 +348,3 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
                 self.set_state(deed)
         for name, value in state["clock"].items():
             setattr(self, name, value)
-
-
-def _cut(moves: list[float]) -> list[float]:
-    """Return the numbers of an action within [-1, 1]; raise BadInput where one is none."""
-    if any(number != number for number in moves):
-        raise BadInput(
-            f"an action holds nan: {moves}",
-            hint="find out where it comes from before it gets here; numbers beyond -1 and 1 are cut, nan cannot be",
-        )
-    return [min(max(number, -1.0), 1.0) for number in moves]

@@ -19,6 +19,7 @@ from gymnasium.spaces import Box
 
 from dreamerlab.config.opponents import MODES, drawn, parse_opponents
 from dreamerlab.config.schema_hockey import Hockey
+from dreamerlab.envs.hockey.backend import game_class
 from dreamerlab.envs.hockey.game import HockeyEnv
 from dreamerlab.envs.hockey.opponents import Opponent, OpponentSource, make_bot
 from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, DIVISORS, FPS, GOAL_REWARD, OBSERVED, WIDTH, Mode
@@ -48,7 +49,12 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": FPS}  # noqa: RUF012 - gymnasium's own way
 
     def __init__(
-        self, settings: Hockey | None = None, *, longest: int | None = None, render_mode: str | None = None
+        self,
+        settings: Hockey | None = None,
+        *,
+        longest: int | None = None,
+        render_mode: str | None = None,
+        backend: str = "builtin",
     ) -> None:
         self.settings = settings or Hockey()
         self.opponents: OpponentSource = make_bot
@@ -57,7 +63,9 @@ class HockeyOne(gym.Env[np.ndarray, np.ndarray]):
         """Whether the info has the opponent's side, under `other`."""
         self.render_mode = render_mode
         self._longest = longest
-        self._game = HockeyEnv(clean_reset=True, truncate=True, tidy=True, render_mode=render_mode, style="modern")
+        self._game: HockeyEnv = game_class(backend)(
+            clean_reset=True, truncate=True, tidy=True, render_mode=render_mode, style="modern"
+        )
         self._divisors = np.array(DIVISORS, np.float32) if self.settings.scaling == "divisors" else None
         self._players: dict[str, Opponent] = {}
         self._opponent: Opponent = make_bot("weak")

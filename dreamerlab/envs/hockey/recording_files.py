@@ -32,11 +32,12 @@ def load(path: Path) -> Arrays:
     if not path.is_file():
         raise NotFound(f"there is no recording {path}", hint="dreamerlab hockey verify --record FILE makes one")
     try:
-        stored: Any = np.load(path, allow_pickle=False)
-        if not isinstance(stored, np.lib.npyio.NpzFile):
-            raise ValueError("it is one array, not a file of many")
-        with stored:
-            arrays = {name: stored[name] for name in stored.files if name in NEEDED}
+        with path.open("rb") as file:
+            stored: Any = np.load(file, allow_pickle=False)
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise ValueError("it is one array, not a file of many")
+            with stored:
+                arrays = {name: stored[name] for name in stored.files if name in NEEDED}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError, MemoryError) as error:
         raise UsageError(
             f"{path} is no recording of games: {' '.join(str(error).split())}",

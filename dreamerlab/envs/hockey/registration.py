@@ -29,8 +29,8 @@ def _one_player(**settings: Any) -> gym.Env[Any, Any]:
     return HockeyOne(**settings)
 
 
-def _two_players(**settings: Any) -> gym.Env[Any, Any]:
-    from dreamerlab.envs.hockey.game import HockeyEnv
+def _two_players(backend: str = "builtin", **settings: Any) -> gym.Env[Any, Any]:
+    from dreamerlab.envs.hockey.backend import game_class
 
     better: dict[str, Any] = {"clean_reset": True, "truncate": True, "tidy": True}
-    return HockeyEnv(**{**better, **settings})
+    return game_class(backend)(**{**better, **settings})

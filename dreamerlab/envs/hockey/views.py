@@ -21,7 +21,7 @@ import numpy as np
 
 from dreamerlab.envs.hockey.bodies import SPEED_X, Seen, X, Y
 from dreamerlab.envs.hockey.motion import Puck, Racket
-from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, KEEP_STEPS, MAX_PUCK_SPEED, OBSERVED
+from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, KEEP_STEPS, MAX_PUCK_SPEED, OBSERVED, TIME_STEP
 
 _pair = memoryview(bytearray(8)).cast("f")
 """Rounds two numbers to single precision."""
@@ -42,6 +42,20 @@ class Scene:
     names: tuple[str, str] = ("player one", "player two")
     score: tuple[int, int] = (0, 0)
     """Goals of the games before this one."""
+
+
+def scene_of(game: Any) -> Scene:
+    """Return what a picture shows of a game's present state."""
+    one, two, puck = ((*body.position, body.angle) for body in (game.player1, game.player2, game.puck))
+    return Scene(
+        players=(one, two),
+        puck=puck[:2],
+        timers=(game.player1_has_puck, game.player2_has_puck),
+        seconds_left=max(game.max_timesteps + 1 - game.time, 0) * TIME_STEP,
+        winner=game.winner,
+        names=game.names,
+        score=game.score,
+    )
 
 
 class Views:

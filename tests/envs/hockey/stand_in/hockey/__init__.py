@@ -1,0 +1,1 @@
+"""Stands in for the upstream package, which no package index has: the same names, the same interface, its quirks."""
