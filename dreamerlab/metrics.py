@@ -269,7 +269,9 @@ SOMETIMES: dict[str, str] = {
 """Metrics of updates that not every trial has, and which trials have them."""
 
 CATALOGUE: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
-ALIASES: dict[str, str] = {"eval/return": "eval/return_mode"}
+ALIASES: dict[str, str] = {
+    f"eval/{what}": f"eval/{what}_mode" for what in ("return", "win_rate", "draw_rate", "loss_rate")
+}
 
 
 def is_return(name: str) -> bool:
