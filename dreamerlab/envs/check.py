@@ -23,7 +23,7 @@ from dreamerlab.spaces import ActionSpec, ObsSpec
 
 _HINT = (
     "python -m dreamerlab.envs.check ENV_ID [--time-limit N] [--observe state|pixels|both] [--image-size N] "
-    "[--random-episodes N]"
+    "[--action-repeat N] [--random-episodes N]"
 )
 
 
@@ -67,7 +67,7 @@ def _acted(spec: ActionSpec) -> dict[str, Any]:
 
 
 def _env(asked: argparse.Namespace) -> Env:
-    names = ("time_limit", "observe", "image_size")
+    names = ("time_limit", "observe", "image_size", "action_repeat")
     try:
         return Env(id=asked.env_id, **{name: getattr(asked, name) for name in names})
     except ValidationError as error:
@@ -88,6 +88,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--time-limit", type=int, metavar="N", help="longest episode in env steps")
     parser.add_argument("--observe", choices=("state", "pixels", "both"), default="state", help="what the agent sees")
     parser.add_argument("--image-size", type=int, default=64, metavar="N", help="height and width of pictures")
+    parser.add_argument("--action-repeat", type=int, default=1, metavar="N", help="steps that an action lasts")
     parser.add_argument("--random-episodes", type=int, default=0, metavar="N", help="also measure random play (N > 1)")
     try:
         asked = parser.parse_args(argv)
