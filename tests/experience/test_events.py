@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -126,29 +125,3 @@ def test_without_a_share_nothing_is_drawn_or_kept() -> None:
     assert "events" not in plain.counters()
     assert plain.event_metrics() == {}
     assert shared.counters()["events"]["asked"] == 0
-
-
-def test_a_draw_costs_hardly_more_with_a_share_of_events() -> None:
-    """No scan per draw: with 5000 events in 200,000 rows a batch takes about as long as an even one."""
-    replays = {
-        share: make_replay(100_000, online=False, event_share=share, latent_context=False) for share in (0.0, 0.5)
-    }
-    for replay in replays.values():
-        for number in range(100_000):
-            replay.add(_cheap(number, number % 20 == 19))
-        replay.sample(16, 64, np.random.default_rng(0))
-    seconds = dict.fromkeys(replays, np.inf)
-    for _ in range(15):  # in turn, for the machine may be busy now and then
-        for share, replay in replays.items():
-            began = time.process_time()
-            for _ in range(20):
-                replay.sample(16, 64, np.random.default_rng(0))
-            seconds[share] = min(seconds[share], time.process_time() - began)
-    assert seconds[0.5] < 2.5 * seconds[0.0], seconds
-
-
-_ROW = row(0)
-
-
-def _cheap(number: int, over: bool) -> Any:
-    return {**_ROW, "is_last": over, "is_terminal": over}
