@@ -6,12 +6,14 @@ import sys
 from collections.abc import Sequence
 
 from dreamerlab.cli.output import has_unicode
+from dreamerlab.lab.hockey_results import OUTCOMES, TOO_FEW, share_words
 from dreamerlab.lab.show import RunDetails
 from dreamerlab.metrics import is_return
 from dreamerlab.report.facts import NOT_AS_CONFIGURED, Effective
 from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
 from dreamerlab.runs.reducers import parse_reducer
+from dreamerlab.stats.wilson import FEWEST_GAMES, share_interval
 from dreamerlab.tables import Table
 
 _CHART_WIDTH = 48
@@ -45,6 +47,7 @@ def page(
         title,
         head.to_text().split("\n", 1)[1],
         scores(details),
+        _outcomes(details),
         _chart(details),
         _spent(details),
         _configured_and_done(done),
@@ -79,6 +82,28 @@ def scores(details: RunDetails) -> str:
         spread = f", lowest {figure(min(scores))}, highest {figure(max(scores))}" if len(scores) > 1 else ""
         lines.append(f"mean{mark} {figure(mean)} over n={len(scores)}{spread}{_against_reference(details, mean)}")
     return "\n".join(lines)
+
+
+def _outcomes(details: RunDetails) -> str:
+    """Return wins, draws and losses of the last evaluation of each seed; empty where no games are played."""
+    games = details.games or 0
+    lines: list[tuple[object, ...]] = []
+    for trial in details.trials if games else ():
+        for policy in ("mode", "sample"):
+            rates = [trial.last_values.get(f"eval/{outcome}_rate_{policy}") for outcome in OUTCOMES]
+            shares = [share_interval(round(rate * games), games) for rate in rates if rate is not None]
+            if len(shares) == len(OUTCOMES):
+                lines.append((trial.view.seed, policy, *map(share_words, shares)))
+    if not lines:
+        return ""
+    numbers = ("seed", "wins % (95 %)", "draws % (95 %)", "losses % (95 %)")
+    table = Table((numbers[0], "policy", *numbers[1:]), frozenset(numbers))
+    for line in lines:
+        table.add(*line)
+    again = f"; a result: dreamerlab eval {details.manifest.id} --episodes {FEWEST_GAMES}"
+    mark = f": {TOO_FEW}{again}" if games < FEWEST_GAMES else ""
+    plural = "s" if games != 1 else ""
+    return f"last evaluation, {games} game{plural} per policy{mark}\n{table.to_text()}"
 
 
 def _against_reference(details: RunDetails, mean: float) -> str:

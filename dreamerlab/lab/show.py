@@ -7,7 +7,7 @@ Scores come from the summaries, or from the evaluations so far and are marked so
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -61,6 +61,8 @@ class RunDetails:
     replayed_per_update: int | None
     caveats: Sequence[str]
     data_state: str
+    games: int | None = None
+    """Games of one evaluation under one policy, against all opponents, where the task is one of games."""
 
     @property
     def metric(self) -> str:
@@ -101,7 +103,15 @@ def collect(workspace: Workspace, run: RunDirectory) -> RunDetails:
     batch, length = recorded.get("train.batch_size"), recorded.get("train.batch_length")
     replayed = batch * length if isinstance(batch, int) and isinstance(length, int) else None
     data_state = _data_state(workspace, run, trials)
-    return RunDetails(manifest, run, trials, reference, replayed, _caveats(manifest, trials), data_state)
+    caveats, games = _caveats(manifest, trials), _games(recorded)
+    return RunDetails(manifest, run, trials, reference, replayed, caveats, data_state, games)
+
+
+def _games(recorded: Mapping[str, object]) -> int | None:
+    episodes, opponents = recorded.get("eval.episodes"), recorded.get("hockey.eval_opponents")
+    if not isinstance(episodes, int) or not isinstance(opponents, tuple):
+        return None
+    return episodes * len(cast("tuple[str, ...]", opponents))
 
 
 def draw(details: RunDetails, path: Path) -> Path:

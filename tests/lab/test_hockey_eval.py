@@ -19,7 +19,8 @@ from dreamerlab.lab.league_tables import to_tables as league_tables
 from dreamerlab.report.hockey_maps import draw_maps
 from dreamerlab.runs.store import Workspace
 from tests.lab.conftest import Ran
-from tests.lab.workspaces import inside
+from tests.lab.workspaces import data, dreamerlab, inside
+from tests.train.stored import HOCKEY, finished_trial
 
 
 def row(outcomes: str, seed: int = 0, opponent: str = "weak", **told: Any) -> dict[str, Any]:
@@ -162,3 +163,36 @@ def test_maps_are_drawn(tmp_path: Path) -> None:
     assert wide == 1140
     assert high > 500
     assert (tmp_path / "maps.svg").read_text().startswith("<?xml")
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a finished run of short games."""
+    return finished_trial(tmp_path_factory.mktemp("lab"), **HOCKEY).run.path.parent.parent
+
+
+def test_show_says_how_the_last_evaluation_ended(played: Path) -> None:
+    text = inside(played, "show", "R1").stdout
+    assert "last evaluation, 1 game per policy: too few games to call; a result: dreamerlab eval R0001-abc" in text
+    assert "0.0 (0.0 to 79.3)" in text
+
+
+@pytest.mark.slow
+def test_an_agent_is_measured_filmed_and_rated_by_commands(played: Path, tmp_path: Path) -> None:
+    """Issue 6, deliver 4: both starts on both sides, per opponent and policy, intervals, a league, a film, maps."""
+    words = ("eval", "R1", "--opponent", "strong", "--opponent", "R1@20", "--episodes", "5", "--maps", str(tmp_path))
+    found = data(dreamerlab(played, *words, "--json"))
+    assert [(one["opponent"], one["policy"], one["n"]) for one in found["results"]] == [
+        (opponent, policy, 8) for opponent in ("strong", "R0001-abc@20") for policy in ("mode", "sample")
+    ]
+    assert all(len(one["cells"]) == 4 and not one["called"] for one in found["results"])
+    assert "8 games each, not 5" in " ".join(found["caveats"])
+    assert len(list(tmp_path.glob("*.png"))) == 2
+    league = data(dreamerlab(played, "eval", "--league", "R1@all", "strong", "--episodes", "4", "--json"))
+    assert league["players"] == ["R0001-abc@20", "R0001-abc@40", "strong"]
+    assert len(league["pairs"]) == 3
+    film = data(dreamerlab(played, "watch", "R1", "--outcome", "draw", "--out", str(tmp_path / "d.gif"), "--json"))
+    assert [one["outcome"] for one in film["episodes"]] == ["draw"]
+    missing = dreamerlab(played, "eval", "R1", "--opponent", "R1@7")
+    assert (missing.returncode, missing.stdout) == (4, "")
+    assert "--opponent=R1@7: no checkpoint of env step 7" in missing.stderr
