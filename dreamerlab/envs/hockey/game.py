@@ -16,7 +16,6 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 
-from dreamerlab.envs.hockey.bodies import X, Y
 from dreamerlab.envs.hockey.contacts import Contacts
 from dreamerlab.envs.hockey.engine import Box2D
 from dreamerlab.envs.hockey.face_off import Places, draw_places, one_starts_by
@@ -37,7 +36,6 @@ from dreamerlab.envs.hockey.rules import (
     STYLES,
     TIME_STEP,
     VELOCITY_ITERATIONS,
-    WIDTH,
     BadInput,
     Mode,
     require_known,
@@ -141,7 +139,6 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         self._deeds: list[list[float] | tuple[float, ...]] = []
         self.done, self.winner, self.time = False, 0, 0
         self.max_timesteps = mode.max_timesteps
-        self._closest = 1e6
         second, puck, target = places
         self.player1, self.player2, self.puck = self._field.place(second, puck, self._contacts)
         self._one, self._two = Racket(self.player1, 1), Racket(self.player2, -1)
@@ -185,11 +182,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         self.time = time + 1
         if time >= longest:
             self.done = True
-        seen, info = self._views.after_step(self.player1_has_puck, self.player2_has_puck, winner, longest)
-        away, up = puck.cells[X] - WIDTH, puck.cells[Y] - CENTER_Y
-        closest = away * away + up * up
-        if closest < self._closest:
-            self._closest = closest
+        seen, info = self._views.of_player_one(self.player1_has_puck, self.player2_has_puck, winner, longest, True)
         reward = info["reward_closeness_to_puck"]
         if not self.done:
             return seen, reward, False, False, info
@@ -227,7 +220,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
     @property
     def closest_to_goal_dist(self) -> float:
         """Metres from the middle of player two's goal line to the puck where it was nearest, 1000 before the start."""
-        return sqrt(self._closest)
+        return sqrt(self._views.nearest)
 
     def obs_agent_two(self) -> np.ndarray:
         """Return the present state as player two sees it: the field turned by 180 degrees."""
@@ -240,7 +233,7 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._present()[1]
 
     def _present(self) -> tuple[np.ndarray, dict[str, Any]]:
-        return self._views.after_step(self.player1_has_puck, self.player2_has_puck, self.winner, self.max_timesteps)
+        return self._views.of_player_one(self.player1_has_puck, self.player2_has_puck, self.winner, self.max_timesteps)
 
     def get_info_agent_two(self) -> dict[str, Any]:
         """Return the info of the last step from player two's side."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from dreamerlab.envs.hockey.bodies import SPEED_X, Seen, X, Y
 from dreamerlab.envs.hockey.motion import Puck, Racket
-from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, KEEP_STEPS, MAX_PUCK_SPEED, OBSERVED, TIME_STEP
+from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, KEEP_STEPS, MAX_PUCK_SPEED, OBSERVED, TIME_STEP, WIDTH
 
 _pair = memoryview(bytearray(8)).cast("f")
 """Rounds two numbers to single precision."""
@@ -62,22 +62,34 @@ class Views:
     """Both players' views of one field, and what they are told."""
 
     def __init__(self, one: Racket, two: Racket, puck: Puck, *, keep_mode: bool, single_precision: bool) -> None:
-        self._one, self._two, self._puck = one, two, puck
+        self._read_one, self._read_two, self._read_puck = one.read, two.read, puck.read
+        self._two, self._puck = two, puck
+        self.nearest = 1e6
+        """Square of the metres from the middle of player two's goal line to the puck where it came nearest."""
         self._type = np.float32 if single_precision else np.float64
         self._cells: Any = np.zeros(OBSERVED, np.float32)
         self._seen = self._cells if keep_mode else self._cells[: OBSERVED - 2]
 
-    def after_step(self, own: int, other: int, winner: int, max_timesteps: int) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return player one's view (18,), or (16,), and info, given both keep timers: all of a step in one reading."""
-        x, y, angle, speed_x, speed_y, spin = self._one.read()
-        x2, y2, angle2, speed_x2, speed_y2, spin2 = self._two.read()
-        puck_x, puck_y, _, puck_speed_x, puck_speed_y, _ = self._puck.read()
+    def of_player_one(
+        self, own: int, other: int, winner: int, max_timesteps: int, counts: bool = False
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return player one's view (18,), or (16,), and info, given both keep timers: all of a step in one reading.
+
+        Where it `counts`, after a step, the nearest the puck came is noted.
+        """
+        x, y, angle, speed_x, speed_y, spin = self._read_one()
+        x2, y2, angle2, speed_x2, speed_y2, spin2 = self._read_two()
+        puck_x, puck_y, _, puck_speed_x, puck_speed_y, _ = self._read_puck()
         _PACK(
             self._cells, 0,
             x - CENTER_X, y - CENTER_Y, angle, speed_x, speed_y, spin,
             x2 - CENTER_X, y2 - CENTER_Y, angle2, speed_x2, speed_y2, spin2,
             puck_x - CENTER_X, puck_y - CENTER_Y, puck_speed_x, puck_speed_y, own, other,
         )  # fmt: skip
+        away, up = puck_x - WIDTH, puck_y - CENTER_Y
+        nearest = away * away + up * up
+        if nearest < self.nearest and counts:
+            self.nearest = nearest
         if puck_speed_x <= 0.0 and puck_x < CENTER_X:
             closeness = _closeness(x - puck_x, y - puck_y, max_timesteps)
         else:
@@ -91,9 +103,9 @@ class Views:
 
     def of_player_two(self, own: int, other: int) -> np.ndarray:
         """Return (18,), or (16,), as player two sees it, given both keep timers."""
-        x, y, _, speed_x, speed_y, _ = self._puck.read()
+        x, y, _, speed_x, speed_y, _ = self._read_puck()
         puck = (CENTER_X - x, CENTER_Y - y, -speed_x, -speed_y)
-        _PACK(self._cells, 0, *_turned(self._two.read()), *_turned(self._one.read()), *puck, own, other)
+        _PACK(self._cells, 0, *_turned(self._read_two()), *_turned(self._read_one()), *puck, own, other)
         return self._seen.astype(self._type)
 
     def info_of_player_two(self, winner: int, timer: int, max_timesteps: int) -> dict[str, Any]:
