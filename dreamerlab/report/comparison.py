@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dreamerlab.metrics import ALIASES, CATALOGUE
 from dreamerlab.report.comparison_data import threshold_names
 from dreamerlab.report.comparison_section import Section
 from dreamerlab.report.comparison_surroundings import configured_and_done, what_differs
@@ -149,6 +150,8 @@ def _scores(evidence: Evidence) -> Section:
     spans = {(run.reference.get("random"), run.reference.get("solved")) for run in evidence.runs if run.is_return}
     levels = [f"{figure(random)} to {figure(solved)}" for random, solved in spans if random is not None]
     lines = [f"of span: from random play (0 %) to solved (100 %), {' or '.join(sorted(levels))}"] if levels else []
+    if any(_is_share(str(run.evaluation["score"])) for run in evidence.runs):
+        lines.append("shares: 0.1 is 10 %, and a difference of 0.1 is 10 pp")
     if any(seed.so_far and seed.score is not None for run in evidence.runs for seed in run.seeds):
         lines.append("*: so far, the seed is not finished")
     if any(seed.failed is not None for run in evidence.runs for seed in run.seeds):
@@ -156,6 +159,13 @@ def _scores(evidence: Evidence) -> Section:
     if any(seed.censored for run in evidence.runs for seed in run.seeds):
         lines.append(">: cut off by the budget, the time is longer")
     return Section("Scores", lines, table)
+
+
+def _is_share(score: str) -> bool:
+    """Tell whether a score, as it is written, is a share of something: `final_mean(3) of eval/win_rate_mode`."""
+    how, _, name = score.rpartition(" of ")
+    metric = CATALOGUE.get(ALIASES.get(name, name))
+    return metric is not None and metric.unit == "share" and not how.startswith("env_steps_to")
 
 
 def _score(seed: SeedEvidence) -> str:

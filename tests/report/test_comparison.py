@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 from dreamerlab.report.comparison import sections, to_markdown, to_text
@@ -86,6 +87,16 @@ def test_scores_that_are_missing_or_not_final_are_marked() -> None:
     assert "0: 100.0, 1: none, 2: 200.0*" in page
     assert "*: so far, the seed is not finished" in page
     assert "*: so far" not in to_text(evidence(run(1, seed(0, 1.0)), run(2, seed(0, 1.0))))
+
+
+def test_what_a_share_is_in_percent_is_said_where_scores_are_shares() -> None:
+    said = "shares: 0.1 is 10 %, and a difference of 0.1 is 10 pp"
+    one, two = run(1, seed(0, 0.1)), run(2, seed(0, 0.2))
+    assert said not in to_text(evidence(one, two))
+    won = {**one.evaluation, "score": "final_mean(3) of eval/win_rate_mode"}
+    assert said in to_text(evidence(replace(one, evaluation=won), two))
+    timed = {**one.evaluation, "score": "env_steps_to(0.5) of eval/win_rate_mode"}
+    assert said not in to_text(evidence(replace(one, evaluation=timed), two))
 
 
 def test_a_level_not_reached_is_said_with_how_far_training_went() -> None:
