@@ -250,7 +250,9 @@ def headline(measured: Measured) -> str:
     row = measured.rows[0]
     title = f"{measured.run} {measured.name}" if measured.name else measured.run
     if "opponents" in row:
-        new = f"{row['episodes']} new games per opponent, seed and policy, both starts on both sides"
+        whole = all(game["mode"] == "normal" for one in measured.games for game in one.games)
+        turns = ", both starts on both sides" if whole else ""
+        new = f"{row['episodes']} new games per opponent, seed and policy{turns}"
         return f"{title}: checkpoint {measured.checkpoint}, {new}"
     fresh = row["episodes"] - row.get("own_starts", row["episodes"])
     some = (
