@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from dreamerlab.cli import completion, output
-from dreamerlab.cli.options import CheckpointOption, CompileOption, DeviceOption, episodes_option
+from dreamerlab.cli.options import CheckpointOption, CompileOption, DeviceOption, OpponentOption, episodes_option
 from dreamerlab.errors import UsageError
 
 
@@ -34,10 +34,7 @@ def evaluate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Only from starts that no evaluation of the run has seen.")
     ] = False,
-    opponent: Annotated[
-        list[str] | None,
-        typer.Option("--opponent", metavar="NAME", help="Hockey: weak, strong, random, R7@best; may be repeated."),
-    ] = None,
+    opponent: OpponentOption = None,
     maps: Annotated[
         Path | None,
         typer.Option("--maps", metavar="FOLDER", help="Hockey: draw where shots came from and where the puck was."),
@@ -56,9 +53,8 @@ def evaluate(
     --opponent or --episodes, all games are new ones, with both starts on both sides. Nothing in the run is changed.
     """
     if league:
-        refused = {"--fresh": fresh, "--opponent": opponent, "--maps": maps, "--compile": compiled}
-        if checkpoint != "latest":
-            refused["--checkpoint"] = True
+        refused = {"fresh": fresh, "opponent": opponent, "maps": maps, "compile": compiled}
+        refused["checkpoint"] = checkpoint != "latest"
         _league(runs, seed, episodes, policy, device, [name for name, given in refused.items() if given], as_json)
         return
     if len(runs) > 1:
@@ -95,7 +91,7 @@ def _league(
 ) -> None:
     if refused:
         raise UsageError(
-            f"--league and {refused[0]} do not go together",
+            f"--league and --{refused[0]} do not go together",
             hint="a league names its agents with their checkpoints: dreamerlab eval --league R12@best weak strong",
         )
     from dreamerlab.lab.execute import Voice

@@ -41,6 +41,10 @@ DeviceOption = Annotated[
 CompileOption = Annotated[
     bool, typer.Option("--compile", help="Compile acting first, which takes a minute or more (default: not).")
 ]
+OpponentOption = Annotated[
+    list[str] | None,
+    typer.Option("--opponent", metavar="NAME", help="Hockey: weak, strong, random, R7@best; may be repeated."),
+]
 
 
 def episodes_option(most: int, meaning: str) -> Any:

@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from dreamerlab.cli import output
-from dreamerlab.cli.options import AgentRunArgument, CheckpointOption, CompileOption, DeviceOption, episodes_option
+from dreamerlab.cli.options import (
+    AgentRunArgument,
+    CheckpointOption,
+    CompileOption,
+    DeviceOption,
+    OpponentOption,
+    episodes_option,
+)
 
 
 def watch(
@@ -46,10 +53,7 @@ def watch(
         bool,
         typer.Option("--prediction", help="Of an agent that sees images: what its model expects, beside what came."),
     ] = False,
-    opponent: Annotated[
-        list[str] | None,
-        typer.Option("--opponent", metavar="NAME", help="Hockey: weak, strong, random, R7@best; may be repeated."),
-    ] = None,
+    opponent: OpponentOption = None,
     outcome: Annotated[
         Literal["win", "draw", "loss"] | None,
         typer.Option("--outcome", help="Hockey: only games that end so, searched for among 400."),
