@@ -9,8 +9,9 @@ every number is found and every write is seen, the interface is used instead, wh
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
+from itertools import chain, pairwise
 from struct import Struct
 from typing import Any
 
@@ -22,7 +23,8 @@ FORCE_X, FORCE_Y, TORQUE, DAMPING, SPIN_DAMPING = 19, 20, 21, 40, 41
 """What acts on it in the next step, to be added to; and its dampings."""
 _FLAGS, _AWAKE = 2, 2
 """Index among its half words, and the bit that is set unless it sleeps."""
-_SEEN = Struct("12x2f36xf4x3f")
+_LAYOUT = "12x2f36xf4x3f"
+_SEEN = Struct(_LAYOUT)
 _SIZE = 4 * (SPIN_DAMPING + 1)
 
 Seen = tuple[float, float, float, float, float, float]
@@ -53,6 +55,22 @@ class Mover:
         """Make sure that forces added to the cells act in the next step."""
         if not self.flags[_FLAGS] & _AWAKE:
             self.body.awake = True
+
+
+def reading(movers: Sequence[Mover]) -> Callable[[], Any]:
+    """Return what reads `Seen` of several bodies in one go: at once where they lie behind one another."""
+    places = [int(mover.body.this) for mover in movers]
+    strides = {after - before for before, after in pairwise(places)}
+    stride = min(strides)
+    if not layout_is_known() or len(strides) > 1 or stride < _SEEN.size:
+        return lambda: tuple(chain.from_iterable(mover.read() for mover in movers))
+    together = _together(len(movers), stride)
+    return partial(together.unpack_from, (ctypes.c_char * together.size).from_address(places[0]))
+
+
+@cache
+def _together(count: int, stride: int) -> Struct:
+    return Struct(f"{stride - _SEEN.size}x".join([_LAYOUT] * count))
 
 
 class _Interface:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerlab.envs.hockey.bodies import SPEED_X, Seen, X, Y
+from dreamerlab.envs.hockey.bodies import SPEED_X, Seen, X, Y, reading
 from dreamerlab.envs.hockey.motion import Puck, Racket
 from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, KEEP_STEPS, MAX_PUCK_SPEED, OBSERVED, TIME_STEP, WIDTH
 
@@ -62,7 +62,7 @@ class Views:
     """Both players' views of one field, and what they are told."""
 
     def __init__(self, one: Racket, two: Racket, puck: Puck, *, keep_mode: bool, single_precision: bool) -> None:
-        self._read_one, self._read_two, self._read_puck = one.read, two.read, puck.read
+        self._read = reading((one, two, puck))
         self._two, self._puck = two, puck
         self.nearest = 1e6
         """Square of the metres from the middle of player two's goal line to the puck where it came nearest."""
@@ -77,9 +77,11 @@ class Views:
 
         Where it `counts`, after a step, the nearest the puck came is noted.
         """
-        x, y, angle, speed_x, speed_y, spin = self._read_one()
-        x2, y2, angle2, speed_x2, speed_y2, spin2 = self._read_two()
-        puck_x, puck_y, _, puck_speed_x, puck_speed_y, _ = self._read_puck()
+        (
+            x, y, angle, speed_x, speed_y, spin,
+            x2, y2, angle2, speed_x2, speed_y2, spin2,
+            puck_x, puck_y, _, puck_speed_x, puck_speed_y, _,
+        ) = self._read()  # fmt: skip
         _PACK(
             self._cells, 0,
             x - CENTER_X, y - CENTER_Y, angle, speed_x, speed_y, spin,
@@ -103,9 +105,10 @@ class Views:
 
     def of_player_two(self, own: int, other: int) -> np.ndarray:
         """Return (18,), or (16,), as player two sees it, given both keep timers."""
-        x, y, _, speed_x, speed_y, _ = self._read_puck()
+        seen = self._read()
+        x, y, _, speed_x, speed_y, _ = seen[12:]
         puck = (CENTER_X - x, CENTER_Y - y, -speed_x, -speed_y)
-        _PACK(self._cells, 0, *_turned(self._read_two()), *_turned(self._read_one()), *puck, own, other)
+        _PACK(self._cells, 0, *_turned(seen[6:12]), *_turned(seen[:6]), *puck, own, other)
         return self._seen.astype(self._type)
 
     def info_of_player_two(self, winner: int, timer: int, max_timesteps: int) -> dict[str, Any]:
