@@ -79,6 +79,7 @@ class Games:
             "goals_per_minute": {"for": self.per_minute("win"), "against": self.per_minute("loss")},
             "shots_per_game": {"for": self.per_game("shots"), "against": self.per_game("shots_against")},
             "seconds": self.seconds,
+            **{name: self.per_game(name) for name in ("own_possession", "other_possession", "saturated")},
             "cells": cells,
         }
 
@@ -98,9 +99,9 @@ def games_of(row: Mapping[str, Any], action_repeat: int) -> list[Games]:
 
 
 def to_tables(found: Sequence[Games]) -> list[Table]:
-    """Return results, the same by start and side, and over seeds where there are several."""
+    """Return results, the same by start and side, what play was like, and results over seeds if there are several."""
     several = len({one.seed for one in found}) > 1
-    return [_results(found), *_by_part(found), *([_over_seeds(found)] if several else [])]
+    return [_results(found), *_by_part(found), *_play(found), *([_over_seeds(found)] if several else [])]
 
 
 def share_words(share: Share) -> str:
@@ -141,6 +142,19 @@ def _by_part(found: Sequence[Games]) -> list[Table]:
         split = [one.shares(_PARTS[name]) for name in parts]
         words = [None if some is None else "/".join(f"{100 * s.value:.1f}" for s in some.values()) for some in split]
         table.add(one.seed, one.opponent, one.policy, *words)
+    return [table]
+
+
+def _play(found: Sequence[Games]) -> list[Table]:
+    """Return shots, where they were counted, who had the puck, and how many numbers of the actions were extreme."""
+    if any(one.per_game("shots") is None or one.per_game("own_possession") is None for one in found):
+        return []
+    numbers = ("shots per game", "own puck % of time", "other's puck %", "saturated actions %")
+    table = Table(("seed", "opponent", "policy", *numbers), frozenset({"seed", *numbers}))
+    for one in found:
+        shots = " : ".join(f"{one.per_game(key) or 0:.2f}" for key in ("shots", "shots_against"))
+        shares = (one.per_game(key) or 0 for key in ("own_possession", "other_possession", "saturated"))
+        table.add(one.seed, one.opponent, one.policy, shots, *(f"{100 * share:.1f}" for share in shares))
     return [table]
 
 

@@ -73,6 +73,14 @@ def test_starts_and_sides_are_told_apart() -> None:
     assert parts[3:] == ["50.0/0.0/50.0", "50.0/50.0/0.0", "50.0/50.0/0.0", "50.0/0.0/50.0"]
 
 
+def test_who_had_the_puck_and_shot_is_said_where_it_was_counted() -> None:
+    play = {"own_possession": 0.25, "other_possession": 0.5, "saturated": 0.1, "shots": 2, "shots_against": 3}
+    found = games_of(row("wdlw", steps=100, **play), 1)
+    assert " ".join(to_tables(found)[2].to_text().splitlines()[1].split()) == "0 weak mode 2.00 : 3.00 25.0 50.0 10.0"
+    assert found[0].to_data()["own_possession"] == 0.25
+    assert len(to_tables(games_of(row("wdlw"), 1))) == 2
+
+
 def test_over_seeds_the_seed_is_the_unit() -> None:
     texts = ["w" * wins + "l" * (100 - wins) for wins in (30, 40, 50)]
     found = [one for seed, text in enumerate(texts) for one in games_of(row(text, seed, steps=99), 1)]
@@ -169,12 +177,6 @@ def test_maps_are_drawn(tmp_path: Path) -> None:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a finished run of short games."""
     return finished_trial(tmp_path_factory.mktemp("lab"), **HOCKEY).run.path.parent.parent
-
-
-def test_show_says_how_the_last_evaluation_ended(played: Path) -> None:
-    text = inside(played, "show", "R1").stdout
-    assert "last evaluation, 1 game per policy: too few games to call; a result: dreamerlab eval R0001-abc" in text
-    assert "0.0 (0.0 to 79.3)" in text
 
 
 @pytest.mark.slow

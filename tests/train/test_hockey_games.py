@@ -18,6 +18,7 @@ from dreamerlab.train.hockey_games import GRID, Witness, heat
 from dreamerlab.train.hockey_watch import find
 from dreamerlab.train.stored import open_agent
 from dreamerlab.train.watch import record
+from tests.lab.workspaces import inside
 from tests.train.stored import HOCKEY, finished_trial
 
 
@@ -55,6 +56,12 @@ def test_without_names_those_of_the_evaluations_play_and_the_own_evaluation_is_u
     assert new["opponents"] == ["weak"]
     assert new["returns"]["mode"][0] != own["returns"]["mode"][0]
     assert "steps" not in own["games"]["mode"][0]
+
+
+def test_show_says_how_the_last_evaluation_ended(lab: Path, trained: TrialDirectory) -> None:
+    text = inside(lab, "show", trained.run.id).stdout
+    assert "last evaluation, 1 game per policy: too few games to call; a result: dreamerlab eval R0001-abc" in text
+    assert "0.0 (0.0 to 79.3)" in text
 
 
 def test_of_another_task_nobody_is_played_against(lab: Path) -> None:
