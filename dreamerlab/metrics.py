@@ -234,7 +234,14 @@ _ROWS: tuple[tuple[str, str, Direction, str], ...] = (
         "replay/episodes_abandoned",
         "episodes",
         "none",
-        "episodes of collectors in processes of their own that a resume left unfinished, in all; absent when none were",
+        "episodes of collectors in processes of their own that a resume, or the death of a collector, left unfinished, "
+        "in all; absent when none were",
+    ),
+    (
+        "replay/collector_restarts",
+        "restarts",
+        "none",
+        "collectors in processes of their own that were killed and started again, in all; absent when none were",
     ),
     (
         "pace/env_steps_per_s",

@@ -113,7 +113,7 @@ class Orders:
     seed: int
     stream: int
     start: int
-    """How often the collectors of this trial were started before."""
+    """How often collectors of this trial were started before, all at once or one that was killed."""
     random_steps: int
     info: tuple[str, ...]
     """Entries of the environment's info that the trainer has use for."""
@@ -121,7 +121,9 @@ class Orders:
     company: Company
     """Whom it meets in hockey, beside the bots."""
     env_steps: int
-    """Env steps of the trial when it starts."""
+    """Env steps of the trial beside those that are counted in `Shared.taken`."""
+    taken: int
+    """Env steps taken of this collector before it was started, by processes that were killed."""
     results: dict[str, list[float]] | None
     """Points of the last games against each opponent, where games are played."""
 
@@ -203,7 +205,7 @@ def _play_on(orders: Orders, send: Callable[[Played], None], shared: Shared) -> 
     collector = Collector([env], outbox, starts, random_start, matches, shaping_of(config), other_side)
     version = shared.read_into(agent)
     while True:
-        while collector.env_steps - shared.taken[orders.stream] >= QUEUE and not shared.over:
+        while orders.taken + collector.env_steps - shared.taken[orders.stream] >= QUEUE and not shared.over:
             _leave_without(orders.trainer)
             time.sleep(_FULL_S)
         if shared.over:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -85,22 +86,139 @@ def test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for() -> None
     assert not any(alive(pid) for pid in pids)
 
 
+def restarts(session: Session) -> int:
+    return session.collector.state_dict()["restarts"]
+
+
+def plays(session: Session, stream: int) -> bool:
+    """Whether a collector has sent something since it was started."""
+    assert session._processes is not None
+    assert session._processes._shared is not None
+    return stream not in session._processes._unheard and session._processes._shared.taken[stream] > 0
+
+
+def kill(session: Session, stream: int, number: signal.Signals = signal.SIGKILL) -> int:
+    """Kill a collector, unless told otherwise as the kernel does when memory runs out; return its pid."""
+    pid = pids_of(session)[stream]
+    os.kill(pid, number)
+    return pid
+
+
+PENDULUM = {"id": "Pendulum-v1", "time_limit": 50}
+"""Episodes of 50 steps, many more than may be on their way from a collector."""
+
+
+def require_broken_off(session: Session, abandoned: int, ended: int) -> None:
+    """Streams of `PENDULUM` hold episodes that are whole but for those abandoned, and no row twice or of none."""
+    broken = whole = 0
+    for stream in range(session.replay.streams):
+        rows = session.replay.read(stream, *session.replay.span(stream))
+        starts, last = np.flatnonzero(rows["is_first"]), rows["is_last"]
+        assert starts[0] == 0
+        for start, stop in itertools.pairwise([*starts, len(last)]):
+            assert not last[start : stop - 1].any()
+            assert rows["reward"][start] == 0
+            assert np.all(rows["reward"][start + 1 : stop] < 0), "that of no other episode"
+            assert stop - start == 51 if last[stop - 1] else stop - start <= 50
+            whole += last[stop - 1]
+            broken += stop < len(last) and not last[stop - 1]
+        begun = [tuple(obs) for obs in rows["obs/vector"][starts]]
+        assert len(set(begun)) == len(begun), "an episode was played again"
+    assert (broken, whole) == (abandoned, ended)
+    assert len(session.replay) == session.collector.env_steps + ended
+    assert session._processes is not None
+    assert session._processes._shared is not None
+    assert sum(session._processes._shared.taken) == session.collector.env_steps
+
+
+def test_a_killed_collector_starts_again_and_its_episode_is_abandoned(capfd: pytest.CaptureFixture[str]) -> None:
+    """Every row that was sent is kept, env steps are counted once, and no random stream is used again."""
+    with session_of(1, env=PENDULUM, train={"train_ratio": 1.0}) as session:
+        play(session, 60)
+        pid = kill(session, 0)
+        play(session, 150)
+        killed = f"collector 0 (pid {pid}) of environment 'Pendulum-v1' was killed by SIGKILL"
+        begins = f"warning: {killed}; it is started again (restart 1 of this trial), its open episode is discarded"
+        assert capfd.readouterr().err.count(begins) == 1
+        metrics = session.pace_metrics()
+        assert (metrics["replay/episodes_abandoned"], metrics["replay/collector_restarts"]) == (1, 1)
+        require_broken_off(session, 1, session.collector.episodes)
+        due = (150 - session.ratio.state_dict()["opened_at"]) * 1.0 / 20
+        assert abs(session.counters.updates - due) <= max(1, 0.2 * due)
+
+
 @pytest.mark.slow
-def test_a_collector_that_is_killed_ends_the_trial_by_name_and_the_others_with_it() -> None:
+def test_collectors_killed_at_random_leave_replay_whole_and_the_trial_goes_on() -> None:
+    rng = np.random.default_rng(0)
+    kills = 6
+    with session_of(3, env=PENDULUM, train={"train_ratio": 1.0}) as session:
+        ended, due, killed = 0, 50, 0
+        while restarts(session) < kills or not all(plays(session, stream) for stream in range(3)):
+            ended += len(session.collector.step(session.policy))
+            session.counters.env_steps = session.collector.env_steps
+            for _ in range(session.updates_due()):
+                session.update()
+            victim = int(rng.integers(3))
+            if killed < kills and session.collector.env_steps >= due and plays(session, victim):
+                # So far apart that no collector dies too often.
+                due, killed = session.collector.env_steps + 550, killed + 1
+                kill(session, victim)
+        abandoned = session.collector.state_dict()["abandoned"]
+        assert kills - 2 <= abandoned <= kills, "one may die between two episodes"
+        require_broken_off(session, abandoned, ended)
+        state = session.state_dict()
+        assert state["collector"]["restarts"] == kills
+        open_now, pids = sum(state["collector"]["under_way"]), pids_of(session)
+    assert not any(alive(pid) for pid in pids)
+    with session_of(3, env=PENDULUM, train={"train_ratio": 1.0}) as session:
+        session.load_state_dict(state)
+        metrics = session.pace_metrics()
+        assert metrics["replay/collector_restarts"] == kills
+        assert metrics["replay/episodes_abandoned"] == abandoned + open_now
+
+
+def play_past(session: Session, stream: int, count: int, *, heard: bool = True) -> None:
+    """Go on until so many collectors were started again, and this one, if it shall be `heard`, plays."""
+    while restarts(session) < count or (heard and not plays(session, stream)):
+        session.collector.step(session.policy)
+        for _ in range(session.updates_due()):
+            session.update()
+
+
+@pytest.mark.slow
+def test_a_collector_that_dies_again_and_again_ends_the_trial_by_name_and_the_others_with_it() -> None:
     with session_of(2) as session:
         play(session, 40)
-        pids = pids_of(session)
-        os.kill(pids[1], signal.SIGKILL)
-        with pytest.raises(
-            TrialFailed, match=rf"collector 1 \(pid {pids[1]}\) of .*'CartPole-v1' was killed by SIGKILL"
-        ):
+        for count in range(2):
+            play_past(session, 1, count)
+            kill(session, 1)
+        play_past(session, 1, 2)
+        pid, pids = kill(session, 1), pids_of(session)
+        name = rf"collector 1 \(pid {pid}\) of environment 'CartPole-v1'"
+        with pytest.raises(TrialFailed, match=f"{name} was killed by SIGKILL, 3 times within 1000 env steps"):
             play(session, 100_000)
     assert not any(alive(pid) for pid in pids)
 
 
 @pytest.mark.slow
+def test_a_collector_that_dies_before_it_has_played_or_crashes_ends_the_trial() -> None:
+    with session_of(1) as session:
+        play(session, 40)
+        kill(session, 0)
+        play_past(session, 0, 1, heard=False)
+        kill(session, 0)
+        with pytest.raises(TrialFailed, match="was killed by SIGKILL before its first env step, having been started"):
+            play(session, 100_000)
+    with session_of(1) as session:
+        play(session, 40)
+        kill(session, 0, signal.SIGSEGV)
+        with pytest.raises(TrialFailed, match=r"'CartPole-v1' was killed by SIGSEGV\n"):
+            play(session, 100_000)
+
+
+@pytest.mark.slow
 def test_games_in_processes_meet_past_selves_and_a_killed_one_is_counted_M_HK_02(tmp_path: Path) -> None:
-    """M-HK-02: members join on the way; whoever resumes starts new games and says how many were given up."""
+    """M-HK-02: members join on the way; who is killed, or resumes, starts new games and says how many were given up."""
     hockey = {"opponent": ("self", "weak:0.2"), "pool_every": 100, "pool_size": 3, "mode": "shooting"}
     sections = {"env": {"id": "dreamerlab/HockeyOne-v0"}, "hockey": hockey, "train": {"train_ratio": 1.0}}
     company = Company(pool=tmp_path, belongs={"run": "R0001-abc", "seed": 0, "family": "f"})
@@ -116,9 +234,15 @@ def test_games_in_processes_meet_past_selves_and_a_killed_one_is_counted_M_HK_02
         open_games = sum(state["collector"]["under_way"])
         results = state["collector"]["matchmaker"]["points"]
         assert results.keys() <= met
-        os.kill(pids_of(session)[1], signal.SIGKILL)
-        with pytest.raises(TrialFailed, match="was killed by SIGKILL"):
-            play(session, 100_000)
+        kill(session, 1)
+        play_past(session, 1, 1)
+        play(session, session.collector.env_steps + 200)
+        lost = session.collector.state_dict()["abandoned"]
+        assert lost <= 1
+        for stream in range(2):
+            rows = session.replay.read(stream, *session.replay.span(stream), ("is_first", "is_last"))
+            lost -= int(np.sum(rows["is_first"][1:] & ~rows["is_last"][:-1]))
+        assert lost == 0
     with session_of(2, company, **sections) as session:
         session.load_state_dict(state)
         play(session, 760)
