@@ -216,9 +216,16 @@ def _captioned(shot: Shot, widest: int) -> np.ndarray:
     page.paste(Image.fromarray(picture), (0, 0))
     step, action, total = shot.words()
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(12)
-    draw.text((4, height + 3), step if shot.episode == 1 else f"{shot.episode}: {step}", _TEXT, font)
-    draw.text((width / 2, height + 3), action, _TEXT, font, anchor="ma")
+    step = step if shot.episode == 1 else f"{shot.episode}: {step}"
+    draw.text((4, height + 3), step, _TEXT, font)
     draw.text((width - 4, height + 3), total, _TEXT, font, anchor="ra")
+    # In the middle of the frame, or of what the other two leave where they come too near.
+    left, right = 4 + font.getlength(step), width - 4 - font.getlength(total)
+    if font.getlength(action) > right - left - 8:
+        action = action.removeprefix("action ")
+    half = font.getlength(action) / 2
+    near = width / 2 - half < left + 4 or width / 2 + half > right - 4
+    draw.text(((left + right) / 2 if near else width / 2, height + 3), action, _TEXT, font, anchor="ma")
     return np.asarray(page)
 
 
