@@ -145,6 +145,11 @@ def test_a_killed_collector_starts_again_and_its_episode_is_abandoned(capfd: pyt
         require_broken_off(session, 1, session.collector.episodes)
         due = (150 - session.ratio.state_dict()["opened_at"]) * 1.0 / 20
         assert abs(session.counters.updates - due) <= max(1, 0.2 * due)
+        time.sleep(0.5)
+        ahead = session._processes._pipes[0] if session._processes is not None else None
+        assert ahead is not None
+        sent = [ahead.recv() for _ in range(QUEUE + 5) if ahead.poll()]
+        assert 0 < len(sent) <= QUEUE, "the new one waits as the old one did"
 
 
 @pytest.mark.slow
@@ -214,6 +219,26 @@ def test_a_collector_that_dies_before_it_has_played_or_crashes_ends_the_trial() 
         kill(session, 0, signal.SIGSEGV)
         with pytest.raises(TrialFailed, match=r"'CartPole-v1' was killed by SIGSEGV\n"):
             play(session, 100_000)
+
+
+@pytest.mark.slow
+def test_a_collector_that_was_started_again_keeps_to_the_curriculum_of_the_trial() -> None:
+    hockey = {"curriculum": ("0 shooting weak", "500 defense weak"), "opponent": ("weak",)}
+    env = {"id": "dreamerlab/HockeyOne-v0", "time_limit": 20}
+    with session_of(1, env=env, hockey=hockey, train={"train_ratio": 1.0}) as session:
+        modes: list[tuple[int, str]] = []
+        killed = False
+        while session.collector.env_steps < 700:
+            ends = session.collector.step(session.policy)
+            modes += [(session.collector.env_steps, end.game["mode"]) for end in ends if end.game is not None]
+            for _ in range(session.updates_due()):
+                session.update()
+            if session.collector.env_steps >= 310 and not killed:
+                killed = kill(session, 0) > 0
+        assert restarts(session) == 1
+        assert {mode for at, mode in modes if at <= 500} == {"shooting"}
+        # A game that began before the change ends after it.
+        assert {mode for at, mode in modes if at > 500 + 20 + QUEUE + 20} == {"defense"}
 
 
 @pytest.mark.slow
