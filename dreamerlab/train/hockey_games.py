@@ -29,6 +29,7 @@ from dreamerlab.errors import Conflict, UsageError
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.lineage import find_origin
 from dreamerlab.train.evaluate import Evaluator
+from dreamerlab.train.guests import Guests, Host
 from dreamerlab.train.opponents import Company, Guest, find_company, maker, plays
 from dreamerlab.train.runtime import stream_seed
 from dreamerlab.train.stored import StoredAgent
@@ -133,7 +134,7 @@ def measure_games(
     names = names_of(stored, company, opponents)
     witnesses: list[Witness] = []
     divisors = np.array(DIVISORS) if config.hockey.scaling == "divisors" else None
-    make = partial(_watched, maker(config, company, watched=False), divisors, witnesses)
+    make, known = maker(config, company, watched=False), dict[str, StoredAgent]()
     found = {policy: _Tally() for policy in policies}
     played = 0
     while played < games:
@@ -143,8 +144,10 @@ def measure_games(
         told = [game_options(config.hockey.mode, name, number) for name in names for number in range(count)]
         for policy in policies:
             witnesses.clear()
-            evaluator = Evaluator(make, count, seed, told)
-            some = evaluator.evaluate(stored.agent, policies=(policy,))[policy]
+            guests = Guests(company, config.env.action_repeat, stream_seed(seed, policy), known)
+            evaluator = Evaluator(partial(_watched, make, divisors, witnesses, guests), count, seed, told)
+            host: Any = Host(stored.agent, guests)
+            some = evaluator.evaluate(host, policies=(policy,))[policy]
             found[policy].add(some, [witness.seen for witness in witnesses], maps=maps)
         played += count
         if played < games:
@@ -226,9 +229,10 @@ def game_options(mode: str, opponent: str, number: int) -> dict[str, Any]:
     return game if mode != "normal" else game | {"own_start": number % 2 == 0, "side": 1 + (number // 2) % 2}
 
 
-def _watched(make: Callable[[], Any], divisors: np.ndarray | None, witnesses: list[Witness]) -> Any:
-    """Return an environment with a witness at the game itself, below every wrapper."""
+def _watched(make: Callable[[], Any], divisors: np.ndarray | None, witnesses: list[Witness], guests: Guests) -> Any:
+    """Return an environment with a witness at the game itself, below every wrapper, and guests at their tables."""
     outer = env = make()
+    guests.sit_down(env.unwrapped)
     while isinstance(outer.env, gym.Wrapper):
         outer = outer.env
     witness = Witness(outer.env, divisors)

@@ -58,14 +58,14 @@ class BotSeat:
 
 
 class AgentSeat:
-    """A stored agent that sees numbers, under one policy."""
+    """A stored agent that sees numbers, under one policy; asked every `repeat` steps, or as it was trained to be."""
 
-    def __init__(self, stored: StoredAgent, *, mode: bool) -> None:
+    def __init__(self, stored: StoredAgent, *, mode: bool, repeat: int | None = None) -> None:
         self._agent, self._device, self._mode = stored.agent, stored.device, mode
         config = stored.config
         self._key = next(iter(stored.spec.observations))
         self._divisors = np.array(DIVISORS, np.float32) if config.hockey.scaling == "divisors" else None
-        self._repeat = config.env.action_repeat
+        self._repeat = repeat or config.env.action_repeat
 
     def begin(self, games: int, seed: int) -> None:
         """Begin so many games."""

@@ -9,13 +9,19 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 
 from dreamerlab.envs.hockey.one_player import HockeyOne
+from dreamerlab.envs.hockey.opponents import make_bot
+from dreamerlab.envs.hockey.rules import DIVISORS
 from dreamerlab.errors import NotFound, UsageError
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.eval_checkpoint import measure
+from dreamerlab.train.guests import Guests, Host
 from dreamerlab.train.hockey_games import GRID, Witness, heat
 from dreamerlab.train.hockey_watch import find
+from dreamerlab.train.opponents import Company, Guest
+from dreamerlab.train.runtime import stream_seed
 from dreamerlab.train.stored import open_agent
 from dreamerlab.train.watch import record
 from tests.lab.workspaces import inside
@@ -47,6 +53,46 @@ def test_every_opponent_plays_both_starts_on_both_sides(trained: TrialDirectory)
     again = measure(trained, 8, policies=("sample",), opponents=("weak", "R1@20"), maps=True)
     assert again["returns"]["sample"] == found["returns"]["sample"]
     assert again["shots"]["sample"] == found["shots"]["sample"]
+
+
+def test_agents_as_opponents_act_in_a_batch_on_what_they_see(trained: TrialDirectory) -> None:
+    stored = open_agent(trained)
+    guest = Guest("R1@20", "R0001-abc@20", trained.run.id, 0, 20, "", "", trained.path)
+    guests, games = Guests(Company((guest,)), 2, 7, {}), [HockeyOne(stored.config.hockey) for _ in range(2)]
+    for side, game in enumerate(games, start=1):
+        guests.sit_down(game)
+        game.reset(seed=side, options={"opponent": guest.name, "side": side})
+    host = Host(stored.agent, guests)
+    (table,) = guests.tables.values()
+    # The same by hand: each guest sees the field from the other side, divided as it was trained to.
+    views = [
+        game.game.obs_agent_two() if side == 1 else game.game._observe() for side, game in enumerate(games, start=1)
+    ]
+    tensors = {"vector": torch.from_numpy(np.stack(views) / np.array(DIVISORS, np.float32))}
+    other, first = open_agent(trained, "20").agent, torch.ones(2, dtype=torch.bool)
+    drawn = torch.Generator().manual_seed(stream_seed(7, f"guest {guest.name}"))
+    expected, _ = other.act(tensors, first, other.initial_carry(2), mode=False, generator=drawn)
+    own = {"vector": torch.zeros(2, 18)}
+    host.act(own, first, host.initial_carry(2), mode=True, generator=torch.Generator())
+    assert [place.game for place in table.places] == games
+    assert (np.stack([place.action for place in table.places]) == expected.numpy()).all()
+    played = [game._opponent for game in games]
+    assert played == table.places
+
+
+def test_a_guest_of_another_rhythm_thinks_by_itself(trained: TrialDirectory) -> None:
+    guest = Guest("R1@20", "R0001-abc@20", trained.run.id, 0, 20, "", "", trained.path)
+    guests, game, asked_for = Guests(Company((guest,)), 1, 7, {}), HockeyOne(), []
+
+    def elsewhere(name: str) -> Any:
+        asked_for.append(name)
+        return make_bot("weak")
+
+    game.opponents = elsewhere
+    guests.sit_down(game)
+    for name in (guest.name, "strong"):
+        game.reset(seed=1, options={"opponent": name})
+    assert (asked_for, guests.tables) == ([guest.name, "strong"], {})
 
 
 def test_without_names_those_of_the_evaluations_play_and_the_own_evaluation_is_untouched(
