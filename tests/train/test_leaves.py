@@ -7,7 +7,9 @@ in `tests/dreamer/test_options.py`, which also says that none is forgotten.
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ import torch
 from torch import Tensor
 
 from dreamerlab.config.diff import canonical
+from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.config.validation import flatten, from_flat
+from dreamerlab.train.opponents import Company
 from dreamerlab.train.session import Session
 from tests.train.trials import tiny_config
 
@@ -25,6 +29,7 @@ BASE: dict[str, Any] = {
 }
 """Rewards that differ from step to step, in many short episodes."""
 ENV_STEPS = 100
+TRIAL = {"run": "R0001-abc", "seed": 0, "family": "f"}
 
 SMOOTHED: dict[str, Any] = {"smooth.kernel": "gaussian", "smooth.width": 1.0}
 RANKED: dict[str, Any] = {
@@ -34,6 +39,11 @@ RANKED: dict[str, Any] = {
 """Rows are drawn again soon after their losses are known."""
 WIDE: dict[str, Any] = {"model.deter": 2304, "model.blocks": 128}
 """So much latent state in a row that a million bytes hold no more than 110 of them."""
+EVENTS: dict[str, Any] = {"env.id": "CartPole-v1", "env.time_limit": 30, "replay.online": False}
+"""Some episodes end by themselves, others at the limit."""
+HOCKEY: dict[str, Any] = {"env.id": HOCKEY_ID, "hockey.mode": "shooting"}
+"""Very short games, that say the more of who meets whom."""
+SELF: dict[str, Any] = {**HOCKEY, "hockey.opponent": ("self",), "hockey.pool_every": 10}
 
 ACTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "collect.envs": (2, {}),
@@ -44,26 +54,35 @@ ACTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "replay.max_bytes": (1_000_000, WIDE),
     "replay.mixture": ((0.0, 0.0, 1.0), {"replay.online": False}),
     "replay.priority_exponent": (0.2, RANKED),
+    "replay.event_share": (0.5, EVENTS),
+    "hockey.shaping": (("closeness:1",), HOCKEY),
+    "hockey.pool_every": (20, SELF),
+    "hockey.pool_size": (2, SELF),
+    "hockey.pool_sampling": ("uniform", SELF),
     "smooth.kernel": ("ema", {}),
     "smooth.width": (2.0, SMOOTHED),
     "smooth.edge": ("zero", SMOOTHED),
     "train.train_ratio": (4.0, {}),
     "train.learning_starts": (60, {}),
+    "train.augment": (("mirror",), HOCKEY),
 }
 
 
 def course(flat: dict[str, Any]) -> Iterator[list[Tensor]]:
     """What every update of a short trial measured and left behind, and how many env steps there were until then."""
-    session = Session(from_flat(flat), seed=0)
-    at = session.counters
-    while at.env_steps < ENV_STEPS:
-        session.collector.step(session.policy)
-        at.env_steps = session.collector.env_steps
-        for _ in range(session.updates_due()):
-            metrics = session.update()
-            seen = [torch.tensor(at.env_steps), *(metrics[name] for name in sorted(metrics))]
-            yield [*seen, *(p.detach().clone() for p in session.agent.parameters())]
-    session.close()
+    with tempfile.TemporaryDirectory() as pool:
+        session = Session(from_flat(flat), seed=0, company=Company(pool=Path(pool), belongs=TRIAL))
+        at = session.counters
+        while at.env_steps < ENV_STEPS:
+            session.collector.step(session.policy)
+            at.env_steps = session.collector.env_steps
+            for _ in range(session.updates_due()):
+                metrics = session.update()
+                # How many rows an option chose is no proof that it did something to them.
+                measured = [metrics[name] for name in sorted(metrics) if not name.startswith("replay/")]
+                seen = [torch.tensor(at.env_steps), *measured]
+                yield [*seen, *(p.detach().clone() for p in session.agent.parameters())]
+        session.close()
 
 
 def same(one: Iterable[list[Tensor]], two: Iterable[list[Tensor]]) -> bool:
@@ -100,3 +119,4 @@ def test_what_is_compared_repeats() -> None:
     once = list(course(BASE))
     assert len(once) >= 7
     assert same(once, course({**BASE, "log.every": 7, "replay.priority_exponent": 0.2, "smooth.edge": "zero"}))
+    assert same(course({**BASE, **SELF}), course({**BASE, **SELF}))
