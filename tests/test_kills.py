@@ -156,14 +156,8 @@ def undisturbed(tmp_path: Path, leaves: list[str]) -> dict[str, list[dict]]:
     return scores(calm)
 
 
-@pytest.mark.parametrize(
-    "kills, seed, env_steps",
-    [
-        (2, 1, 200),
-        pytest.param(25, 2, 400, marks=pytest.mark.slow),
-        pytest.param(25, 3, 400, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kills, seed, env_steps", [(2, 1, 200), (25, 2, 400), (25, 3, 400)])
 def test_kills_at_random_moments_lose_nothing_and_tell_no_lies(
     workspace: Path, tmp_path: Path, kills: int, seed: int, env_steps: int
 ) -> None:

@@ -48,7 +48,7 @@ def parse_opponent(text: str) -> OpponentSpec:
     name, colon, weight_text = text.strip().partition(":")
     weight = _number(weight_text, text) if colon else 1.0
     if weight <= 0:
-        raise ValueError(f"'{text}' has weight {weight:g}; leave an opponent out rather than weigh it with nothing")
+        raise ValueError(f"{text!r} has weight {weight:g}; leave an opponent out rather than weigh it with nothing")
     if name in BOTS:
         return OpponentSpec(name, "bot", weight)
     if name == "self":
@@ -57,7 +57,7 @@ def parse_opponent(text: str) -> OpponentSpec:
         return OpponentSpec(name, "run", weight)
     known = ", ".join((*BOTS, "self"))
     raise ValueError(
-        f"no opponent is called '{name}'{did_you_mean(name, (*BOTS, 'self'))}; it is one of {known}, "
+        f"no opponent is called {name!r}{did_you_mean(name, (*BOTS, 'self'))}; it is one of {known}, "
         "or a run's agent such as R12@best"
     )
 
@@ -70,7 +70,7 @@ def parse_opponents(texts: Sequence[str]) -> tuple[OpponentSpec, ...]:
     names = [opponent.name for opponent in opponents]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"'{twice}' is named twice; give it one weight")
+        raise ValueError(f"{twice!r} is named twice; give it one weight")
     return opponents
 
 
@@ -105,11 +105,11 @@ def parse_curriculum(texts: Sequence[str]) -> tuple[Stage, ...]:
     """Return the stages in order; raise ValueError when they are not in order or do not begin at 0."""
     stages = tuple(_stage(text) for text in texts)
     if stages and stages[0].start != 0:
-        raise ValueError(f"the first stage is '{texts[0]}'; it has to begin at env step 0")
+        raise ValueError(f"the first stage is {texts[0]!r}; it has to begin at env step 0")
     for before, after, text in zip(stages, stages[1:], texts[1:], strict=False):
         if after.start <= before.start:
             raise ValueError(
-                f"stage '{text}' begins at {after.start}, not after {before.start}, where the one before it does"
+                f"stage {text!r} begins at {after.start}, not after {before.start}, where the one before it does"
             )
     return stages
 
@@ -120,11 +120,11 @@ def parse_shaping(texts: Sequence[str]) -> dict[str, float]:
     for text in texts:
         name, colon, weight = text.partition(":")
         if name not in TERMS:
-            raise ValueError(f"no term is called '{name}'{did_you_mean(name, TERMS)}; it is one of {', '.join(TERMS)}")
+            raise ValueError(f"no term is called {name!r}{did_you_mean(name, TERMS)}; it is one of {', '.join(TERMS)}")
         if not colon:
-            raise ValueError(f"'{text}' lacks a weight, such as {name}:0.1")
+            raise ValueError(f"{text!r} lacks a weight, such as {name}:0.1")
         if name in weights:
-            raise ValueError(f"'{name}' is named twice; give it one weight")
+            raise ValueError(f"{name!r} is named twice; give it one weight")
         weights[name] = _number(weight, text)
     return weights
 
@@ -132,14 +132,14 @@ def parse_shaping(texts: Sequence[str]) -> dict[str, float]:
 def _stage(text: str) -> Stage:
     words = text.split()
     if len(words) != 3:
-        raise ValueError(f"'{text}' is no stage; write FROM MODE OPPONENTS, such as '20k normal weak:3+strong'")
+        raise ValueError(f"{text!r} is no stage; write FROM MODE OPPONENTS, such as '20k normal weak:3+strong'")
     start, mode, opponents = words
     match = re.fullmatch(r"([0-9]{1,12})(k|M)?", start)
     if match is None:
-        raise ValueError(f"'{text}' begins at '{start}'; write env steps, such as 20000 or 20k")
+        raise ValueError(f"{text!r} begins at {start!r}; write env steps, such as 20000 or 20k")
     if mode not in MODES:
         raise ValueError(
-            f"'{text}': no mode is called '{mode}'{did_you_mean(mode, MODES)}; it is one of {', '.join(MODES)}"
+            f"{text!r}: no mode is called {mode!r}{did_you_mean(mode, MODES)}; it is one of {', '.join(MODES)}"
         )
     factor = {"k": 1_000, "M": 1_000_000}.get(match[2], 1)
     known: Literal["normal", "shooting", "defense"] = mode  # type: ignore[assignment]
@@ -150,7 +150,7 @@ def _number(text: str, whole: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"'{whole}': '{text}' is no number") from None
+        raise ValueError(f"{whole!r}: {text!r} is no number") from None
     if not abs(number) <= _MOST:  # true for nan as well
-        raise ValueError(f"'{whole}': {text} is no weight; it must be within {_MOST:g} of 0")
+        raise ValueError(f"{whole!r}: {text} is no weight; it must be within {_MOST:g} of 0")
     return number

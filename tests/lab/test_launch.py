@@ -149,6 +149,7 @@ def test_kill_rules_and_divergence_are_outcomes_that_nobody_trains_again(tmp_pat
     assert trial_states(workspace, main.run) == {0: "finished", 1: "stopped", 2: "failed"}
 
 
+@pytest.mark.slow
 def test_of_two_at_the_same_moment_one_runs_and_the_other_is_told(tmp_path: Path) -> None:
     workspace = proposed(tmp_path / "lab", pace=0.3)
     both = [start(workspace.path, "run", "H1", "--json") for _ in range(2)]

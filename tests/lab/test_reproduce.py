@@ -27,6 +27,7 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_recorded_seed_comes_out_again(ran: Ran) -> None:
     before = files(ran.run.path)
     done = dreamerlab(ran.workspace.path, "reproduce", "first", "--seed", "1")

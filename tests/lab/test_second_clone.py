@@ -51,6 +51,7 @@ def test_a_clone_pulls_and_reproduces_bit_for_bit(ran: Ran, tmp_path: Path) -> N
     assert found["compared"] == {"metrics": 6, "evaluations": 3, "episodes": 3}
 
 
+@pytest.mark.slow
 def test_a_clone_whose_origin_has_no_data_is_told_what_to_name(ran: Ran, tmp_path: Path) -> None:
     _, second = stored_and_cloned(ran, tmp_path)
     git(second, "remote", "set-url", "origin", str(tmp_path / "gone"))

@@ -14,6 +14,7 @@ from tests.lab.conftest import Ran
 from tests.lab.workspaces import data, dreamerlab, git, inside
 
 
+@pytest.mark.slow
 def test_a_clone_without_a_remote_evaluates_to_the_same_figures(ran: Ran, tmp_path: Path) -> None:
     """A showcase is stripped of optimiser and critic, and acts bit for bit as the checkpoint it was taken from."""
     mine, clone = ran.copy(tmp_path / "lab"), tmp_path / "clone"

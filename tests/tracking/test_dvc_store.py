@@ -97,6 +97,7 @@ def test_setting_up_twice_changes_nothing(workspace: Workspace) -> None:
     assert "/.dreamerlab/" in (workspace.path / ".dvcignore").read_text().split()
 
 
+@pytest.mark.slow
 def test_a_workspace_whose_path_is_not_ascii_can_be_moved_with_its_remote(tmp_path: Path) -> None:
     made = make_workspace(tmp_path / "we ird ü" / "lab")
     dvc_project.init(made)

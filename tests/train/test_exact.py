@@ -115,6 +115,7 @@ def kill_and_compare(tmp_path: Path, kills: int, **sections: dict[str, Any]) -> 
         assert left["state"][part] == right["state"][part], part
 
 
+@pytest.mark.slow
 def test_three_environments_with_numbers_to_choose_F20(tmp_path: Path) -> None:
     """With an evaluation on the way; each in a process of its own, as sets and hashes have another order in each."""
     settings = {"collect": {"envs": 3}, "budget": {"amount": 75}, "eval": {"every": 40, "episodes": 2}}

@@ -30,6 +30,7 @@ def test_an_environment_that_hangs_fails_the_trial_by_name(tmp_path: Path, name:
     assert "time.sleep(3600)" in trial.error_path(1).read_text(), "the traceback leads into the environment"
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_interrupted_ends_the_process_with_everything_written(tmp_path: Path) -> None:
     config = tiny_config(env={"id": "tests.toy_envs:HangOutsidePython-v0"}, execution={"step_timeout_s": 0.5})
     trial = make_trial(tmp_path, config)
