@@ -91,10 +91,14 @@ def test_a_kill_at_any_step_is_healed_by_the_same_command(told: Told, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_killed_push_loses_nothing_and_is_completed_by_the_next_one(ran: Ran, tmp_path: Path) -> None:
-    mine = ran.copy(tmp_path / "lab")
-    folder, rng = mine.workspace.path, random.Random(4)
     bare = without(tmp_path / "blocked", "mlflow")
-    assert dreamerlab(folder, "init", **bare).returncode == 0
+    calm, mine = ran.copy(tmp_path / "calm"), ran.copy(tmp_path / "lab")
+    for one in (calm, mine):
+        assert dreamerlab(one.workspace.path, "init", **bare).returncode == 0
+    began = time.monotonic()
+    assert dreamerlab(calm.workspace.path, "data", "push", "first").returncode == 0
+    undisturbed_s = time.monotonic() - began
+    folder, rng = mine.workspace.path, random.Random(4)
     command = [sys.executable, "-m", "dreamerlab", "data", "push", "first"]
     before = {path: path.read_bytes() for path in mine.run.path.rglob("*") if path.is_file()}
     killed = 0
@@ -102,7 +106,7 @@ def test_a_killed_push_loses_nothing_and_is_completed_by_the_next_one(ran: Ran, 
         process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(rng.uniform(0.3, 6.0))
+        time.sleep(rng.uniform(0.05, 0.8) * undisturbed_s)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             killed += 1

@@ -270,10 +270,16 @@ class Grudge(gym.Env):
         return np.zeros(1, np.float32), 1.0 / self._resets, self._left == 0, False, {}
 
 
+def _register(name: str, toy: type[gym.Env[Any, Any]], limit: int, settings: dict[str, Any]) -> None:
+    """Make an id known, once: one process may import this file as `toy_envs` and as `tests.toy_envs`."""
+    if name not in gym.registry:
+        gym.register(name, entry_point=toy, kwargs=settings, max_episode_steps=limit)
+
+
 _FAULTS = ("raise in reset", "raise in step", "nan reward", "exit", "hang in reset", "hang in step")
 for _fault in (None, *_FAULTS, "hang outside python"):
     _name = "Walk" if _fault is None else "".join(word.title() for word in _fault.split())
-    gym.register(f"{_name}-v0", entry_point=Walk, kwargs={"fault": _fault}, max_episode_steps=50)
+    _register(f"{_name}-v0", Walk, 50, {"fault": _fault})
 
 ANSWERS: dict[str, tuple[float, float]] = {
     "Bandit-v0": (1 / 3, 1.0),
@@ -303,4 +309,4 @@ for _name, _toy, _limit, _settings in (
     ("GlobalDice", GlobalDice, 10, {}),
     ("Grudge", Grudge, 3, {}),
 ):
-    gym.register(f"{_name}-v0", entry_point=_toy, kwargs=_settings, max_episode_steps=_limit)
+    _register(f"{_name}-v0", _toy, _limit, _settings)

@@ -68,7 +68,8 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
 def proposed(path: Path, *more: str, **recipe: Any) -> Workspace:
     """Make a workspace in git with one proposed hypothesis, H1."""
     workspace = workspace_with(path, **recipe)
-    (path / ".gitignore").write_text(".dreamerlab/\norder.txt\nrecipe.json\n")
+    ignored = (".dreamerlab/", "runs/.new-*", "runs/**/.*.tmp", "protocol/**/.*.tmp")  # as `init` has them
+    (path / ".gitignore").write_text("\n".join([*ignored, "order.txt", "recipe.json", ""]))
     git(path, "init", "--quiet", "--initial-branch=main")
     git(path, "add", "--all")
     git(path, "commit", "--quiet", "--message", "start")
