@@ -14,23 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from dreamerlab.config.layers import load_recorded
-from dreamerlab.config.lineage import unfit_opponent
 from dreamerlab.config.opponents import parse_opponent
 from dreamerlab.envs.hockey.rules import DIVISORS, FPS
 from dreamerlab.envs.hockey.shaping import shot_quality
-from dreamerlab.errors import Conflict, UsageError
+from dreamerlab.errors import UsageError
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.runs.lineage import find_origin
 from dreamerlab.train.evaluate import Evaluator
 from dreamerlab.train.guests import Guests, Host
-from dreamerlab.train.opponents import Company, Guest, find_company, maker, plays
+from dreamerlab.train.opponents import Company, find_company, find_guest, maker, plays
 from dreamerlab.train.runtime import stream_seed
 from dreamerlab.train.stored import StoredAgent
 
@@ -200,21 +196,9 @@ def company_of(trial: TrialDirectory, stored: StoredAgent, opponents: Sequence[s
     """
     if not opponents:
         return find_company(trial, stored.config, training=False)
-    guests = [_guest(trial, text) for text in opponents if parse_opponent(text).kind == "run"]
+    runs = [text for text in opponents if parse_opponent(text).kind == "run"]
+    guests = [find_guest(trial, text, "--opponent", itself=True) for text in runs]
     return Company(tuple(guests))
-
-
-def _guest(trial: TrialDirectory, text: str) -> Guest:
-    origin = find_origin(trial.run.path.parent, text, trial.seed, key="--opponent", use="play against")
-    info, whose = origin.info, origin.trial
-    where = f"--opponent={text}: {info.file} of {whose.run.id} seed {whose.seed}"
-    if (info.run, info.seed) != (whose.run.id, whose.seed):
-        raise Conflict(f"{where} belongs to {info.run} seed {info.seed}")
-    problem = unfit_opponent(load_recorded(whose.run.config_path))
-    if problem is not None:
-        raise UsageError(f"{where} cannot play: {problem}", hint="name a run that was trained on hockey")
-    name = f"{whose.run.id}@{info.env_steps}"
-    return Guest(text, name, info.run, info.seed, info.env_steps, info.file, info.sha256, Path(whose.path))
 
 
 def names_of(stored: StoredAgent, company: Company, opponents: Sequence[str]) -> list[str]:

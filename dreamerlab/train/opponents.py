@@ -104,7 +104,7 @@ def find_company(trial: TrialDirectory, config: Config, family: str = "", *, tra
     hockey = config.hockey
     trained = (hockey.opponent, hockey.curriculum) if training else ((), ())
     wanted = runs_among(*trained, hockey.eval_opponents)
-    guests = tuple(_guest(trial.run.path.parent, text, trial, key) for text, key in wanted.items())
+    guests = tuple(find_guest(trial, text, key) for text, key in wanted.items())
     return Company(guests, trial.opponents, {"run": trial.run.id, "seed": trial.seed, "family": family})
 
 
@@ -121,10 +121,15 @@ def require_the_same(company: Company, before: Sequence[Mapping[str, Any]]) -> N
                     )
 
 
-def _guest(runs: Path, text: str, trial: TrialDirectory, key: str) -> Guest:
-    origin = find_origin(runs, text, trial.seed, key=key, use="play against")
+def find_guest(trial: TrialDirectory, text: str, key: str, *, itself: bool = False) -> Guest:
+    """Return the run's agent that `text` names beside `trial`; `itself` allows the trial's own checkpoints.
+
+    UsageError for an agent that cannot play, Conflict for a checkpoint of another run in its place; as `find_origin`
+    says for one that is not there.
+    """
+    origin = find_origin(trial.run.path.parent, text, trial.seed, key=key, use="play against")
     info, whose = origin.info, origin.trial
-    if whose == trial:
+    if whose == trial and not itself:
         raise UsageError(f"{key}={text} is the trial itself", hint="its own past is called self")
     where = f"{key}={text}: {info.file} of {whose.run.id} seed {whose.seed}"
     if (info.run, info.seed) != (whose.run.id, whose.seed):
