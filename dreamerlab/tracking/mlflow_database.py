@@ -30,8 +30,13 @@ def identity(path: Path | None) -> tuple[int, int] | None:
 def set_aside_if_damaged(path: Path, *, thorough: bool = False) -> Path | None:
     """Rename a file that is no SQLite database or a damaged one; return its new place, None when all is well.
 
-    `thorough` reads all of it, which takes a second or so for each hundred megabytes.
+    `thorough` reads all of it, which takes a second or so for each hundred megabytes. ToolFailed for what is no file.
     """
+    if path.exists() and not path.is_file():  # MLflow would try for minutes
+        raise ToolFailed(
+            f"{path} is where the MLflow database belongs, and it is no file",
+            hint="move it away, then send everything again: dreamerlab data sync --all",
+        )
     if not path.is_file() or not _is_damaged(path, "pragma quick_check(1)" if thorough else "pragma schema_version"):
         return None
     place = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
