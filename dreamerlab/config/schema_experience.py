@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
 
@@ -118,7 +119,7 @@ class Train(Section):
     actor_every: int = leaf(1, DYNAMICS, unit="updates", ge=1, le=MANY, absent_means=1)
     """Actor and critic learn in every n-th update only (M-SUR-11, wm_ac_ratio)."""
     augment: tuple[Literal["mirror", "swap"], ...] = leaf(
-        (), DYNAMICS, absent_means=(), active_when=(("env.id", "==", "dreamerlab/HockeyOne-v0"),)
+        (), DYNAMICS, absent_means=(), active_when=(("env.id", "==", HOCKEY_ID),)
     )
     """Symmetries of hockey, true up to rounding: `mirror` turns every second window upside down, `swap` also keeps each
     game as the other player saw it, with that player's reward, in streams that share replay.capacity and count for

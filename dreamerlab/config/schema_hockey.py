@@ -15,6 +15,9 @@ from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Condition, Zone, leaf
 
 HOCKEY_ID = "dreamerlab/HockeyOne-v0"
+"""One player against an opponent: the task."""
+TWO_PLAYERS_ID = "dreamerlab/Hockey-v0"
+"""Both players' actions in one: upstream's interface."""
 _ON: tuple[Condition, ...] = (("env.id", "==", HOCKEY_ID),)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from dreamerlab.config.schema_hockey import HOCKEY_ID, TWO_PLAYERS_ID
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
 
@@ -31,7 +32,7 @@ class Env(Section):
         "builtin",
         Zone.EXECUTION,
         absent_means="builtin",
-        active_when=(("env.id", "==", "dreamerlab/HockeyOne-v0"), ("env.id", "==", "dreamerlab/Hockey-v0")),
+        active_when=(("env.id", "==", HOCKEY_ID), ("env.id", "==", TWO_PLAYERS_ID)),
     )
     """Who plays the game of hockey: our own, exact to the bit, or the upstream package `hockey` where it is installed;
     `auto` takes upstream if it is there."""

@@ -23,11 +23,11 @@ from gymnasium.envs.registration import EnvSpec as Registered
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.spaces import Box, Dict, MultiDiscrete, Space
 
-from dreamerlab.config.schema_hockey import HOCKEY_ID, Hockey
+from dreamerlab.config.schema_hockey import HOCKEY_ID, TWO_PLAYERS_ID, Hockey
 from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.action_repeat import ActionRepeat
 from dreamerlab.envs.guard import Guard
-from dreamerlab.envs.hockey.registration import ONE_ID, TWO_ID, register
+from dreamerlab.envs.hockey.registration import register
 from dreamerlab.errors import LabError, UsageError, did_you_mean
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 
@@ -111,7 +111,7 @@ def _build(env: Env, hockey: Hockey | None, *, render: bool) -> gym.Env[Any, Any
     env_id, limit = env.id, env.time_limit
     spec = _find(env_id)
     settings: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}
-    if env_id in (ONE_ID, TWO_ID):
+    if env_id in (HOCKEY_ID, TWO_PLAYERS_ID):
         settings["backend"] = env.backend
     if env_id == HOCKEY_ID:
         settings |= {"settings": hockey, "longest": limit}

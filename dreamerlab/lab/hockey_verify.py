@@ -6,14 +6,15 @@ The light wing imports neither the engine nor gymnasium; `dreamerlab.envs.hockey
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from dreamerlab.errors import LabError, NotFound, ToolFailed, UsageError
-from dreamerlab.launch.trainer import code_environment, installed_code
+from dreamerlab.lab.programs import ask, last_line, printed_error
+from dreamerlab.launch.trainer import installed_code
 
 _TIMEOUT_S = 1800
 _ERRORS: dict[int, type[LabError]] = {2: UsageError, 4: NotFound, 5: ToolFailed}
@@ -42,31 +43,18 @@ def verify(
         command += [flag, str(value.absolute())] if value is not None else []
     for flag, number in (("--games", games), ("--seed", seed)):
         command += [flag, str(number)] if number is not None else []
-    try:
-        done = subprocess.run(
-            command,
-            env=code_environment(installed_code()),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise ToolFailed(f"the replay did not end within {_TIMEOUT_S} s") from None
+    done = ask(command, installed_code(), _TIMEOUT_S, "the replay did not end")
     if done.returncode not in (0, 6):
         raise _relayed(done)
     facts: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return Verified(**facts)
 
 
-def _relayed(done: subprocess.CompletedProcess[str]) -> LabError:
+def _relayed(done: CompletedProcess[str]) -> LabError:
     """Return the error that was printed, as it was, or the last line of a breakdown."""
-    start = done.stderr.rfind("error: ")
-    kind = _ERRORS.get(done.returncode)
-    if start >= 0 and kind is not None:
-        message, _, hint = done.stderr[start + len("error: ") :].strip().partition("\n\nhint: ")
-        return kind(message, hint=hint or None)
-    last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it printed nothing")
+    said, kind = printed_error(done.stderr), _ERRORS.get(done.returncode)
+    if said is not None and kind is not None:
+        return kind(said[0], hint=said[1])
+    last = last_line(done.stderr)
     hint = "pip install 'dreamerlab[train,env]'" if "ModuleNotFoundError" in last or "ImportError" in last else None
-    return ToolFailed(f"the game cannot be replayed: {last.strip()}", hint=hint)
+    return ToolFailed(f"the game cannot be replayed: {last}", hint=hint)

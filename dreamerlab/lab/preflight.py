@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreamerlab.errors import ToolFailed, UsageError
+from dreamerlab.lab.programs import ask, last_line, printed_error
 from dreamerlab.launch.local import physical_cores
-from dreamerlab.launch.trainer import code_environment, installed_code
+from dreamerlab.launch.trainer import installed_code
 from dreamerlab.runs.processes import trainers
 from dreamerlab.runs.store import Workspace
 
@@ -60,18 +60,7 @@ def check_environment(user_code: Sequence[Path], env: Env) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "dreamerlab.envs.check", env.id]
     command += ["--observe", env.observe, "--image-size", str(env.image_size)]
     command += ["--time-limit", str(env.time_limit)] if env.time_limit is not None else []
-    try:
-        done = subprocess.run(
-            command,
-            env=code_environment([*installed_code(), *user_code]),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_CHECK_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise ToolFailed(f"environment {env.id} did not start within {_CHECK_TIMEOUT_S} s") from None
+    done = ask(command, [*installed_code(), *user_code], _CHECK_TIMEOUT_S, f"environment {env.id} did not start")
     if done.returncode != 0:
         raise _relayed(env.id, done.stderr)
     facts: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -99,9 +88,7 @@ def machine_warnings(jobs: int, threads: int) -> list[str]:
 
 def _relayed(env_id: str, stderr: str) -> UsageError:
     """Return the error the check printed, as it was, or the last line when it broke down itself."""
-    start = stderr.rfind("error: ")
-    if start >= 0:
-        message, _, hint = stderr[start + len("error: ") :].strip().partition("\n\nhint: ")
-        return UsageError(message, hint=hint or None)
-    last = next((line for line in reversed(stderr.splitlines()) if line.strip()), "it printed nothing")
-    return UsageError(f"environment {env_id} cannot be used: {last.strip()}")
+    said = printed_error(stderr)
+    if said is not None:
+        return UsageError(said[0], hint=said[1])
+    return UsageError(f"environment {env_id} cannot be used: {last_line(stderr)}")

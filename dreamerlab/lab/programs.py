@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from subprocess import CompletedProcess
+from typing import TYPE_CHECKING, Any
 
 from dreamerlab.errors import (
     Conflict,
@@ -23,7 +24,10 @@ from dreamerlab.errors import (
     TrialFailed,
     UsageError,
 )
-from dreamerlab.lab.execute import Voice
+from dreamerlab.launch.trainer import code_environment
+
+if TYPE_CHECKING:
+    from dreamerlab.lab.execute import Voice
 
 _RELAYED = (UsageError, GateRefused, NotFound, Conflict, ToolFailed)
 
@@ -78,14 +82,41 @@ def run_json(
         raise _failure(code, lines, whose, broken) from None
 
 
+def ask(command: Sequence[str], folders: Sequence[Path], timeout_s: float, late: str) -> CompletedProcess[str]:
+    """Run a short program that finds modules in `folders`, and return what it printed; ToolFailed `late` by time."""
+    try:
+        return subprocess.run(
+            command,
+            env=code_environment(folders),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolFailed(f"{late} within {timeout_s} s") from None
+
+
+def printed_error(text: str) -> tuple[str, str | None] | None:
+    """Return the message and the hint of the last `error: ` that was printed; None where there is none."""
+    start = text.rfind("error: ")
+    if start < 0:
+        return None
+    message, _, hint = text[start + len("error: ") :].strip().partition("\n\nhint: ")
+    return message, hint or None
+
+
+def last_line(text: str, otherwise: str = "it printed nothing") -> str:
+    """Return the last line that says anything."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), otherwise)
+
+
 def _failure(code: int, lines: list[str], whose: str, broken: str) -> LabError:
     text = "\n".join(lines)
-    start = text.rfind("error: ")
-    if start >= 0 and (start == 0 or text[start - 1] == "\n"):
-        message, _, hint = text[start + len("error: ") :].partition("\n\nhint: ")
+    start, said = text.rfind("error: "), printed_error(text)
+    if said is not None and (start == 0 or text[start - 1] == "\n"):
+        message, hint = said
         kind = next((kind for kind in _RELAYED if kind.exit_code == code), None)
-        if kind is not None:
-            return kind(message.strip(), hint=hint.strip() or None)
-        return TrialFailed(f"{whose}: {message.strip()}", hint=hint.strip() or None)
-    last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}, and nothing was said")
-    return TrialFailed(f"{broken}: {last[:300]}")
+        return TrialFailed(f"{whose}: {message}", hint=hint) if kind is None else kind(message, hint=hint)
+    return TrialFailed(f"{broken}: {last_line(text, f'exit code {code}, and nothing was said')[:300]}")

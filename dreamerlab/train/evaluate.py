@@ -21,6 +21,7 @@ import torch
 from dreamerlab.config.opponents import parse_opponents
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
+from dreamerlab.experience.matchmaking import balanced_game
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.generators import Env, undisturbed_globals, with_own_generators
@@ -55,16 +56,8 @@ def balanced_games(config: Config, company: Company, episodes: int | None = None
     """
     hockey = config.hockey
     count = config.eval.episodes if episodes is None else episodes
-    games: list[dict[str, Any]] = []
-    for one in parse_opponents(hockey.eval_opponents):
-        name = company.resolved.get(one.name, one.name)
-        for number in range(count):
-            game: dict[str, Any] = {"opponent": name, "mode": hockey.mode}
-            if hockey.mode == "normal":
-                side = {"one": 1, "two": 2}.get(hockey.side, 1 + (number // 2) % 2)
-                game |= {"own_start": number % 2 == 0, "side": side}
-            games.append(game)
-    return games
+    names = [company.resolved.get(one.name, one.name) for one in parse_opponents(hockey.eval_opponents)]
+    return [balanced_game(hockey.mode, name, number, hockey.side) for name in names for number in range(count)]
 
 
 def evaluator_of(trial: TrialDirectory, config: Config) -> Callable[[int, int], Evaluator]:

@@ -17,9 +17,8 @@ import torch
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.envs.hockey.opponents import Opponent, OpponentSource
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.train.opponents import Company, Guest
+from dreamerlab.train.opponents import AgentSeat, Company, Guest
 from dreamerlab.train.runtime import stream_seed
-from dreamerlab.train.seats import AgentSeat
 from dreamerlab.train.stored import StoredAgent, open_agent
 
 
@@ -43,7 +42,7 @@ class Table:
     """All games of one guest."""
 
     def __init__(self, stored: StoredAgent, seed: int) -> None:
-        self._seat, self._seed = AgentSeat(stored, mode=False, repeat=1), seed
+        self._seat, self._seed = AgentSeat(stored.agent, mode=False, repeat=1), seed
         self.places: list[Place] = []
         self._begun = False
 

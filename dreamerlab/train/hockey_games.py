@@ -20,9 +20,12 @@ import gymnasium as gym
 import numpy as np
 
 from dreamerlab.config.opponents import parse_opponent
+from dreamerlab.config.schema import Config
+from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.envs.hockey.rules import DIVISORS, FPS
 from dreamerlab.envs.hockey.shaping import shot_quality
 from dreamerlab.errors import UsageError
+from dreamerlab.experience.matchmaking import CELLS, balanced_game
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.evaluate import Evaluator
 from dreamerlab.train.guests import Guests, Host
@@ -30,8 +33,6 @@ from dreamerlab.train.opponents import Company, find_company, find_guest, maker,
 from dreamerlab.train.runtime import stream_seed
 from dreamerlab.train.stored import StoredAgent
 
-CELLS = 4
-"""Both starts on both sides."""
 AT_ONCE = 100
 """Games that are open at the same time."""
 FASTEST_ROLL = 4.0
@@ -121,11 +122,7 @@ def measure_games(
     """
     assert games % CELLS == 0, games
     config = stored.config
-    if not plays(config):
-        raise UsageError(
-            f"{trial.run.id} was trained on {config.env.id}, where nobody is played against",
-            hint="--opponent, --maps and --outcome are for runs of dreamerlab/HockeyOne-v0",
-        )
+    require_hockey(trial, config, "--opponent, --maps and --outcome")
     company = company_of(trial, stored, opponents)
     names = names_of(stored, company, opponents)
     witnesses: list[Witness] = []
@@ -137,7 +134,7 @@ def measure_games(
         # Whole fours of every opponent at a time, about as many games as fit.
         count = min(games - played, max(1, AT_ONCE // (CELLS * len(names))) * CELLS)
         seed = stream_seed(trial.seed, f"games from {played}")
-        told = [game_options(config.hockey.mode, name, number) for name in names for number in range(count)]
+        told = [balanced_game(config.hockey.mode, name, number) for name in names for number in range(count)]
         for policy in policies:
             witnesses.clear()
             guests = Guests(company, config.env.action_repeat, stream_seed(seed, policy), known)
@@ -188,6 +185,15 @@ def heat(places: Sequence[tuple[float, float]]) -> np.ndarray:
     return np.histogram2d(xs, ys, bins=GRID, range=((-5, 5), (-4, 4)))[0].astype(int)
 
 
+def require_hockey(trial: TrialDirectory, config: Config, options: str) -> None:
+    """Raise UsageError for a trial of another task, saying that `options` are for hockey."""
+    if not plays(config):
+        raise UsageError(
+            f"{trial.run.id} was trained on {config.env.id}, where nobody is played against",
+            hint=f"{options} are for runs of {HOCKEY_ID}",
+        )
+
+
 def company_of(trial: TrialDirectory, stored: StoredAgent, opponents: Sequence[str]) -> Company:
     """Return whom the agent meets: the runs' agents among `opponents`, or those of its evaluations.
 
@@ -205,12 +211,6 @@ def names_of(stored: StoredAgent, company: Company, opponents: Sequence[str]) ->
     """Return what each of `opponents`, or of those of the agent's evaluations, is called now."""
     names = [parse_opponent(text).name for text in opponents or stored.config.hockey.eval_opponents]
     return [company.resolved.get(name, name) for name in names]
-
-
-def game_options(mode: str, opponent: str, number: int) -> dict[str, Any]:
-    """Return the reset options of a game: starts alternate, sides every second one."""
-    game: dict[str, Any] = {"opponent": opponent, "mode": mode}
-    return game if mode != "normal" else game | {"own_start": number % 2 == 0, "side": 1 + (number // 2) % 2}
 
 
 def _watched(make: Callable[[], Any], divisors: np.ndarray | None, witnesses: list[Witness], guests: Guests) -> Any:

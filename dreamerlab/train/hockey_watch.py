@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dreamerlab.errors import NotFound, UsageError
+from dreamerlab.errors import NotFound
+from dreamerlab.experience.matchmaking import balanced_game
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.train.hockey_games import company_of, game_options, names_of
-from dreamerlab.train.opponents import maker, plays
+from dreamerlab.train.hockey_games import company_of, names_of, require_hockey
+from dreamerlab.train.opponents import maker
 from dreamerlab.train.stored import StoredAgent
 
 MOST_TRIED = 400
@@ -28,15 +29,11 @@ def task(
     UsageError for an agent of another task, and as `company_of` says.
     """
     config = stored.config
-    if not plays(config):
-        raise UsageError(
-            f"{trial.run.id} was trained on {config.env.id}, where nobody is played against",
-            hint="--opponent and --outcome are for runs of dreamerlab/HockeyOne-v0",
-        )
+    require_hockey(trial, config, "--opponent and --outcome")
     company = company_of(trial, stored, opponents)
     names = names_of(stored, company, opponents)
     turns = [
-        game_options(config.hockey.mode, names[number % len(names)], number // len(names)) for number in range(games)
+        balanced_game(config.hockey.mode, names[number % len(names)], number // len(names)) for number in range(games)
     ]
     return maker(config, company, watched=False), turns
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from dreamerlab.errors import LabError
 from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.train.opponents import AgentSeat
 from dreamerlab.train.runtime import prepare_process, stream_seed
-from dreamerlab.train.seats import AgentSeat, BotSeat, Seat, play
+from dreamerlab.train.seats import BotSeat, Seat, play
 from dreamerlab.train.stored import open_agent
 
 
@@ -59,7 +60,7 @@ def _seat(player: Mapping[str, Any], device: str | None) -> Seat:
         return BotSeat(player["bot"])
     trial = TrialDirectory(Path(player["trial"]))
     stored = open_agent(trial, player["checkpoint"], device=device, folder=Path(player["folder"]))
-    return AgentSeat(stored, mode=player["policy"] == "mode")
+    return AgentSeat(stored.agent, mode=player["policy"] == "mode")
 
 
 if __name__ == "__main__":

@@ -141,37 +141,51 @@ def find_guest(trial: TrialDirectory, text: str, key: str, *, itself: bool = Fal
     return Guest(text, name, info.run, info.seed, info.env_steps, info.file, info.sha256, whose.path)
 
 
+class AgentSeat:
+    """An agent that sees numbers, as one side of many games; asked every `repeat` steps, or as it was trained to be."""
+
+    def __init__(self, agent: Agent, *, mode: bool, repeat: int | None = None) -> None:
+        self._agent, self._mode, config = agent, mode, agent.config
+        self._device = agent.initial_carry(1).deter.device
+        self._divisors = np.array(DIVISORS, np.float32) if config.hockey.scaling == "divisors" else None
+        self._repeat = repeat or config.env.action_repeat
+
+    def begin(self, games: int, seed: int) -> None:
+        """Begin so many games."""
+        self._generator = torch.Generator(self._device).manual_seed(seed)
+        self._carry = self._agent.initial_carry(games)
+        self._is_first = torch.ones(games, dtype=torch.bool, device=self._device)
+        self._actions = np.zeros((games, 4))
+        self._left = 0
+
+    def act(self, seen: np.ndarray, running: Sequence[int]) -> np.ndarray:
+        """Return actions (games, 4); the batch stays whole, so that no game's draws depend on how long others last."""
+        if self._left == 0:
+            scaled = seen if self._divisors is None else seen / self._divisors
+            tensors = {_KEY: torch.from_numpy(scaled).to(self._device)}
+            actions, self._carry = self._agent.act(
+                tensors, self._is_first, self._carry, mode=self._mode, generator=self._generator
+            )
+            self._is_first = torch.zeros_like(self._is_first)
+            self._actions, self._left = actions.cpu().numpy().astype(np.float64), self._repeat
+        self._left -= 1
+        return self._actions
+
+
 class AgentOpponent:
-    """An agent as an opponent; several may share a network."""
+    """An agent as an opponent: one seat of one game, under the sampled policy; several may share a network."""
 
     def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-        config = agent.config
-        self._divisors = np.array(DIVISORS, np.float32) if config.hockey.scaling == "divisors" else None
-        self._repeat = config.env.action_repeat
+        self._seat = AgentSeat(agent, mode=False)
         self.reset(np.random.default_rng(0))
 
     def reset(self, rng: np.random.Generator) -> None:
         """Begin a game, drawing from `rng`."""
-        self._generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        self._carry = self._agent.initial_carry(1)
-        self._is_first = torch.ones(1, dtype=torch.bool)
-        self._action = np.zeros(4)
-        self._left = 0
+        self._seat.begin(1, int(rng.integers(2**63)))
 
     def act(self, obs: np.ndarray) -> np.ndarray:
         """Return (4,) float64, drawn from the policy, for an unscaled own view (18,)."""
-        if self._left == 0:
-            seen = obs.astype(np.float32)
-            seen = seen if self._divisors is None else seen / self._divisors
-            tensors = {_KEY: torch.from_numpy(seen[None])}
-            action, self._carry = self._agent.act(
-                tensors, self._is_first, self._carry, mode=False, generator=self._generator
-            )
-            self._is_first = torch.zeros(1, dtype=torch.bool)
-            self._action, self._left = action[0].numpy().astype(np.float64), self._repeat
-        self._left -= 1
-        return self._action
+        return self._seat.act(obs.astype(np.float32)[None], (0,))[0]
 
 
 class Roster:

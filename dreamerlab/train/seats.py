@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from dreamerlab.envs.hockey.game import HockeyEnv
 from dreamerlab.envs.hockey.opponents import Opponent, make_bot
-from dreamerlab.envs.hockey.rules import DIVISORS, OBSERVED
+from dreamerlab.envs.hockey.rules import OBSERVED
+from dreamerlab.experience.matchmaking import cell
 from dreamerlab.train.runtime import numpy_stream, stream_seed
-from dreamerlab.train.stored import StoredAgent
-
-CELLS = 4
-"""Both starts on both sides: as many kinds of games there are."""
 
 
 class Seat(Protocol):
@@ -57,38 +53,6 @@ class BotSeat:
         return actions
 
 
-class AgentSeat:
-    """A stored agent that sees numbers, under one policy; asked every `repeat` steps, or as it was trained to be."""
-
-    def __init__(self, stored: StoredAgent, *, mode: bool, repeat: int | None = None) -> None:
-        self._agent, self._device, self._mode = stored.agent, stored.device, mode
-        config = stored.config
-        self._key = next(iter(stored.spec.observations))
-        self._divisors = np.array(DIVISORS, np.float32) if config.hockey.scaling == "divisors" else None
-        self._repeat = repeat or config.env.action_repeat
-
-    def begin(self, games: int, seed: int) -> None:
-        """Begin so many games."""
-        self._generator = torch.Generator(self._device).manual_seed(seed)
-        self._carry = self._agent.initial_carry(games)
-        self._is_first = torch.ones(games, dtype=torch.bool, device=self._device)
-        self._actions = np.zeros((games, 4))
-        self._left = 0
-
-    def act(self, seen: np.ndarray, running: Sequence[int]) -> np.ndarray:
-        """Return actions (games, 4); the batch stays whole, so that no game's draws depend on how long others last."""
-        if self._left == 0:
-            scaled = seen if self._divisors is None else seen / self._divisors
-            tensors = {self._key: torch.from_numpy(scaled).to(self._device)}
-            actions, self._carry = self._agent.act(
-                tensors, self._is_first, self._carry, mode=self._mode, generator=self._generator
-            )
-            self._is_first = torch.zeros_like(self._is_first)
-            self._actions, self._left = actions.cpu().numpy().astype(np.float64), self._repeat
-        self._left -= 1
-        return self._actions
-
-
 @dataclass(frozen=True)
 class Played:
     """Games of one player, `a`, against another, in their order; of every four each is another cell."""
@@ -97,11 +61,6 @@ class Played:
     """A letter each, as `a` sees it: w, d or l."""
     steps: list[int]
     """Length of each in steps of 0.02 s."""
-
-
-def cell(game: int) -> tuple[bool, int]:
-    """Return whether `a` starts in a game, and which player it is, 1 or 2: starts alternate, sides every second one."""
-    return game % 2 == 0, 1 + (game // 2) % 2
 
 
 def play(a: Seat, b: Seat, games: int, seed: int, *, draws: int | None = None, at_once: int = 100) -> Played:

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from dreamerlab.envs.hockey.rules import DIVISORS
+from dreamerlab.experience.matchmaking import cell
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.stats.wilson import share_interval
 from dreamerlab.train.league import play_all
-from dreamerlab.train.seats import AgentSeat, BotSeat, cell, play
+from dreamerlab.train.opponents import AgentSeat
+from dreamerlab.train.seats import BotSeat, play
 from dreamerlab.train.stored import open_agent
 from tests.train.stored import HOCKEY, finished_trial
 
@@ -66,7 +68,8 @@ def test_who_is_named_first_wins_what_the_other_loses() -> None:
 def test_an_agent_sees_and_acts_as_it_was_trained_to(trained: TrialDirectory) -> None:
     """Observations divided, an action kept for two steps."""
     stored = open_agent(trained)
-    seat, views = AgentSeat(stored, mode=True), np.random.default_rng(0).normal(size=(4, 3, 18)).astype(np.float32)
+    seat = AgentSeat(stored.agent, mode=True)
+    views = np.random.default_rng(0).normal(size=(4, 3, 18)).astype(np.float32)
     seat.begin(3, 0)
     actions = [seat.act(seen, [0, 1, 2]) for seen in views]
     carry, generator = stored.agent.initial_carry(3), torch.Generator().manual_seed(0)

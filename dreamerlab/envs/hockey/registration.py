@@ -10,14 +10,15 @@ from typing import Any
 
 import gymnasium as gym
 
-ONE_ID, TWO_ID = "dreamerlab/HockeyOne-v0", "dreamerlab/Hockey-v0"
+from dreamerlab.config.schema_hockey import HOCKEY_ID, TWO_PLAYERS_ID
+
 LONGEST = 251
 """Env steps of a whole game without a goal."""
 
 
 def register() -> None:
     """Make both ids known to gymnasium, once."""
-    for name, make in ((ONE_ID, _one_player), (TWO_ID, _two_players)):
+    for name, make in ((HOCKEY_ID, _one_player), (TWO_PLAYERS_ID, _two_players)):
         if name not in gym.registry:
             gym.register(name, entry_point=make, max_episode_steps=LONGEST)
 

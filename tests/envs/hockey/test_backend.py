@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dreamerlab.config.schema_hockey import HOCKEY_ID, TWO_PLAYERS_ID
 from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.hockey import HockeyEnv
 from dreamerlab.envs.hockey.backend import UpstreamGame, game_class, upstream_is_installed
 from dreamerlab.envs.hockey.one_player import HockeyOne
-from dreamerlab.envs.hockey.registration import ONE_ID, TWO_ID
 from dreamerlab.envs.hockey.rules import BadInput
 from dreamerlab.envs.make import make_env
 from dreamerlab.errors import LabError, ToolFailed, UsageError
@@ -45,7 +45,7 @@ def test_without_the_package_the_error_says_how_to_install_it() -> None:
     with pytest.raises(ToolFailed, match="not installed") as caught:
         game_class("upstream")
     assert "pip install git+https://github.com/martius-lab/hockey-env" in str(caught.value.hint)
-    for env_id in (ONE_ID, TWO_ID):
+    for env_id in (HOCKEY_ID, TWO_PLAYERS_ID):
         with pytest.raises(ToolFailed, match="not installed"):
             make_env(Env(id=env_id, backend="upstream"))
     with pytest.raises(UsageError, match=r"'upsteam'.*did you mean 'upstream'"):
@@ -134,8 +134,8 @@ def test_an_older_layout_of_set_state_is_noticed(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("installed")
 def test_training_against_upstream_is_the_same_task() -> None:
     """`env.backend=upstream` through the trainer's way of making environments."""
-    assert isinstance(make_env(Env(id=TWO_ID, backend="upstream")).unwrapped, UpstreamGame)
-    ours, theirs = (make_env(Env(id=ONE_ID, backend=backend)) for backend in ("builtin", "auto"))
+    assert isinstance(make_env(Env(id=TWO_PLAYERS_ID, backend="upstream")).unwrapped, UpstreamGame)
+    ours, theirs = (make_env(Env(id=HOCKEY_ID, backend=backend)) for backend in ("builtin", "auto"))
     made = theirs.unwrapped
     assert isinstance(made, HockeyOne)
     assert isinstance(made.game, UpstreamGame)

@@ -12,10 +12,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv
 
+from dreamerlab.config.schema_hockey import HOCKEY_ID, TWO_PLAYERS_ID
 from dreamerlab.config.schema_task import Env
 from dreamerlab.envs.hockey import HockeyEnv, Mode
 from dreamerlab.envs.hockey.opponents import bot_action, make_bot
-from dreamerlab.envs.hockey.registration import ONE_ID, TWO_ID, register
+from dreamerlab.envs.hockey.registration import register
 from dreamerlab.envs.hockey.rules import BadInput, BadType
 from dreamerlab.envs.make import make_env
 from dreamerlab.errors import UsageError
@@ -112,7 +113,7 @@ def test_other_words_that_are_none() -> None:
         bot_action(np.zeros(16), 0.0, weak=True)
 
 
-@pytest.mark.parametrize("env_id", [TWO_ID, ONE_ID])
+@pytest.mark.parametrize("env_id", [TWO_PLAYERS_ID, HOCKEY_ID])
 @pytest.mark.filterwarnings("ignore:.*(infinity|not used the `seed`|render_mode|not within the obs).*:UserWarning")
 def test_gymnasiums_checker_passes(env_id: str) -> None:
     """M-HK-01: spaces, seeding, determinism and pictures; one infinite space is what the game has."""
@@ -131,7 +132,7 @@ def test_other_environments_do_not_import_the_engine() -> None:
 
 
 def test_the_trainer_finds_the_game_of_two() -> None:
-    env = make_env(Env(id=TWO_ID))
+    env = make_env(Env(id=TWO_PLAYERS_ID))
     rows, _ = env.reset(seed=0)
     assert {key: row.shape for key, row in rows.items()} == {"state": (18,)} or len(rows) == 1
     env.close()

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dreamerlab.config.schema_hockey import TWO_PLAYERS_ID
 from dreamerlab.envs.hockey import HockeyEnv, HockeyEnv_BasicOpponent
-from dreamerlab.envs.hockey.registration import TWO_ID, register
+from dreamerlab.envs.hockey.registration import register
 
 _COPIES = {"copy": copy.deepcopy, "pickle": lambda game: pickle.loads(pickle.dumps(game))}
 _DEEDS = st.lists(
@@ -102,7 +103,7 @@ def test_the_bots_phase_is_copied_and_its_actions_are_not_played_anew(how: str) 
 @pytest.mark.parametrize("how", sorted(_COPIES))
 def test_what_gymnasium_makes_can_be_copied(how: str) -> None:
     register()
-    env = gym.make(TWO_ID)
+    env = gym.make(TWO_PLAYERS_ID)
     env.reset(seed=1)
     env.step(env.action_space.sample())
     other = _COPIES[how](env)

@@ -12,9 +12,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from dreamerlab.config.schema_hockey import TWO_PLAYERS_ID
 from dreamerlab.envs.hockey import BasicOpponent, HockeyEnv, HockeyEnv_BasicOpponent, Mode
 from dreamerlab.envs.hockey.opponents import BotOpponent
-from dreamerlab.envs.hockey.registration import TWO_ID, register
+from dreamerlab.envs.hockey.registration import register
 from dreamerlab.envs.hockey.rules import BadInput
 
 STILL = np.zeros(8, np.float32)
@@ -70,7 +71,7 @@ def test_q3_a_reset_switches_the_mode() -> None:
 
 def test_q4_the_ids_are_our_own() -> None:
     register()
-    made = gym.make(TWO_ID).unwrapped
+    made = gym.make(TWO_PLAYERS_ID).unwrapped
     assert isinstance(made, HockeyEnv)
     assert (made.clean_reset, made.truncate, made.tidy) == (True, True, True)
     assert "Hockey-v0" not in gym.registry
