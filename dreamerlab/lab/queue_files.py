@@ -3,7 +3,7 @@
 A file is a mapping from names to items; an item has either a `sentence`, with the same words beside it as `propose`
 has flags, and becomes a waiting hypothesis, or an `idea`, and becomes a waiting idea. Everything is read and checked
 before anything is written; what is there already is left alone, so that a file can be loaded again. The examples that
-are shipped stand in `protocol/queue_examples.yaml`.
+are shipped stand in `protocol/queue_*.yaml`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS, Registry
 from dreamerlab.protocol.state import NOTED, PROPOSED
 from dreamerlab.runs.store import Workspace
 
-EXAMPLES = "examples"
+SHIPPED = {"examples": "the examples", "hockey": "the hockey experiments"}
+"""Files that come with the package, by what one writes to load them."""
 _IDEA_KEYS = ("idea", "source", "needs", "why")
 _SENTENCE_KEYS = (
     "sentence",
@@ -76,7 +77,7 @@ class Loaded:
 
 
 def load_file(workspace: Workspace, source: str, voice: Voice, *, wanted: bool = True) -> Loaded:
-    """Queue every item of the file `source` (or of the shipped `examples`) that is not there yet; commit that once."""
+    """Queue every item of the file `source` (or one of those `SHIPPED`) that is not there yet; commit that once."""
     from dreamerlab.lab.propose import propose
 
     origin, items = read_items(source)
@@ -119,12 +120,12 @@ def read_items(source: str) -> tuple[str, list[FileItem]]:
 
     path = Path(source)
     origin = path.name
-    if source == EXAMPLES and not path.exists():
-        path, origin = Path(__file__).parent.parent / "protocol" / "queue_examples.yaml", "the examples"
+    if source in SHIPPED and not path.exists():
+        path, origin = Path(__file__).parent.parent / "protocol" / f"queue_{source}.yaml", SHIPPED[source]
     written = 'an item is   NAME: {sentence: "..."}   or   NAME: {idea: "..."}'
     if not path.exists():
         raise NotFound(
-            f"there is no file {path}{did_you_mean(source, [EXAMPLES])}", hint=f"name a yaml file; {written}"
+            f"there is no file {path}{did_you_mean(source, SHIPPED)}", hint=f"name a yaml file; {written}"
         )
     try:
         read = read_entries(path)

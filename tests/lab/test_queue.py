@@ -166,15 +166,26 @@ def test_the_examples_that_are_shipped_can_be_loaded(workspace: Workspace) -> No
     assert [item["source"] for item in items] == [f"M-Q-{number:02d}" for number in range(1, 11)]
     assert [item["id"] for item in items if item["runnable"]] == loaded["hypotheses"]
     assert [item["id"] for item in items if not item["runnable"]] == loaded["ideas"]
-    assert {item["source"] for item in items if item["runnable"]} == {"M-Q-01", "M-Q-05", "M-Q-07", "M-Q-09"}
+    assert {item["source"] for item in items if item["runnable"]} == {
+        f"M-Q-{number:02d}" for number in (1, 2, 5, 6, 7, 9)
+    }
     assert all(item["needs"] for item in items if not item["runnable"])
     kinds = {one.proposal.name: one.proposal.kind for one in state.hypotheses(registry_of(workspace))}
-    assert sorted(kinds.values()) == ["bundle", "code", "config", "config"]
+    assert sorted(kinds.values()) == ["bundle", "code", "config", "config", "config", "config"]
     assert git(workspace.path, "log", "--format=%s").splitlines() == ["Queue 10 experiments from the examples"]
     again = data(inside(workspace.path, "queue", "load", "examples", "--json"))
     assert (again["hypotheses"], again["ideas"], len(again["present"])) == ([], [], 10)
     inside(workspace.path, "queue", "drop", "2", "--why", "not now")
     assert "eight-to-one" in data(inside(workspace.path, "queue", "load", "examples", "--json"))["present"]
+
+
+def test_the_hockey_experiments_that_are_shipped_can_be_loaded(workspace: Workspace) -> None:
+    loaded = data(inside(workspace.path, "queue", "load", "hockey", "--json"))
+    assert len(loaded["hypotheses"]) == 2
+    assert loaded["ideas"] == []
+    first, second = (one.proposal for one in state.hypotheses(registry_of(workspace)))
+    assert (first.changes[0].key, second.changes[0].key) == ("replay.event_share", "behavior.horizon")
+    assert {first.base.env, second.base.env} == {"hockey"}
 
 
 def test_the_examples_are_plain_yaml_and_so_is_a_file_of_ones_own(workspace: Workspace) -> None:
