@@ -2,13 +2,15 @@
 
 Code may emit only names listed here (a test trains and compares the sets); whatever refers to a metric (tables,
 plots, mirrors) looks it up here. `direction` says which way is better, where that can be said at all.
-Names are `area/quantity`, with the unit in the name where it is not obvious.
-The rows lie in `dreamerlab.measured`.
+Names are `area/quantity`, with the unit in the name where it is not obvious; `area/quantity/2` is what a metric of
+BY_DIMENSION is in dimension 2. The rows lie in `dreamerlab.measured`, the names that other projects give these
+quantities in `measured.aliases`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from dreamerlab.errors import NotFound, did_you_mean
 from dreamerlab.measured import experience, learning
@@ -36,13 +38,40 @@ SOMETIMES: dict[str, str] = {
     "replay/mirrored_frac": "train.augment has mirror",
     "replay/swapped_frac": "train.augment has swap",
     "behavior/action_std": "actions are numbers drawn from a Normal",
+    "behavior/action_std_min": "actions are numbers drawn from a Normal",
+    "behavior/action_std_max": "actions are numbers drawn from a Normal",
     "behavior/action_mean": "actions are numbers",
     "behavior/action_saturated_frac": "actions are numbers",
 }
 """Metrics of updates that not every trial has, and which trials have them."""
 
 _ROWS: tuple[Row, ...] = (*experience.ROWS, *learning.ROWS)
-CATALOGUE: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
+BY_DIMENSION = ("behavior/action_mean", "behavior/action_std")
+"""Metrics that are also logged for each dimension, as NAME/0 and so on."""
+
+
+class Catalogue(Mapping[str, Metric]):
+    """Every metric by its name, in order; one of a dimension is found and not listed: how many there are varies."""
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self._listed = {row[0]: Metric(*row) for row in rows}
+        assert len(self._listed) == len(rows), "a metric is listed twice"
+
+    def __getitem__(self, name: str) -> Metric:
+        whole, _, index = name.rpartition("/")
+        if whole not in BY_DIMENSION or not (index.isascii() and index.isdecimal()):
+            return self._listed[name]
+        mean = self._listed[whole]
+        return replace(mean, name=name, meaning=f"dimension {index} of: {mean.meaning}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+
+CATALOGUE = Catalogue(_ROWS)
 ALIASES: dict[str, str] = {
     f"eval/{what}": f"eval/{what}_mode" for what in ("return", "win_rate", "draw_rate", "loss_rate")
 }

@@ -175,9 +175,12 @@ class Behavior(nn.Module):
             "behavior/return_scale_at_limit": (scale <= self.return_scale.limit).to(scale.dtype),
             "behavior/imagined_return": returns.mean(),
             "behavior/imagined_reward": imagined.reward.detach().mean(),
+            "behavior/imagined_reward_std": imagined.reward.detach().std(correction=0),
             "behavior/imagined_continue": imagined.cont[1:].detach().mean(),
+            "behavior/imagined_survival": imagined.cont[1:].detach().prod(0).mean() / self.discount**horizon,
             "behavior/value": value[:-1].mean(),
             "behavior/value_std": value[:-1].std(correction=0),
+            "behavior/value_ceiling_frac": value.abs().max() / self.twohot.largest,
             "behavior/value_loss": value_loss.detach().mean(),
             "behavior/value_excess": excess.mean(),
         }

@@ -89,7 +89,8 @@ class Choices:
     def __init__(self, classes: tuple[int, ...], unimix: float) -> None:
         self.classes, self.unimix = classes, unimix
         self.outputs = sum(classes)
-        self.entropy_range = (0.0, sum(math.log(count) for count in classes))
+        least = sum(_least_entropy(count, unimix) for count in classes)
+        self.entropy_range = (least, sum(math.log(count) for count in classes))
         self._cuts = [count - 1 for count in classes]
 
     def noise(
@@ -241,9 +242,8 @@ class BoundedNormal:
         return log_prob.sum(-1), (log_std + HALF_LN_TWO_PI_E).sum(-1)
 
     def metrics(self, raw: Float[Tensor, "N O"], action: Float[Tensor, "N A"]) -> dict[str, Tensor]:
-        """Return the mean standard deviation, and mean and saturation of the drawn numbers."""
-        std = self.parameters_of(raw.detach())[1]
-        return {"behavior/action_std": std.mean(), **_of_numbers(action)}
+        """Return the spread of the policy, and mean and saturation of the drawn numbers."""
+        return {**_of_std(self.parameters_of(raw.detach())[1]), **_of_numbers(action)}
 
 
 class TanhNormal:
@@ -310,10 +310,17 @@ class TanhNormal:
         return log_prob.sum(-1), entropy_nats.sum(-1)
 
     def metrics(self, raw: Float[Tensor, "N O"], action: Float[Tensor, "N A"]) -> dict[str, Tensor]:
-        """Return the mean standard deviation and entropy before tanh, and mean and saturation of the drawn numbers."""
+        """Return the spread and the entropy before tanh, and mean and saturation of the drawn numbers."""
         log_std = self.parameters_of(raw.detach())[1]
         base = (log_std.mean() + HALF_LN_TWO_PI_E) * self.size
-        return {"behavior/action_std": log_std.exp().mean(), "behavior/entropy_base_nats": base, **_of_numbers(action)}
+        return {"behavior/entropy_base_nats": base, **_of_std(log_std.exp()), **_of_numbers(action)}
+
+
+def _least_entropy(classes: int, unimix: float) -> float:
+    """Return the entropy of one certain class, mixed with the uniform share of all."""
+    other = unimix / classes
+    probs = [1.0 - unimix + other, *[other] * (classes - 1)]
+    return -sum(p * math.log(p) for p in probs if p > 0.0)
 
 
 def _log_slope(u: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
@@ -329,6 +336,17 @@ def _entropy_range(size: int, std: tuple[float, float]) -> tuple[float, float]:
 def _of_numbers(action: Float[Tensor, "N A"]) -> dict[str, Tensor]:
     saturated = action.abs() >= SATURATED
     return {
-        "behavior/action_mean": action.mean(),
+        **_by_dimension("behavior/action_mean", action.mean(0)),
         "behavior/action_saturated_frac": saturated.to(action.dtype).mean(),
     }
+
+
+def _of_std(std: Float[Tensor, "N A"]) -> dict[str, Tensor]:
+    low, high = torch.aminmax(std)
+    ends = {"behavior/action_std_min": low, "behavior/action_std_max": high}
+    return {**_by_dimension("behavior/action_std", std.mean(0)), **ends}
+
+
+def _by_dimension(name: str, means: Float[Tensor, " A"]) -> dict[str, Tensor]:
+    """Return the mean over dimensions as `name`, and that of each as `name/0` and so on (M-LOG-02)."""
+    return {name: means.mean(), **{f"{name}/{index}": mean for index, mean in enumerate(means.unbind())}}

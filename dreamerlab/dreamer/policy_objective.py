@@ -16,6 +16,8 @@ from dreamerlab.dreamer.schedules import factor
 
 BASE = "behavior/entropy_base_nats"
 """The metric that heads have whose actions are squashed."""
+LEAST_ADVANTAGE = 1e-8
+"""What the advantages weigh at least where something is divided by it."""
 
 
 class PolicyObjective:
@@ -47,9 +49,9 @@ class PolicyObjective:
         scaled = advantage.detach()
         if self.config.advantage_norm:
             advantage = (advantage - scaled.mean()) / (scaled.std(correction=0) + 1e-8)
-        gain = log_prob * advantage.detach()
+        gain = credit = log_prob * advantage.detach()
         if self.through_dynamics:
-            gain = torch.lerp(advantage, gain, self.reinforce_share) if self.reinforce_share else advantage
+            gain = torch.lerp(advantage, credit, self.reinforce_share) if self.reinforce_share else advantage
         # Clamped, not subtracted: below the floor there is no gradient, which is the point of the ablation (M-OPT-02).
         floor = self.config.entropy_floor
         rewarded = entropy_nats if floor is None else entropy_nats.clamp(min=floor)
@@ -65,6 +67,8 @@ class PolicyObjective:
                 **self._of_entropy(entropy_nats, rewarded, of_actions),
                 "behavior/entropy_scale": eta if isinstance(eta, Tensor) else weight.new_full((), eta),
             }
+            size = metrics["behavior/gain_abs_mean"] if credit is gain else credit.abs().mean()
+            metrics |= _contributions(size, eta * metrics["behavior/entropy_rewarded_nats"])
         return policy, metrics
 
     def _entropy_scale(self, made: Tensor | None, like: Tensor) -> Tensor | float:
@@ -98,6 +102,8 @@ class PolicyObjective:
             "behavior/entropy_std_nats": entropy_nats.std(correction=0),
             "behavior/entropy_min_nats": low,
             "behavior/entropy_max_nats": high,
+            "behavior/entropy_lower_nats": mean.new_full((), least),
+            "behavior/entropy_upper_nats": mean.new_full((), largest),
             "behavior/entropy_frac": (of_actions.get(BASE, mean) - least) / spread,
             **of_actions,
         }
@@ -111,4 +117,14 @@ def _of_advantages(scaled: Tensor, log_prob: Tensor) -> dict[str, Tensor]:
         "behavior/advantage_abs_mean": size.mean(),
         "behavior/advantage_abs_max": size.max(),
         "behavior/log_prob_abs_mean": log_prob.abs().mean(),
+    }
+
+
+def _contributions(advantage: Tensor, entropy: Tensor) -> dict[str, Tensor]:
+    """Compare what advantages and the entropy bonus weigh in the objective, per state (M-LOG-01, M-ENT-10)."""
+    return {
+        "behavior/advantage_contribution": advantage,
+        "behavior/entropy_contribution": entropy,
+        # While nothing is rewarded yet every advantage is 0: a metric has to stay finite.
+        "behavior/entropy_advantage_ratio": entropy / advantage.clamp(min=LEAST_ADVANTAGE),
     }

@@ -24,6 +24,7 @@ from dreamerlab.dreamer.distributions import (
     kl_both_ways,
     kl_divergence,
     leave_free,
+    same_class,
     sample,
     sample_straight_through,
 )
@@ -241,6 +242,7 @@ class RSSM(nn.Module):
             "wm/free_bits_frac": (raw < nats).to(raw.dtype).mean(),
             "wm/prior_entropy_nats": entropy(prior.detach()).sum(-1).mean(),
             "wm/posterior_entropy_nats": entropy(posterior.detach()).sum(-1).mean(),
+            "wm/latent_agreement_frac": same_class(prior_logits, posterior_logits),
         }
         return Losses({"dyn": dyn, "rep": rep}, metrics)
 

@@ -15,7 +15,7 @@ from dreamerlab.dreamer.codecs import Decoder, Encoder
 from dreamerlab.dreamer.distributions import TwoHot, continue_floor, continue_loss
 from dreamerlab.dreamer.dynamics import Dynamics, Losses, Observed
 from dreamerlab.dreamer.heads import AuxiliaryHeads
-from dreamerlab.dreamer.maths import shift_actions
+from dreamerlab.dreamer.maths import logit, shift_actions, spread
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.rssm import RSSM
 from dreamerlab.dreamer.stack import OneHots
@@ -61,12 +61,14 @@ class WorldModel(nn.Module):
         encoded = self.twohot.encode(batch.reward.flatten().to(self.twohot.bins.dtype))
         # Without gradient into the features the latent states know of the reward only what else they need.
         logits = self.reward(features if self.reward_grad else features.detach())
-        reward = self.twohot.cross_entropy(logits, logits.detach().softmax(-1), encoded).view(shape)
+        probs = logits.detach().softmax(-1)
+        reward = self.twohot.cross_entropy(logits, probs, encoded).view(shape)
 
         # The head predicts the discount, gamma until a death, then 0; as an option the probability of going on.
         going_on = self.discount if self.continue_discounted else 1.0
         target = going_on * (1.0 - batch.is_terminal.to(reward.dtype))
-        cont = continue_loss(self.cont(features).view(shape), target)
+        going = self.cont(features).view(shape)
+        cont = continue_loss(going, target)
 
         core = self.dynamics.losses(observed)
         auxiliary = self.auxiliary.losses(features, batch.targets)
@@ -77,8 +79,12 @@ class WorldModel(nn.Module):
                 **decoded.metrics,
                 "wm/reward_loss": reward_mean,
                 "wm/reward_excess": reward_mean - self.twohot.floor(encoded).mean(),
+                "wm/reward_mae": (self.twohot.mean(probs) - batch.reward.flatten()).abs().mean(),
                 "wm/continue_loss": cont_mean,
                 "wm/continue_excess": cont_mean - continue_floor(target).mean(),
+                # Half of what the head says of a state that goes on: threshold 0.5 of the bare probability.
+                "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype).mean(),
+                "wm/feature_std": spread(features.detach()),
                 **core.metrics,
                 **auxiliary.metrics,
             }

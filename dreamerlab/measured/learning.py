@@ -19,8 +19,16 @@ ROWS: tuple[Row, ...] = (
     ("wm/auxiliary_known_frac", "share", "none", "share of auxiliary targets that are known"),
     ("wm/reward_loss", "nats", "lower", "reward cross-entropy on the two-hot target; its floor is not zero"),
     ("wm/reward_excess", "nats", "lower", "reward cross-entropy minus the entropy of its two-hot target"),
+    ("wm/reward_mae", "reward", "lower", "mean size of the error of predicted rewards on the batch, posterior states"),
     ("wm/continue_loss", "nats", "lower", "binary cross-entropy of the predicted discount; its floor is not zero"),
     ("wm/continue_excess", "nats", "lower", "continue cross-entropy minus the entropy of its target"),
+    (
+        "wm/continue_accuracy",
+        "share",
+        "higher",
+        "share of the batch where ends are told from going on, at a bare probability of 0.5; ends are rare: see "
+        "probe/termination_recall",
+    ),
     ("wm/kl_nats", "nats", "none", "KL(posterior || prior), raw, summed over latents"),
     ("wm/kl_dyn_nats", "nats", "none", "dynamics loss: KL(sg posterior || prior), clipped at the free bits"),
     ("wm/kl_rep_nats", "nats", "none", "representation loss: KL(posterior || sg prior), clipped at the free bits"),
@@ -32,6 +40,18 @@ ROWS: tuple[Row, ...] = (
     ),
     ("wm/prior_entropy_nats", "nats", "none", "entropy of the prior, summed over latents"),
     ("wm/posterior_entropy_nats", "nats", "none", "entropy of the posterior, summed over latents"),
+    (
+        "wm/latent_agreement_frac",
+        "share",
+        "none",
+        "share of latents of which prior and posterior have the same most likely class",
+    ),
+    (
+        "wm/feature_std",
+        "feature",
+        "none",
+        "standard deviation of each feature over the batch, averaged over features: 0 is a collapsed representation",
+    ),
     # -- behavior (actor and critic)
     ("behavior/policy_loss", "weighted sum", "none", "policy loss with entropy bonus, weighted by continuation"),
     ("behavior/policy_gradient_term", "weighted sum", "none", "the policy loss without its entropy term"),
@@ -48,11 +68,44 @@ ROWS: tuple[Row, ...] = (
         "mean size of what the policy loss weighs: |advantage * log p(action)| under REINFORCE",
     ),
     ("behavior/log_prob_abs_mean", "nats", "none", "mean |log p(action)| of imagined actions; above 10 is divergence"),
+    (
+        "behavior/advantage_contribution",
+        "scaled return",
+        "none",
+        "mean |advantage * log p(action)| on imagined states, unweighted: what advantages are worth to the policy",
+    ),
+    (
+        "behavior/entropy_contribution",
+        "scaled return",
+        "none",
+        "entropy scale times the mean rewarded entropy, unweighted: what the bonus is worth to the policy; as negative "
+        "as the entropy",
+    ),
+    (
+        "behavior/entropy_advantage_ratio",
+        "ratio",
+        "none",
+        "entropy contribution over advantage contribution (at least 1e-8) of an update: no aim in itself",
+    ),
     ("behavior/entropy_nats", "nats", "none", "policy entropy on imagined states; of numbers it may be negative"),
     ("behavior/entropy_rewarded_nats", "nats", "none", "policy entropy after behavior.entropy_floor: what is rewarded"),
     ("behavior/entropy_std_nats", "nats", "none", "spread of the policy entropy over imagined states"),
     ("behavior/entropy_min_nats", "nats", "none", "least policy entropy on an imagined state"),
     ("behavior/entropy_max_nats", "nats", "none", "largest policy entropy on an imagined state"),
+    (
+        "behavior/entropy_lower_nats",
+        "nats",
+        "none",
+        "least entropy that the head can have: by the std bounds, or of one choice beside policy_unimix; under tanh of "
+        "the Normal before it",
+    ),
+    (
+        "behavior/entropy_upper_nats",
+        "nats",
+        "none",
+        "largest entropy that the head can have: by the std bounds, or ln of the number of choices; under tanh of the "
+        "Normal before it",
+    ),
     (
         "behavior/entropy_frac",
         "share",
@@ -68,6 +121,8 @@ ROWS: tuple[Row, ...] = (
     ),
     ("behavior/entropy_scale", "per nat", "none", "weight of the entropy bonus in force"),
     ("behavior/action_std", "action", "none", "mean standard deviation of the policy (before tanh, if there is one)"),
+    ("behavior/action_std_min", "action", "none", "least standard deviation over imagined states and dimensions"),
+    ("behavior/action_std_max", "action", "none", "largest standard deviation over imagined states and dimensions"),
     ("behavior/action_mean", "action", "none", "mean of imagined actions over dimensions, clipped nowhere"),
     (
         "behavior/action_saturated_frac",
@@ -96,9 +151,23 @@ ROWS: tuple[Row, ...] = (
     ("behavior/return_scale_at_limit", "share", "none", "share of updates in which the scale was at its lower limit"),
     ("behavior/imagined_return", "return", "none", "mean lambda-return over imagined states"),
     ("behavior/imagined_reward", "reward", "none", "mean predicted reward over imagined states"),
+    ("behavior/imagined_reward_std", "reward", "none", "spread of the predicted reward over imagined states"),
     ("behavior/imagined_continue", "probability", "none", "mean predicted discount over imagined states"),
+    (
+        "behavior/imagined_survival",
+        "share",
+        "none",
+        "mean product of predicted discounts over the horizon, over that of the discount alone: 1 foresees no end",
+    ),
     ("behavior/value", "return", "none", "mean value over imagined states"),
     ("behavior/value_std", "return", "none", "spread of the value over imagined states"),
+    (
+        "behavior/value_ceiling_frac",
+        "share",
+        "none",
+        "largest |value| over imagined states as a share of the largest bin (twohot.support): near 1 the critic cannot "
+        "say more",
+    ),
     (
         "behavior/value_loss",
         "nats",

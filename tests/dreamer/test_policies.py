@@ -151,6 +151,7 @@ def test_choices_by_hand_A8() -> None:
 
 
 def test_two_actions_have_at_most_ln_2_nats_M_ENT_07() -> None:
+    """M-ENT-07."""
     _, entropy = Choices((2,), 0.0).log_prob_and_entropy(torch.zeros(1, 2), torch.tensor([[0]]))
     assert entropy.item() == pytest.approx(0.6931, abs=1e-4)
 
