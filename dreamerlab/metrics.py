@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dreamerlab.errors import NotFound, did_you_mean
-from dreamerlab.measured import experience, learning
+from dreamerlab.measured import control, experience, learning, second_family
 from dreamerlab.measured.row import Direction, Row
 
 
@@ -42,10 +42,11 @@ SOMETIMES: dict[str, str] = {
     "behavior/action_std_max": "actions are numbers drawn from a Normal",
     "behavior/action_mean": "actions are numbers",
     "behavior/action_saturated_frac": "actions are numbers",
+    **second_family.SOMETIMES,
 }
 """Metrics of updates that not every trial has, and which trials have them."""
 
-_ROWS: tuple[Row, ...] = (*experience.ROWS, *learning.ROWS)
+_ROWS: tuple[Row, ...] = (*experience.ROWS, *learning.ROWS, *control.ROWS, *second_family.ROWS)
 BY_DIMENSION = ("behavior/action_mean", "behavior/action_std")
 """Metrics that are also logged for each dimension, as NAME/0 and so on."""
 

@@ -38,7 +38,7 @@ Groups = Mapping[str, tuple[Iterable[nn.Parameter], float]]
 
 
 class Optimizer(nn.Module, ABC):
-    """What both optimisers share; moments and counts are buffers, rates are the config's."""
+    """What both optimisers share; moments and counts are buffers, rates are the config's unless scaled."""
 
     updates: Int[Tensor, " G"]
     square: Float[Tensor, " P"]
@@ -67,12 +67,19 @@ class Optimizer(nn.Module, ABC):
         self.register_buffer("square", torch.zeros(total))
         self.register_buffer("momentum", torch.zeros(total))
         # In float64 until used: a rate is the config's number to the last bit, whatever the agent computes in.
-        rates = torch.tensor([rate for _, rate in groups.values()], dtype=torch.float64)
+        self._configured = {name: rate for name, (_, rate) in groups.items()}
+        rates = torch.tensor(list(self._configured.values()), dtype=torch.float64)
         self.register_buffer("rates", rates, persistent=False)
 
     def parameters_of(self, groups: Sequence[str]) -> list[Tensor]:
         """Return the parameters of `groups`, which stand side by side, in the order in which `step` takes gradients."""
         return self.parameters_in_order[_span(self.tensors, groups)]
+
+    @torch.no_grad()
+    def scale_rates(self, groups: Sequence[str], scale: float) -> None:
+        """Multiply the configured rates of `groups` by `scale` from now on; 1 gives them back to the last bit."""
+        for name in groups:
+            self.rates[self.names.index(name)] = self._configured[name] * scale
 
     def made(self, group: str) -> Int[Tensor, ""]:
         """Return how many updates a group has had."""

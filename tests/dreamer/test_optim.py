@@ -168,6 +168,25 @@ def test_zero_gradients_move_nothing() -> None:
     assert metrics["optim/clipped_frac"].item() == 0.0
 
 
+def test_scaled_rates_move_their_groups_less_and_come_back_to_the_last_bit_M_SUR_07() -> None:
+    config = OptimizerConfig(warmup_updates=0, agc=0.0)
+    plain, scaled = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    other = [nn.Parameter(torch.ones(2)) for _ in range(2)]
+    pair = [
+        LaProp({"world": ([w], 0.01), "actor": ([a], 0.003)}, config)
+        for w, a in zip(other, (plain, scaled), strict=True)
+    ]
+    pair[1].scale_rates(("actor",), 0.25)
+    grads = [torch.full((2,), 2.0), torch.full((3,), 3.0)]
+    for optimizer in pair:
+        metrics = optimizer.step(grads)
+    assert metrics["optim/lr_actor"].item() == pytest.approx(0.003 * 0.25)
+    assert torch.allclose(1.0 - scaled, 0.25 * (1.0 - plain))
+    assert torch.equal(other[0], other[1]), "the world model's rate is its own"
+    pair[1].scale_rates(("actor",), 1.0)
+    assert torch.equal(pair[0].rates, pair[1].rates)
+
+
 def test_moments_and_count_are_saved_and_rates_are_not() -> None:
     weight, optimizer = single([1.0, -2.0], rate=0.1, warmup_updates=10)
     grads: list[Tensor] = list(torch.randn(5, 2))
