@@ -103,7 +103,9 @@ def _outcomes(details: RunDetails) -> str:
     again = f"; a result: dreamerlab eval {details.manifest.id} --episodes {FEWEST_GAMES}"
     mark = f": {TOO_FEW}{again}" if games < FEWEST_GAMES else ""
     plural = "s" if games != 1 else ""
-    return f"last evaluation, {games} game{plural} per policy{mark}\n{table.to_text()}"
+    early = [trial.early_goals for trial in details.trials if trial.early_goals is not None]
+    goals = f"\ngoals before learning began: {', '.join(map(str, early))} (40 to 60 are asked for)" if early else ""
+    return f"last evaluation, {games} game{plural} per policy{mark}\n{table.to_text()}{goals}"
 
 
 def _against_reference(details: RunDetails, mean: float) -> str:

@@ -21,7 +21,7 @@ from dreamerlab.runs.directory import PATCH, RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Manifest, read_manifest
 from dreamerlab.runs.reducers import Scale, parse_reducer, recorded_reference, reduce
 from dreamerlab.runs.series import Line, read_attempts, read_evals
-from dreamerlab.runs.status import ONGOING
+from dreamerlab.runs.status import ONGOING, read_status
 from dreamerlab.runs.store import Workspace, find_run, run_ids
 from dreamerlab.runs.summary import read_summary
 from dreamerlab.tracking import dvc_store
@@ -44,6 +44,8 @@ class TrialDetails:
     evaluations: Sequence[tuple[float, float]]
     """(env steps, value of the score's metric)."""
     last_values: dict[str, float]
+    early_goals: int | None
+    """Games that ended in a goal before the first update (M-ADD-08); None where no games are played."""
     attempts: Sequence[Line]
     torn: Sequence[str]
     artifacts: str
@@ -183,7 +185,10 @@ def _trial(trial: TrialDirectory, view: TrialView, manifest: Manifest) -> TrialD
         score, reason = so_far.value, so_far.reason
     last = values[-1][1] if values else {}
     artifacts = _artifacts_state(trial, summary)
-    return TrialDetails(view, score, not final, reason, evaluations, last, read_attempts(trial), torn, artifacts)
+    goals = read_status(trial).latest.get("replay/goals_before_learning")
+    early = None if goals is None else round(goals)
+    attempts = read_attempts(trial)
+    return TrialDetails(view, score, not final, reason, evaluations, last, early, attempts, torn, artifacts)
 
 
 def _values(line: Line) -> dict[str, float]:
@@ -259,6 +264,7 @@ def _trial_data(trial: TrialDetails) -> dict[str, Any]:
         "score_reason": trial.score_reason,
         "evaluations": [{"env_steps": steps, "value": value} for steps, value in trial.evaluations],
         "last_evaluation": trial.last_values,
+        "early_goals": trial.early_goals,
         "attempts": list(trial.attempts),
         "torn": list(trial.torn),
         "artifacts": trial.artifacts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,8 @@ def test_show_says_how_the_last_evaluation_ended(lab: Path, trained: TrialDirect
     text = inside(lab, "show", trained.run.id).stdout
     assert "last evaluation, 1 game per policy: too few games to call; a result: dreamerlab eval R0001-abc" in text
     assert "0.0 (0.0 to 79.3)" in text
+    (trial,) = json.loads(inside(lab, "show", trained.run.id, "--json").stdout)["trials"]
+    assert f"goals before learning began: {trial['early_goals']} (40 to 60 are asked for)" in text, "M-ADD-08"
 
 
 def test_of_another_task_nobody_is_played_against(lab: Path) -> None:
