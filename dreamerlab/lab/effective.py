@@ -78,7 +78,8 @@ def _ratios(trials: Sequence[_Trial], config: Config, replayed: int | None) -> I
     per_step = [trial.status.updates / trial.status.env_steps for trial in trials]
     if ratio is not None and replayed:
         steps = [replayed * value for value in per_step]
-        close = all(abs(value / ratio - 1) <= _TOLERANCE for value in steps)
+        stops = config.get("control.freeze") == "all"
+        close = None if stops else all(abs(value / ratio - 1) <= _TOLERANCE for value in steps)
         yield Effective("replayed steps per env step", f"{ratio:g}", _span(steps), close)
         yield Effective("updates per env step", figure(ratio / replayed), _span(per_step), close)
     counted = [one.status for one in trials if one.status.updates]
@@ -94,8 +95,17 @@ def _actor_words(config: Config) -> str:
     learn, every, before = (config.get(f"train.{key}") for key in ("learn", "actor_every", "model_only_updates"))
     if learn in ("world", "behavior"):
         return "0: only the world model learns" if learn == "world" else "1: only the behaviour learns"
+    if _controlled(config):
+        return "as controllers allow"
     words = "1" if every in (1, None) else f"1 in {every}"
     return f"{words}, after {before} of the world model alone" if before else words
+
+
+def _controlled(config: Config) -> bool:
+    """Tell whether a controller decides which updates the actor has."""
+    when_off = dict.fromkeys(("focus_threshold", "camp_threshold", "kl_pause_factor", "adaptive_ratio"))
+    off = when_off | {"actor_every_schedule": "constant", "freeze": "off"}
+    return any(config.get(f"control.{key}", value) != value for key, value in off.items())
 
 
 def _actor_updates_due(updates: int, config: Config) -> int | None:
@@ -103,7 +113,7 @@ def _actor_updates_due(updates: int, config: Config) -> int | None:
     learn, every, before = (config.get(f"train.{key}") for key in ("learn", "actor_every", "model_only_updates"))
     if learn in ("world", "behavior"):
         return 0 if learn == "world" else updates
-    if not isinstance(every, int) or not isinstance(before, int) or every < 1:
+    if not isinstance(every, int) or not isinstance(before, int) or every < 1 or _controlled(config):
         return None
     return max(0, updates // every - before // every)
 

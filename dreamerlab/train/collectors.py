@@ -135,6 +135,12 @@ class ProcessCollectors:
         self._limiter.begin()
         return self._limiter.due() or int(self.idle and self._limiter.may_update())
 
+    def forgive(self) -> None:
+        """Count the updates that are due as made: none will come any more, and no env step is to wait for one."""
+        self._limiter.begin()
+        for _ in range(self._limiter.due()):
+            self._limiter.updated()
+
     def updated(self, updates: int) -> None:
         """Count an update, `updates` in all; publish the weights when an env step's worth of them was made."""
         self._limiter.updated()

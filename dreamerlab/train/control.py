@@ -40,6 +40,8 @@ from dreamerlab.train.surprise import Surprise
 _ACTED_ON = ("actor", "critic")
 _FROZEN: dict[str, Learn] = {"actor": "world", "world": "behavior"}
 """What still learns once the other part is frozen."""
+_NEVER_SPENT = (("all", "updates"), ("all", "actor_updates"), ("actor", "actor_updates"))
+"""What freezes, and the unit of a budget that then stands still."""
 
 
 class Board:
@@ -116,9 +118,7 @@ class Board:
         if self._freeze is not None and not self._freeze.frozen:
             self._freeze.evaluated(score, env_steps)
             if self._freeze.frozen:
-                self._events.append(
-                    {"controller": "freeze", "decision": f"{self._settings.freeze} frozen", "score": score}
-                )
+                self._tell("freeze", f"{self._settings.freeze} frozen", score)
         level = self._settings.restore_below
         if level is None:
             return False
@@ -200,5 +200,10 @@ def _freeze(config: Config) -> Freeze | None:
         raise ConfigError(
             f"control.freeze={settings.freeze} waits for a solved task, and no level says when it is",
             hint="set control.freeze_return, or reference.solved of the environment",
+        )
+    if (settings.freeze, config.budget.unit) in _NEVER_SPENT:
+        raise ConfigError(
+            f"budget.unit={config.budget.unit} would never be spent once control.freeze={settings.freeze} has frozen",
+            hint="give the budget in env_steps",
         )
     return Freeze(level, settings.freeze_hold)

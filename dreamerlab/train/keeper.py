@@ -50,6 +50,12 @@ class KeepAll:
             self._best = {"name": info.file.removesuffix(".pt"), "score": score}
             self._drop_beaten(self._recorded)
 
+    def restore_best(self) -> None:
+        """Give the session the agent of the best evaluation so far back, optimiser included; none kept, none restored."""
+        if self._best is not None:
+            state = checkpoint.open_exactly(self._folder, self._best["name"])
+            self._session.agent.load_state_dict(state["session"]["agent"])
+
     def state_dict(self) -> dict[str, Any]:
         """Return which is the best so far."""
         return {"best": self._best}
