@@ -36,6 +36,7 @@ class LeafInfo:
     choices: tuple[str, ...] = ()
     """The closed vocabulary of a text leaf, empty when it is open."""
     active_when: tuple[Condition, ...] = ()
+    only_when: tuple[Condition, ...] = ()
     absent_means: Any = MISSING
 
     @property
@@ -63,7 +64,13 @@ class LeafInfo:
     @property
     def active_text(self) -> str:
         """When the leaf acts, such as `behavior.bootstrap == slow`; empty when always."""
-        return " or ".join(f"{key} {operator} {wanted}" for key, operator, wanted in self.active_when)
+        needed, either = (
+            [f"{key} {operator} {wanted}" for key, operator, wanted in conditions]
+            for conditions in (self.only_when, self.active_when)
+        )
+        if needed and len(either) > 1:
+            either = [f"({' or '.join(either)})"]
+        return " and ".join([*needed, *([" or ".join(either)] if either else [])])
 
 
 @cache
@@ -103,13 +110,19 @@ def section_docstring(section: str) -> str:
 def inactive_leaves(flat: Mapping[str, object]) -> dict[str, str]:
     """Return the leaves that do nothing under the resolved config `flat`, each with what would make it act.
 
-    A change of such a leaf cannot have an effect, so proposing one is refused (DESIGN section 2). A condition on a key
-    that an old record does not have is taken as met: better to let a change through than to refuse it wrongly.
+    A change of such a leaf cannot have an effect, so proposing one is refused (DESIGN section 2). What an old record
+    does not have is at the value that means absent; where there is no such value, a condition on it is taken as met:
+    better to let a change through than to refuse it wrongly.
     """
+    known = {key: info.absent_means for key, info in leaves().items() if not info.founding} | dict(flat)
+
+    def met(condition: Condition) -> bool:
+        return condition[0] not in known or holds(condition, known)
+
     inert: dict[str, str] = {}
     for key, info in leaves().items():
-        known = [condition for condition in info.active_when if condition[0] in flat]
-        if len(known) == len(info.active_when) > 0 and not any(holds(condition, dict(flat)) for condition in known):
+        either = info.active_when
+        if not all(map(met, info.only_when)) or (either and not any(map(met, either))):
             inert[key] = info.active_text
     return inert
 
@@ -137,6 +150,7 @@ def _describe(key: str, field: FieldInfo) -> LeafInfo:
         docstring=" ".join(field.description.split()),
         choices=_choices(field.annotation),
         active_when=declared.active_when,
+        only_when=declared.only_when,
         absent_means=declared.absent_means,
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dreamerlab.config import mode_rules
+from dreamerlab.config.catalogue import inactive_leaves
 from dreamerlab.config.diff import show
 from dreamerlab.config.reference import PROTECTED, compare_with_reference
 from dreamerlab.config.schema import Config
@@ -105,6 +106,9 @@ def _steps_of_episode(config: Config, level: float) -> float:
 
 
 def _ceiling(config: Config) -> float:
+    """Return the largest value that can be represented; without end where there are no bins."""
+    if "twohot.support" in inactive_leaves(flatten(config)):
+        return math.inf
     return math.expm1(config.twohot.support[1])  # symexp of a positive number
 
 

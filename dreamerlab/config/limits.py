@@ -6,6 +6,9 @@ factor of about two) and the limits generous: what they refuse could not run on 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from dreamerlab.config.schema import Config
 
 GIB = 2**30
@@ -44,24 +47,66 @@ def too_large(config: Config) -> list[str]:
     return problems
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What there is to know of one family of world models before it is built."""
+
+    core: Callable[[Config], int]
+    """About how many parameters there are between the encoder and the heads."""
+    feature: Callable[[Config], int]
+    """Numbers that the heads read."""
+    carried_bytes: Callable[[Config], int]
+    """Bytes of the state that goes on from one step to the next."""
+    outputs: Callable[[Config], int]
+    """Outputs of the reward head and the critic together."""
+
+
 def parameters(config: Config) -> int:
     """Return about how many parameters the networks have, for a small vector observation and few actions."""
-    m, bins = config.model, config.twohot.bins
-    latent, feature, group = m.stoch * m.classes, _feature(config), m.deter // m.blocks
-    inputs = (m.deter + latent) * m.hidden
-    core = m.deter * (group + 3 * m.hidden) + (m.dyn_layers - 1) * m.deter * group + 3 * m.deter * group
-    prior = m.deter * m.hidden + (m.prior_layers - 1) * m.hidden**2 + m.hidden * latent
-    posterior = (m.deter + m.units) * m.hidden + (m.posterior_layers - 1) * m.hidden**2 + m.hidden * latent
+    m, sizes = config.model, _FAMILIES[config.world_model.family]
     heads = (m.decoder_layers, m.reward_layers, m.continue_layers, m.policy_layers, m.value_layers)
     hidden_layers = sum(layers - 1 for layers in (*heads, m.encoder_layers))
-    return inputs + core + prior + posterior + 5 * feature * m.units + hidden_layers * m.units**2 + 2 * m.units * bins
+    own = 5 * sizes.feature(config) * m.units + hidden_layers * m.units**2 + m.units * sizes.outputs(config)
+    return sizes.core(config) + own
 
 
 def stored_step_bytes(config: Config) -> int:
     """Return about how many bytes one step takes in replay, without its observation."""
-    context = 4 * config.model.deter + 2 * config.model.stoch if config.replay.latent_context else 0
+    context = _FAMILIES[config.world_model.family].carried_bytes(config) if config.replay.latent_context else 0
     return context + 16
 
 
 def _feature(config: Config) -> int:
-    return config.model.deter + config.model.stoch * config.model.classes
+    return _FAMILIES[config.world_model.family].feature(config)
+
+
+def _recurrent_core(config: Config) -> int:
+    m = config.model
+    latent, group = m.stoch * m.classes, m.deter // m.blocks
+    inputs = (m.deter + latent) * m.hidden
+    core = m.deter * (group + 3 * m.hidden) + (m.dyn_layers - 1) * m.deter * group + 3 * m.deter * group
+    prior = m.deter * m.hidden + (m.prior_layers - 1) * m.hidden**2 + m.hidden * latent
+    posterior = (m.deter + m.units) * m.hidden + (m.posterior_layers - 1) * m.hidden**2 + m.hidden * latent
+    return inputs + core + prior + posterior
+
+
+def _modular_core(config: Config) -> int:
+    mlp, units = config.mlp, config.model.units
+    hidden = (mlp.representation_layers + mlp.dynamics_layers - 1) * units**2
+    return hidden + mlp.state * units * (4 if mlp.dynamics_loss == "gaussian" else 3)
+
+
+_FAMILIES = {
+    "rssm": _Sizes(
+        core=_recurrent_core,
+        feature=lambda config: config.model.deter + config.model.stoch * config.model.classes,
+        carried_bytes=lambda config: 4 * config.model.deter + 2 * config.model.stoch,
+        outputs=lambda config: 2 * config.twohot.bins,
+    ),
+    "mlp": _Sizes(
+        core=_modular_core,
+        feature=lambda config: config.mlp.state,
+        carried_bytes=lambda config: 0,
+        outputs=lambda config: 3,
+    ),
+}

@@ -14,7 +14,7 @@ from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.config.zones import Zone
 
 _BEHAVIOR = ("behavior.", "policy.", "model.policy_", "model.value_")
-_LATENTS = ("model.deter", "model.stoch", "model.classes")
+_LATENTS = ("world_model.family", "model.deter", "model.stoch", "model.classes")
 _REPLAY = (
     "replay.latent_context",
     "replay.priority_exponent",
@@ -29,8 +29,9 @@ _REPLAY = (
 
 def unfit_leaves(theirs: Mapping[str, object], ours: Mapping[str, object], parts: Collection[str]) -> list[Difference]:
     """Return the leaves that differ and must not, for these parts: what the task is, and how what is taken is built."""
-    idle = inactive_leaves(theirs).keys() | inactive_leaves(ours).keys()
-    return [one for one in diff(theirs, ours) if _matters(one, parts, one.key in idle)]
+    there, here = inactive_leaves(theirs).keys(), inactive_leaves(ours).keys()
+    acting = [one for one in diff(theirs, ours) if not (one.key in there and one.key in here)]
+    return [one for one in acting if _matters(one, parts, one.key in there or one.key in here)]
 
 
 def differing(found: Collection[Difference]) -> str:

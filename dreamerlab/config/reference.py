@@ -15,6 +15,7 @@ from dreamerlab.config.diff import canonical, show
 from dreamerlab.tables import Table
 
 REFERENCE: dict[str, tuple[object, str]] = {
+    "world_model.family": ("rssm", "FACTS A13.15"),
     "model.deter": (512, "FACTS A11"),
     "model.hidden": (64, "FACTS A11"),
     "model.stoch": (32, "FACTS A11"),

@@ -8,7 +8,9 @@ from several places become one config is `layers.py`.
 
 from __future__ import annotations
 
+from dreamerlab.config.schema_control import Control
 from dreamerlab.config.schema_experience import Collect, Init, Replay, Smooth, Train
+from dreamerlab.config.schema_family import Mlp, WorldModel
 from dreamerlab.config.schema_hockey import Hockey
 from dreamerlab.config.schema_learning import Behavior, FreeBits, LossScales, Optimizer, ReturnNorm
 from dreamerlab.config.schema_model import Heads, Model, Policy, TwoHot
@@ -24,7 +26,9 @@ class Config(Section):
     hockey: Hockey = Hockey()
     reference: Reference = Reference()
     budget: Budget = Budget()
+    world_model: WorldModel = WorldModel()
     model: Model = Model()
+    mlp: Mlp = Mlp()
     twohot: TwoHot = TwoHot()
     heads: Heads = Heads()
     policy: Policy = Policy()
@@ -37,6 +41,7 @@ class Config(Section):
     replay: Replay = Replay()
     smooth: Smooth = Smooth()
     train: Train = Train()
+    control: Control = Control()
     init: Init = Init()
     eval: Eval = Eval()
     execution: Execution = Execution()

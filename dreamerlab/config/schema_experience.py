@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from dreamerlab.config.schema_family import RSSM
 from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
@@ -37,7 +38,7 @@ class Replay(Section):
     """Steps held, resets included; the oldest are overwritten."""
     online: bool = leaf(True, DYNAMICS)
     """Train on each fresh window once, in order, before uniform draws."""
-    latent_context: bool = leaf(True, DYNAMICS)
+    latent_context: bool = leaf(True, DYNAMICS, only_when=RSSM)
     """Start training windows from stored latent states, refreshed by every update, instead of from zeros."""
     max_bytes: int | None = leaf(None, DYNAMICS, unit="bytes", ge=1_000_000, le=10**15, absent_means=None)
     """Upper limit of the stored bytes, beside the capacity; whichever is reached first evicts the oldest steps."""

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from dreamerlab.config.schedule import parse_schedule
+from dreamerlab.config.schema_family import MODULAR, RSSM
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
 
@@ -23,9 +24,9 @@ class LossScales(Section):
     """Reward prediction."""
     cont: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Continue (discount) prediction."""
-    dyn: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
+    dyn: float = leaf(1.0, DYNAMICS, ge=0, le=1e6, only_when=RSSM)
     """KL that trains the prior."""
-    rep: float = leaf(0.1, DYNAMICS, ge=0, le=1e6)
+    rep: float = leaf(0.1, DYNAMICS, ge=0, le=1e6, only_when=RSSM)
     """KL that regularises the posterior."""
     policy: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Policy loss."""
@@ -33,16 +34,24 @@ class LossScales(Section):
     """Critic loss on imagined states."""
     auxiliary: float = leaf(1.0, DYNAMICS, ge=0, le=1e6, absent_means=1.0, active_when=(("heads.auxiliary", "!=", ()),))
     """Every auxiliary head (M-HK-15)."""
-    replay_value: float = leaf(0.3, DYNAMICS, ge=0, le=1e6)
+    replay_value: float = leaf(0.3, DYNAMICS, ge=0, le=1e6, only_when=RSSM)
     """Critic loss on replayed states, whose gradient also enters the world model (FACTS A7); 0 switches it off."""
+    dynamics: float = leaf(1.0, DYNAMICS, ge=0, le=1e6, absent_means=1.0, only_when=MODULAR)
+    """Prediction of the next state (M-ML-01)."""
+    multi_step: float = leaf(
+        1.0, DYNAMICS, ge=0, le=1e6, absent_means=1.0, active_when=(("mlp.multi_step", ">", 0),), only_when=MODULAR
+    )
+    """Prediction from predictions (M-ML-05)."""
 
 
 class FreeBits(Section):
     """How small a KL is left alone (FACTS A4)."""
 
-    nats: float = leaf(1.0, DYNAMICS, unit="nats", ge=0, le=1e6)
+    nats: float = leaf(1.0, DYNAMICS, unit="nats", ge=0, le=1e6, only_when=RSSM)
     """KL below this has no gradient, per (batch, time) element, after summing over latents."""
-    mode: Literal["clip", "straight_through", "mean_then_clip"] = leaf("clip", DYNAMICS, absent_means="clip")
+    mode: Literal["clip", "straight_through", "mean_then_clip"] = leaf(
+        "clip", DYNAMICS, absent_means="clip", only_when=RSSM
+    )
     """Clip each element (reference); clip the value only and keep the whole gradient, which equals nats=0 with another
     logged value (M-CP-52); or clip after the mean over batch and time (FACTS A13.10)."""
 
@@ -60,7 +69,7 @@ class Behavior(Section):
     """Weight eta of the policy's entropy (M-ENT-08)."""
     policy_unimix: float = leaf(0.0, ARCHITECTURE, unit="share", ge=0, lt=1)
     """Share of uniform mixed into a discrete policy: the paper has 0.01, the reference code applies none (FACTS A8)."""
-    bootstrap: Literal["fast", "slow"] = leaf("fast", DYNAMICS)
+    bootstrap: Literal["fast", "slow"] = leaf("fast", DYNAMICS, only_when=RSSM)
     """Which critic supplies the values of lambda-returns: the trained one (reference) or its slow average."""
     slow_rate: float = leaf(
         0.02,
@@ -69,11 +78,14 @@ class Behavior(Section):
         gt=0,
         le=1,
         active_when=(("behavior.slow_regularizer", ">", 0), ("behavior.bootstrap", "==", "slow")),
+        only_when=RSSM,
     )
     """Rate at which the slow critic follows the critic, after every update."""
-    slow_regularizer: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
+    slow_regularizer: float = leaf(1.0, DYNAMICS, ge=0, le=1e6, only_when=RSSM)
     """Weight of the critic's cross-entropy towards the slow critic's value."""
-    actor_gradient: Literal["reinforce", "dynamics", "mix"] = leaf("reinforce", DYNAMICS, absent_means="reinforce")
+    actor_gradient: Literal["reinforce", "dynamics", "mix"] = leaf(
+        "reinforce", DYNAMICS, absent_means="reinforce", only_when=RSSM
+    )
     """Where the policy's gradient comes from: REINFORCE (reference), back through the imagined dynamics, or a mix of
     both (FACTS A13.14, DIS-15)."""
     gradient_mix: float = leaf(
@@ -84,9 +96,10 @@ class Behavior(Section):
         le=1,
         absent_means=0.1,
         active_when=(("behavior.actor_gradient", "==", "mix"),),
+        only_when=RSSM,
     )
     """Share of REINFORCE in `mix`; the rest is the gradient through the dynamics."""
-    advantage_norm: bool = leaf(False, DYNAMICS, absent_means=False)
+    advantage_norm: bool = leaf(False, DYNAMICS, absent_means=False, only_when=RSSM)
     """Standardise the scaled advantages over the batch as well (DIS-26); the reference has it off."""
     entropy_floor: float | None = leaf(None, DYNAMICS, unit="nats", ge=-1e6, le=1e6, absent_means=None)
     """Reward entropy only above this value: below it the bonus has NO gradient, which removes exploration exactly where
@@ -95,7 +108,7 @@ class Behavior(Section):
     """How entropy_scale moves with updates: `constant`, or `cosine to 0.01x over 5000 updates`, also `linear` and
     `exponential` (M-CP-59)."""
     replay_value_grad: bool = leaf(
-        True, DYNAMICS, absent_means=True, active_when=(("loss_scales.replay_value", ">", 0),)
+        True, DYNAMICS, absent_means=True, active_when=(("loss_scales.replay_value", ">", 0),), only_when=RSSM
     )
     """Let the replay value loss shape the latent states (FACTS A7)."""
 
@@ -108,15 +121,15 @@ class Behavior(Section):
 class ReturnNorm(Section):
     """The scale that advantages are divided by (FACTS A6; M-CP-54)."""
 
-    rate: float = leaf(0.01, DYNAMICS, unit="per update", gt=0, le=1)
+    rate: float = leaf(0.01, DYNAMICS, unit="per update", gt=0, le=1, only_when=RSSM)
     """Rate of the exponential average of the percentiles; it starts at 0 and is not debiased."""
-    limit: float = leaf(1.0, DYNAMICS, unit="return", gt=0, le=1e12)
+    limit: float = leaf(1.0, DYNAMICS, unit="return", gt=0, le=1e12, only_when=RSSM)
     """Lower limit of the scale (DIS-03: some sources use 0.01)."""
-    low: float = leaf(5.0, DYNAMICS, unit="percentile", ge=0, le=100)
+    low: float = leaf(5.0, DYNAMICS, unit="percentile", ge=0, le=100, only_when=RSSM)
     """Lower percentile."""
-    high: float = leaf(95.0, DYNAMICS, unit="percentile", ge=0, le=100)
+    high: float = leaf(95.0, DYNAMICS, unit="percentile", ge=0, le=100, only_when=RSSM)
     """Upper percentile."""
-    debias: bool = leaf(False, DYNAMICS, absent_means=False)
+    debias: bool = leaf(False, DYNAMICS, absent_means=False, only_when=RSSM)
     """Divide the running percentiles by 1 - (1 - rate)^updates, so that they are unbiased from the first update on."""
 
     @model_validator(mode="after")

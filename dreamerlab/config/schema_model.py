@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from dreamerlab.config.heads import parse_heads
+from dreamerlab.config.schema_family import RSSM
 from dreamerlab.config.section import Section
 from dreamerlab.config.zones import Zone, leaf
 
@@ -17,21 +18,21 @@ DYNAMICS = Zone.DYNAMICS
 class Model(Section):
     """Sizes of the networks (FACTS A11; defaults: the reference's size1m)."""
 
-    deter: int = leaf(512, ARCHITECTURE, unit="units", ge=1, le=32768)
+    deter: int = leaf(512, ARCHITECTURE, unit="units", ge=1, le=32768, only_when=RSSM)
     """Width D of the deterministic state; divisible by `blocks`."""
-    hidden: int = leaf(64, ARCHITECTURE, unit="units", ge=1, le=32768)
+    hidden: int = leaf(64, ARCHITECTURE, unit="units", ge=1, le=32768, only_when=RSSM)
     """Width of the hidden layers inside the recurrent model."""
-    stoch: int = leaf(32, ARCHITECTURE, unit="latents", ge=1, le=1024)
+    stoch: int = leaf(32, ARCHITECTURE, unit="latents", ge=1, le=1024, only_when=RSSM)
     """Number S of categorical latents."""
-    classes: int = leaf(4, ARCHITECTURE, unit="classes", ge=2, le=1024)
+    classes: int = leaf(4, ARCHITECTURE, unit="classes", ge=2, le=1024, only_when=RSSM)
     """Number K of classes of each latent."""
-    blocks: int = leaf(8, ARCHITECTURE, unit="groups", ge=1, le=1024)
+    blocks: int = leaf(8, ARCHITECTURE, unit="groups", ge=1, le=1024, only_when=RSSM)
     """Number of groups of the block-diagonal recurrent core; 1 is a dense core."""
-    dyn_layers: int = leaf(1, ARCHITECTURE, unit="layers", ge=1, le=16)
+    dyn_layers: int = leaf(1, ARCHITECTURE, unit="layers", ge=1, le=16, only_when=RSSM)
     """Block-diagonal hidden layers of the recurrent core."""
-    prior_layers: int = leaf(2, ARCHITECTURE, unit="layers", ge=1, le=16)
+    prior_layers: int = leaf(2, ARCHITECTURE, unit="layers", ge=1, le=16, only_when=RSSM)
     """Hidden layers from the deterministic state to the prior."""
-    posterior_layers: int = leaf(1, ARCHITECTURE, unit="layers", ge=1, le=16)
+    posterior_layers: int = leaf(1, ARCHITECTURE, unit="layers", ge=1, le=16, only_when=RSSM)
     """Hidden layers from the deterministic state and the token to the posterior."""
     units: int = leaf(64, ARCHITECTURE, unit="units", ge=1, le=32768)
     """Width of encoder, decoder, reward, continue, policy and value networks."""
@@ -47,9 +48,9 @@ class Model(Section):
     """Hidden layers of the policy."""
     value_layers: int = leaf(3, ARCHITECTURE, unit="layers", ge=1, le=16)
     """Hidden layers of the critic."""
-    unimix: float = leaf(0.01, ARCHITECTURE, unit="share", ge=0, lt=1)
+    unimix: float = leaf(0.01, ARCHITECTURE, unit="share", ge=0, lt=1, only_when=RSSM)
     """Share of a uniform distribution mixed into every latent categorical, prior and posterior (FACTS A3)."""
-    absolute_posterior: bool = leaf(False, ARCHITECTURE, absent_means=False)
+    absolute_posterior: bool = leaf(False, ARCHITECTURE, absent_means=False, only_when=RSSM)
     """Infer the latents from the token alone, without the deterministic state (FACTS A3 `absolute`)."""
     cnn_depth: int = leaf(4, ARCHITECTURE, unit="channels", ge=1, le=1024, absent_means=4)
     """Base width of the image networks: their stages have 2, 3, 4 and 4 times as many channels (FACTS A2)."""
@@ -66,11 +67,11 @@ class Model(Section):
 class TwoHot(Section):
     """Bins of the reward and value heads (FACTS A5)."""
 
-    bins: int = leaf(255, ARCHITECTURE, unit="bins", ge=3, le=4095)
+    bins: int = leaf(255, ARCHITECTURE, unit="bins", ge=3, le=4095, only_when=RSSM)
     """Number of bins; odd, so that the middle bin is exactly 0."""
-    support: tuple[float, float] = leaf((-20.0, 20.0), ARCHITECTURE, unit="symlog")
+    support: tuple[float, float] = leaf((-20.0, 20.0), ARCHITECTURE, unit="symlog", only_when=RSSM)
     """First and last bin before symexp; symmetric around 0. Must cover the largest discounted return (M-CFG-12)."""
-    spacing: Literal["symexp", "symlog"] = leaf("symexp", ARCHITECTURE, absent_means="symexp")
+    spacing: Literal["symexp", "symlog"] = leaf("symexp", ARCHITECTURE, absent_means="symexp", only_when=RSSM)
     """Bins symexp-spaced and averaged in raw space (reference), or evenly spaced in symlog space and averaged there
     before symexp, which is biased for mixtures (FACTS A13.8)."""
 

@@ -1,7 +1,7 @@
 """Zones: what kind of decision a config leaf is, and therefore what a difference in it means.
 
 A leaf is declared with `leaf(...)`, which attaches its zone, unit, range and the conditions of DESIGN section 2
-(`active_when`, `absent_means`) to the pydantic field. Nothing here knows any particular leaf.
+(`active_when`, `only_when`, `absent_means`) to the pydantic field. Nothing here knows any particular leaf.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Leaf:
     unit: str = ""
     active_when: tuple[Condition, ...] = ()
     """The leaf acts when ANY of these holds on the resolved config; empty means always."""
+    only_when: tuple[Condition, ...] = ()
+    """And only where ALL of these hold: what a whole group of leaves needs, such as their family of models."""
     absent_means: Any = MISSING
     """The value that reproduces behaviour from before the leaf existed; MISSING for a founding leaf."""
 
@@ -56,11 +58,12 @@ def leaf(
     *,
     unit: str = "",
     active_when: tuple[Condition, ...] = (),
+    only_when: tuple[Condition, ...] = (),
     absent_means: Any = MISSING,
     **bounds: Any,
 ) -> Any:
     """Declare a config leaf; `bounds` are pydantic's (`ge`, `gt`, `le`, `lt`, `min_length`, ...)."""
-    declared = Leaf(zone, unit, active_when, absent_means)
+    declared = Leaf(zone, unit, active_when, only_when, absent_means)
     return Field(default=default, json_schema_extra={"leaf": declared}, **bounds)  # type: ignore[arg-type]
 
 

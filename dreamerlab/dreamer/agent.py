@@ -6,13 +6,17 @@
     judge      lambda-returns, advantages, values                    behavior
     learn      ONE backward pass of all losses, one optimiser step   optim
 
+That is the recurrent family; which family it is only `factory` knows, and `family` says what each owes this file. The
+modular one has a backward pass for each group of parameters, and may step a group several times on a batch.
+
 Gradients stop where the reference stops them (FACTS A4, A6, A7): imagination starts from detached states, actor and
 critic see detached features; only the replay value loss reaches from the critic into the world model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -21,12 +25,11 @@ from torch import Tensor, nn
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.actions import ActionCodec
 from dreamerlab.dreamer.batch import Batch, Carry, Update, in_type
-from dreamerlab.dreamer.behavior import Behavior
 from dreamerlab.dreamer.dynamics import Losses, Observed
+from dreamerlab.dreamer.factory import make_parts
 from dreamerlab.dreamer.optim import make_optimizer
 from dreamerlab.dreamer.products import computing_in
 from dreamerlab.dreamer.schedules import Learn
-from dreamerlab.dreamer.world_model import WORLD_TERMS, WorldModel
 from dreamerlab.spaces import EnvSpec
 
 Inspect = Callable[[Mapping[str, Tensor], Sequence[Tensor], Tensor], None]
@@ -38,6 +41,9 @@ LEARNERS: dict[Learn, tuple[str, ...]] = {
     "behavior": ("actor", "critic"),
 }
 """Groups of parameters that an update may move."""
+
+OWNERS = {"policy": "actor", "value": "critic", "replay_value": "critic"}
+"""Whose losses those of the behavior are; all others are the world model's."""
 
 
 class Agent(nn.Module):
@@ -52,8 +58,7 @@ class Agent(nn.Module):
         self.config = config
         self._scales: dict[str, float] = config.loss_scales.model_dump()
         self.actions = ActionCodec(spec.action)
-        self.world = WorldModel(spec, config)
-        self.behavior = Behavior(self.world.dynamics.feature_size, spec.action, config)
+        self.world, self.behavior, self._isolated, self.repeats = make_parts(spec, config)
         rates = config.optimizer
         self.optimizer = make_optimizer(
             {
@@ -72,9 +77,9 @@ class Agent(nn.Module):
 
     def initial_carry(self, batch: int) -> Carry:
         """Return the memory before any step: zero state, no action."""
-        model, like = self.config.model, self.optimizer.momentum
-        nothing = torch.full((batch, model.stoch), -1, dtype=torch.int64, device=like.device)
-        return Carry(like.new_zeros(batch, model.deter), nothing, self.actions.none(batch))
+        core, like = self.world.dynamics, self.optimizer.momentum
+        nothing = torch.full((batch, core.stoch), -1, dtype=torch.int64, device=like.device)
+        return Carry(like.new_zeros(batch, core.deter), nothing, self.actions.none(batch))
 
     @torch.inference_mode()
     def act(
@@ -107,25 +112,58 @@ class Agent(nn.Module):
         the losses' metrics, the parameters and their gradient norms, and may raise before any has moved.
         """
         batch = batch.in_type(self.optimizer.momentum.dtype)
-        with computing_in(self._products_in):
-            losses, observed = (self._compiled or self.losses)(batch, generator, learn=learn)
-            scales = self._scales
-            assert losses.terms.keys() <= scales.keys(), (losses.terms.keys(), scales.keys())
-            # A loss of scale 0 is left out altogether, so that it costs no backward pass; a frozen one has no gradient.
-            terms = [(scales[name], x) for name, x in losses.terms.items() if x.requires_grad and scales[name] > 0.0]
-            assert terms, "every loss has scale 0"
-            parameters = self.optimizer.parameters_of(LEARNERS[learn])
-            # The gradient of the sum of all scaled means, without asking autograd for it operation by operation.
-            seeds = [x.new_full((), scale / x.numel()).expand_as(x) for scale, x in terms]
-            grads = torch.autograd.grad(
-                [x for _, x in terms], parameters, seeds, allow_unused=True, materialize_grads=True
-            )
-        look = None if inspect is None else lambda norms: inspect(losses.metrics, parameters, norms)
-        optim = self.optimizer.step(grads, look, groups=LEARNERS[learn])
+        done: Update | None = None
+        for learning, groups in self._rounds(learn):
+            with computing_in(self._products_in):
+                losses, observed = (self._compiled or self.losses)(batch, generator, learn=learning)
+                parameters = self.optimizer.parameters_of(groups)
+                grads = self._gradients(losses.terms, groups)
+            look = None if inspect is None else partial(inspect, losses.metrics, parameters)
+            metrics = losses.metrics | self.optimizer.step(grads, look, groups=groups)
+            if done is None:
+                deter, stoch = observed.deter.detach(), observed.stoch.to(torch.int16)
+                done = Update(metrics, deter, stoch, self._model_loss(losses.terms))
+            else:  # what is reported is how the batch was met, not how well it is known after some steps on it
+                done = done._replace(metrics=metrics | done.metrics)
         if learn != "world":
             self.behavior.follow()
-        metrics = losses.metrics | optim
-        return Update(metrics, observed.deter.detach(), observed.stoch.to(torch.int16), self._model_loss(losses.terms))
+        assert done is not None
+        return done
+
+    def _rounds(self, learn: Learn) -> Iterator[tuple[Learn, tuple[str, ...]]]:
+        """Give what each optimiser step on a batch has to compute, and which groups it moves: all of them at first."""
+        allowed = LEARNERS[learn]
+        for made in range(max(self.repeats[group] for group in allowed)):
+            groups = tuple(group for group in allowed if self.repeats[group] > made)
+            if groups == LEARNERS["all"]:
+                yield "all", groups
+                continue
+            if "world" in groups:
+                yield "world", LEARNERS["world"]
+            if rest := tuple(group for group in groups if group != "world"):
+                yield "behavior", rest
+
+    def _gradients(self, terms: Mapping[str, Tensor], groups: tuple[str, ...]) -> list[Tensor]:
+        """Return the gradient of the weighted losses for every parameter of `groups`.
+
+        A loss of scale 0 is left out altogether, so that it costs no backward pass; a frozen one has no gradient.
+        """
+        scales = self._scales
+        assert terms.keys() <= scales.keys(), (terms.keys(), scales.keys())
+        weighed = {name: x for name, x in terms.items() if x.requires_grad and scales[name] > 0.0}
+        assert weighed, "every loss has scale 0"
+        grads: list[Tensor] = []
+        for part in [(group,) for group in groups] if self._isolated else [groups]:
+            own = [name for name in weighed if not self._isolated or OWNERS.get(name, "world") in part]
+            parameters = self.optimizer.parameters_of(part)
+            if not own:
+                grads += [torch.zeros_like(parameter) for parameter in parameters]
+                continue
+            # The gradient of the sum of all scaled means, without asking autograd for it operation by operation.
+            losses = [weighed[name] for name in own]
+            seeds = [x.new_full((), scales[name] / x.numel()).expand_as(x) for name, x in zip(own, losses, strict=True)]
+            grads += torch.autograd.grad(losses, parameters, seeds, allow_unused=True, materialize_grads=True)
+        return grads
 
     def losses(self, batch: Batch, generator: torch.Generator, *, learn: Learn = "all") -> tuple[Losses, Observed]:
         """Return every loss by the name of its scale, unscaled and per element, and the states of the batch.
@@ -156,4 +194,4 @@ class Agent(nn.Module):
     @torch.no_grad()
     def _model_loss(self, terms: Mapping[str, Tensor]) -> Float[Tensor, "B T"]:
         """Return the weighted sum of the world model's losses among `terms`, per element."""
-        return torch.stack([self._scales[name] * terms[name] for name in WORLD_TERMS if name in terms]).sum(0)
+        return torch.stack([self._scales[name] * terms[name] for name in self.world.terms if name in terms]).sum(0)

@@ -12,8 +12,7 @@ model and critic pass it on and are frozen meanwhile, so the policy's loss never
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,13 +23,14 @@ from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.distributions import TwoHot
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses
+from dreamerlab.dreamer.family import Imaginable
+from dreamerlab.dreamer.freezing import frozen
 from dreamerlab.dreamer.maths import lambda_return, replay_return
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
 from dreamerlab.dreamer.stack import OneHots, rows_at_once, written_out
-from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.spaces import ActionSpec
 
 
@@ -86,7 +86,7 @@ class Behavior(nn.Module):
         return self.head.sample(raw, self.head.noise((len(features),), generator, features.device))
 
     @torch.no_grad()
-    def imagine(self, world: WorldModel, start: Float[Tensor, "N F"], generator: torch.Generator) -> Imagined:
+    def imagine(self, world: Imaginable, start: Float[Tensor, "N F"], generator: torch.Generator) -> Imagined:
         """Return rollouts of the policy from `start`, with everything the world model says about their states."""
         noise = self.head.noise((self.config.horizon, len(start)), generator, start.device)
         if not self.objective.through_dynamics:
@@ -107,13 +107,13 @@ class Behavior(nn.Module):
             # Only what an action leads to has a part in the gradient, not the state it was chosen in.
             return self.head.sample_encoded(self.policy(now.detach()), noise[t])
 
-        with torch.enable_grad(), _frozen(world, self.critic):
+        with torch.enable_grad(), frozen(world, self.critic):
             imagined = self._roll_out(world, start, noise, choose, generator)
             value = self._by_parts(self._value, imagined.features.flatten(0, 1)).view_as(imagined.cont)
         return imagined._replace(value=value)
 
     def _roll_out(
-        self, world: WorldModel, start: Tensor, noise: Tensor, policy: ImaginedPolicy, generator: torch.Generator
+        self, world: Imaginable, start: Tensor, noise: Tensor, policy: ImaginedPolicy, generator: torch.Generator
     ) -> Imagined:
         horizon, rows = self.config.horizon, len(start)
         features, action = world.dynamics.imagine(start, policy, horizon, generator)
@@ -225,6 +225,10 @@ class Behavior(nn.Module):
             excess = both[:, 0] - self.twohot.floor(target)[:, 0]
         return loss.view(returns.shape), excess.view(returns.shape)
 
+    def predict_value(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
+        """Return the critic's value of each state."""
+        return self._value(features)
+
     def _value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         return self.twohot.mean(self.critic(features, one_hots).softmax(-1))
 
@@ -250,16 +254,3 @@ class Behavior(nn.Module):
 def _first(count: int, rows: Tensor, one_hots: OneHots | None) -> tuple[Tensor, OneHots | None]:
     """Return the first `count` rows, and what is known of them."""
     return rows[:count], None if one_hots is None else OneHots(one_hots.start, one_hots.columns[:count])
-
-
-@contextmanager
-def _frozen(*modules: nn.Module) -> Iterator[None]:
-    """Meanwhile gradients pass through these modules without being collected for their parameters."""
-    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)

@@ -1,14 +1,14 @@
 """The contract of a world-model core: what the rest of the agent may ask of any recurrent model.
 
-A core turns tokens and actions into features (`observe`), explains itself (`losses`), and runs ahead of the data
-(`imagine`). Nothing outside the factory in `world_model` knows which core it talks to. The only core here is
-`rssm.RSSM`.
+A core turns tokens and actions into features (`observe`) and runs ahead of the data (`imagine`). The cores here are
+`rssm.RSSM` and, without memory, `mlp_dynamics.MlpDynamics`; how each learns is between it and its world model. What a
+whole family of world models owes the agent is `family`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -47,10 +47,15 @@ class Losses(NamedTuple):
     metrics: dict[str, Tensor]
 
 
+@runtime_checkable
 class Dynamics(Protocol):
-    """A recurrent model of the environment in latent space."""
+    """A model of the environment in latent space."""
 
     feature_size: int
+    deter: int
+    """Numbers D that are carried from step to step; 0 where a state needs none before it."""
+    stoch: int
+    """Latents S that are carried from step to step."""
 
     def observe(
         self,
@@ -78,10 +83,6 @@ class Dynamics(Protocol):
         generator: torch.Generator,
     ) -> Advanced:
         """Return what `observe` returns for a window of one row, for acting; gradients must be disabled."""
-        ...
-
-    def losses(self, observed: Observed) -> Losses:
-        """Return the losses that tie the core to itself (`dyn` and `rep`), each of shape (B, T)."""
         ...
 
     def imagine(

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import squash
+from dreamerlab.dreamer.family import World
 from dreamerlab.dreamer.maths import shift_actions
-from dreamerlab.dreamer.world_model import WorldModel
 
 CONTEXT = 5
 """Steps that are seen."""
@@ -36,7 +36,7 @@ class Prediction:
 
 
 @torch.no_grad()
-def predict(world: WorldModel, batch: Batch, generator: torch.Generator, context: int = CONTEXT) -> Prediction:
+def predict(world: World, batch: Batch, generator: torch.Generator, context: int = CONTEXT) -> Prediction:
     """Return the states of a batch whose rows from `context` on are imagined with the recorded actions."""
     length = batch.action.shape[1]
     assert 0 < context < length, (context, length)
@@ -55,7 +55,7 @@ def predict(world: WorldModel, batch: Batch, generator: torch.Generator, context
 
 
 @torch.no_grad()
-def predicted_pictures(world: WorldModel, prediction: Prediction) -> dict[str, UInt8[np.ndarray, "B T H W _"]]:
+def predicted_pictures(world: World, prediction: Prediction) -> dict[str, UInt8[np.ndarray, "B T H W _"]]:
     """Return what the model expects to see, by image key; what is imagined as well as what was seen."""
     expected = world.decoder.pictures_of(prediction.features)
     return {key: (255.0 * value).round_().to(torch.uint8).cpu().numpy() for key, value in expected.items()}
@@ -79,7 +79,7 @@ def prediction_video(
 
 @torch.no_grad()
 def prediction_error(
-    world: WorldModel, batch: Batch, prediction: Prediction, steps: Sequence[int] = (5, 15, 50)
+    world: World, batch: Batch, prediction: Prediction, steps: Sequence[int] = (5, 15, 50)
 ) -> dict[int, float]:
     """Return the mean squared error per observed number, after symlog, over the first so many imagined rows.
 

@@ -13,7 +13,7 @@ from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import Decoder, Encoder
 from dreamerlab.dreamer.distributions import TwoHot, continue_floor, continue_loss
-from dreamerlab.dreamer.dynamics import Dynamics, Losses, Observed
+from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.heads import AuxiliaryHeads
 from dreamerlab.dreamer.maths import logit, shift_actions, spread
 from dreamerlab.dreamer.networks import MLP
@@ -21,14 +21,11 @@ from dreamerlab.dreamer.rssm import RSSM
 from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.spaces import EnvSpec
 
-WORLD_TERMS = ("recon", "reward", "cont", "dyn", "rep", "auxiliary")
-"""Names of the world model's losses."""
-
 
 class WorldModel(nn.Module):
-    """Learns to predict what is observed, what is rewarded, and whether it goes on."""
+    """Learns to predict what is observed, what is rewarded, and whether it goes on; see `family.World`."""
 
-    dynamics: Dynamics
+    terms: tuple[str, ...] = ("recon", "reward", "cont", "dyn", "rep", "auxiliary")
 
     def __init__(self, spec: EnvSpec, config: Config) -> None:
         super().__init__()

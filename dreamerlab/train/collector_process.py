@@ -201,7 +201,8 @@ def _play_on(orders: Orders, send: Callable[[Played], None], shared: Shared) -> 
     policy = ActingPolicy(agent, 1, torch_stream(orders.seed, f"actions {name}", torch.device("cpu")))
     random_start = RandomStart(orders.random_steps, spec.action, numpy_stream(orders.seed, f"random actions {name}"))
     starts, matches = [numpy_stream(orders.seed, f"episode starts {name}")], _matches(orders, name, shared)
-    other_side = other_side_of(config, [env], outbox)
+    core = agent.world.dynamics
+    other_side = other_side_of(config, [env], outbox, (core.deter, core.stoch))
     collector = Collector([env], outbox, starts, random_start, matches, shaping_of(config), other_side)
     version = shared.read_into(agent)
     while True:

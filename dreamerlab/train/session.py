@@ -22,7 +22,6 @@ from dreamerlab.config.schema_experience import Train
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.cuda_graphs import RecordedUpdates
-from dreamerlab.dreamer.schedules import what_learns
 from dreamerlab.envs.make import describe
 from dreamerlab.errors import ConfigError, TrialFailed, UsageError
 from dreamerlab.experience.archive import Archive
@@ -33,6 +32,7 @@ from dreamerlab.experience.replay import Replay, Sample
 from dreamerlab.runs.checkpoints import name_of
 from dreamerlab.train.acting import ActingPolicy
 from dreamerlab.train.collectors import ProcessCollectors
+from dreamerlab.train.control import Board
 from dreamerlab.train.evaluate import Evaluator, balanced_games
 from dreamerlab.train.finite import Inspector, require_finite_parameters
 from dreamerlab.train.generators import globals_state, seed_globals, set_globals, with_own_generators
@@ -71,16 +71,19 @@ class Session:
         count, inline = config.collect.envs, config.collect.mode == "inline"
         envs = [with_own_generators(make, alternating=count > 1) for _ in range(count if inline else 1)]
         spec = describe(envs[0])
-        model, train = config.model, config.train
+        train = config.train
         self.agent = Agent(spec, config).to(device)
+        core = self.agent.world.dynamics
+        # Where a state needs none before it there is nothing to keep.
+        self._keeps_latents = config.replay.latent_context and core.deter + core.stoch > 0
         self.replay = Replay(
             config.replay.capacity,
             spec,
-            deter=model.deter,
-            stoch=model.stoch,
+            deter=core.deter,
+            stoch=core.stoch,
             streams=streams_of(config),
             online=config.replay.online,
-            latent_context=config.replay.latent_context,
+            latent_context=self._keeps_latents,
             mixture=config.replay.mixture,
             priority_exponent=config.replay.priority_exponent,
             event_share=config.replay.event_share,
@@ -107,7 +110,7 @@ class Session:
                 random_start,
                 matches,
                 shaping_of(config),
-                other_side_of(config, envs, self.replay),
+                other_side_of(config, envs, self.replay, (core.deter, core.stoch)),
             )
             self.ratio = Ratio(*ratio)
         else:
@@ -117,6 +120,7 @@ class Session:
             self.collector = self._processes
         games = balanced_games(config, company) if plays(config) else None
         self.evaluator = Evaluator(make, config.eval.episodes, seed, games)
+        self.controls = Board(config, self.agent.optimizer)
         # Asking a GPU in the middle of an update would make the host wait for it.
         inspect = Inspector(self.agent) if device.type == "cpu" else None
         recorded = config.execution.cuda_graphs
@@ -161,8 +165,12 @@ class Session:
             self._require_windows()
             return 0
         if isinstance(self.ratio, Ratio):
-            return self.ratio.due(self.counters.env_steps)
+            due = self.ratio.due(self.counters.env_steps)
+            return 0 if self.controls.stopped else due
         assert self._processes is not None
+        if self.controls.stopped:
+            self._processes.forgive()
+            return 0
         return self._processes.updates_due()
 
     def update(self) -> dict[str, torch.Tensor]:
@@ -173,17 +181,18 @@ class Session:
         sample = self.replay.sample(train.batch_size, train.batch_length, self._replay_rng)
         if self._mirror is not None:
             sample = self._mirror(sample, self._replay_rng)
-        learn = what_learns(self.counters.updates + 1, train)
-        done = self._learn(_to_batch(sample, self._batch_device), self._update_generator, learn=learn)
-        if self.config.replay.latent_context:
+        learn = self.controls.allow(self.counters.updates + 1)
+        done = self._learn(to_batch(sample, self._batch_device), self._update_generator, learn=learn)
+        if self._keeps_latents:
             self.replay.write_back(sample, done.deter.cpu().numpy(), done.stoch.cpu().numpy())
         if self.config.replay.mixture[1] > 0:
             self.replay.prioritise(sample, done.model_loss.float().cpu().numpy())
         self.counters.updates += 1
-        self.counters.actor_updates += learn != "world"
+        self.counters.actor_updates += self.agent.repeats["actor"] if learn != "world" else 0
         if self._processes is not None:
             self._processes.updated(self.counters.updates)
-        return done.metrics | augment_metrics(self.config, sample, done.model_loss) if train.augment else done.metrics
+        metrics = done.metrics | self.controls.after(done.metrics)
+        return metrics | augment_metrics(self.config, sample, done.model_loss) if train.augment else metrics
 
     def spent(self) -> float:
         """Return how much of the budget is used, in the budget's unit."""
@@ -204,6 +213,7 @@ class Session:
             **self.replay.event_metrics(),
             **({"replay/goals_before_learning": float(at.early_goals)} if plays(self.config) else {}),
             **(self._processes.metrics() if self._processes is not None else {}),
+            **self.controls.line_metrics,
         }
 
     def _require_windows(self) -> None:
@@ -270,6 +280,7 @@ class Session:
             "collector": self.collector.state_dict(),
             "policy": self.policy.state_dict(),
             "ratio": self.ratio.state_dict(),
+            "controls": self.controls.state_dict(),
             "replay_rng": self._replay_rng.bit_generator.state,
             "update_generator": self._update_generator.get_state(),
             "globals": globals_state(),
@@ -282,6 +293,7 @@ class Session:
         self.collector.load_state_dict(state["collector"])
         self.policy.load_state_dict(state["policy"])
         self.ratio.load_state_dict(state["ratio"])
+        self.controls.load_state_dict(state["controls"])
         self._replay_rng.bit_generator.state = state["replay_rng"]
         self._update_generator.set_state(state["update_generator"])
         self.counters = Counters(**state["counters"])
@@ -315,7 +327,9 @@ def _require_room(config: Config) -> None:
         )
 
 
-def _to_batch(sample: Sample, device: torch.device) -> Batch:
+def to_batch(sample: Sample, device: torch.device) -> Batch:
+    """Return windows of replay as tensors on `device`."""
+
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(device)
 

@@ -46,14 +46,17 @@ def streams_of(config: Config) -> int:
     return config.collect.envs * (2 if swaps(config) else 1)
 
 
-def other_side_of(config: Config, envs: Sequence[Env], store: Store) -> OtherSide | None:
-    """Return what keeps the games of `envs` from the other side, in the streams after theirs; None for nothing."""
+def other_side_of(config: Config, envs: Sequence[Env], store: Store, carried: tuple[int, int]) -> OtherSide | None:
+    """Return what keeps the games of `envs` from the other side, in the streams after theirs; None for nothing.
+
+    `carried` are the sizes of the latent state in a row, which is empty here.
+    """
     if not swaps(config):
         return None
     for env in envs:
         tell_other_side(env)
-    model = config.model
-    return OtherSide(store.add, len(envs), deter=model.deter, stoch=model.stoch, wants_info=store.wants_info)
+    deter, stoch = carried
+    return OtherSide(store.add, len(envs), deter=deter, stoch=stoch, wants_info=store.wants_info)
 
 
 def augment_metrics(config: Config, sample: Sample, like: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -30,7 +30,7 @@ def test_every_leaf_is_fully_described(key: str) -> None:
     assert section_docstring(info.section)
     if info.type_text.startswith("integer"):
         assert ".." in info.range_text, "an integer leaf has both ends"
-    for condition_key, _, _ in info.active_when:
+    for condition_key, _, _ in (*info.active_when, *info.only_when):
         assert condition_key in leaves()
 
 
@@ -91,7 +91,8 @@ def test_a_leaf_that_does_nothing_is_named_with_what_would_make_it_act() -> None
     assert not any(leaves()[key].founding for key in by_default), "nothing of the reference is inert"
     off = DEFAULTS | {"optimizer.agc": 0.0, "behavior.slow_regularizer": 0.0}
     assert {key: why for key, why in inactive_leaves(off).items() if key not in by_default} == {
-        "behavior.slow_rate": "behavior.slow_regularizer > 0 or behavior.bootstrap == slow",
+        "behavior.slow_rate": "world_model.family == rssm and "
+        "(behavior.slow_regularizer > 0 or behavior.bootstrap == slow)",
         "optimizer.agc_min_norm": "optimizer.agc > 0",
     }
     assert "behavior.slow_rate" not in inactive_leaves(off | {"behavior.bootstrap": "slow"})

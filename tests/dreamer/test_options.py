@@ -40,6 +40,8 @@ TASKS: dict[str, EnvSpec] = {
     "one choice": EnvSpec(VECTORS, ActionSpec.discrete(3)),
 }
 
+MLP: dict[str, Any] = {"world_model.family": "mlp"}
+
 Act = tuple[Any, str, dict[str, Any]]
 ACTS: dict[str, Act] = {
     **{f"model.{name}": (value, "choices", {}) for name, value in {
@@ -102,6 +104,13 @@ ACTS: dict[str, Act] = {
     "train.actor_every": (3, "choices", {}),
     "train.model_only_updates": (2, "choices", {}),
     "train.learn": ("behavior", "choices", {}),
+    "world_model.family": ("mlp", "choices", {}),
+    **{f"mlp.{name}": (value, "choices", MLP) for name, value in {
+        "state": 24, "representation_layers": 2, "dynamics_layers": 1, "dynamics_loss": "gaussian", "multi_step": 2,
+        "min_std": 0.5, "world_updates": 2, "actor_updates": 2, "critic_updates": 2,
+    }.items()},
+    "loss_scales.dynamics": (0.5, "choices", MLP),
+    "loss_scales.multi_step": (0.5, "choices", {**MLP, "mlp.multi_step": 2}),
 }  # fmt: skip
 
 COLLECTORS = "tests/train/test_collectors.py::test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for"
