@@ -36,6 +36,7 @@ lint: $(INSTALLED)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m dreamerlab.config.reference_docs --check
 	$(BIN)/python -m dreamerlab.train.preset_docs --check
+	$(BIN)/python -m dreamerlab.lab.diagnose_docs --check
 	$(BIN)/dreamerlab lint
 
 format: $(INSTALLED)

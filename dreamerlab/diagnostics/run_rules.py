@@ -1,0 +1,122 @@
+"""Rules of the run as a whole: whether it learns, whether its ratios and controllers do what they are there for."""
+
+from __future__ import annotations
+
+from dreamerlab.diagnostics.bounds import OfMetric
+from dreamerlab.diagnostics.conditions import Level, Share
+from dreamerlab.diagnostics.peaks import Progress
+from dreamerlab.diagnostics.rule import Change, Rule
+
+_WATCHFUL = "|".join(f"control/{name}_active_frac" for name in ("focus", "camp", "kl_pause", "surprise_rate"))
+"""Controllers that wait for something to happen; a schedule that is always on, or a freeze that never came, is none."""
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "controller-always-on",
+        "critical",
+        "A controller was active nearly all the time: what it holds back never happens",
+        (Share("control/*_active_frac", above=0.95),),
+        ("its threshold is below what it watches ever is", "it never gets back to its resting state"),
+        "Compare its threshold with the metric it watches: what share of lines is above?",
+        ("M-SUR-09", "M-DIAG-29"),
+        explains=("actor-withheld", "actor-idle", "not-learning", "below-random", "no-learning-signal", "policy-flat"),
+        each=_WATCHFUL,
+        also=("surprise/total_log_ratio", "control/updates_withheld_frac"),
+    ),
+    Rule(
+        "controller-inert",
+        "note",
+        "A controller was active almost never: switched on, and without effect",
+        (Share("control/*_active_frac", below=0.01),),
+        ("its threshold is above what it watches ever reaches",),
+        "Compare its threshold with the largest value of the metric it watches.",
+        ("M-SUR-09", "M-SUR-10", "M-DIAG-29"),
+        each=_WATCHFUL,
+        also=("surprise/total_log_ratio",),
+    ),
+    Rule(
+        "ratio-missed",
+        "warning",
+        "Far fewer or more steps are replayed than the configured ratio asks for",
+        (
+            Level(
+                "replay/train_ratio_effective",
+                below=OfMetric("replay/train_ratio_configured", 0.85, words="85 % of the configured"),
+                last=0.25,
+            ),
+        ),
+        ("updates cannot keep up with env steps", "learning began late in a short run", "a resume lost its place"),
+        "dreamerlab show RUN lists configured beside effective.",
+        ("M-DIAG-30", "M-CFG-08", "DIS-05"),
+        explains=("not-learning", "policy-flat"),
+        also=("replay/updates_per_env_step",),
+    ),
+    Rule(
+        "few-goals",
+        "warning",
+        "Fewer than 40 games with a goal before learning, and games are not won more often since",
+        (
+            Level("replay/goals_before_learning", below=40.0),
+            Level("train/win_rate", below=0.2, last=0.3, share=0.6),
+            Progress(made=False),
+        ),
+        ("random play hardly ever ends in a goal, so the reward head knows none",),
+        "Count goals in episodes.jsonl: how many games until the fortieth?",
+        ("M-ADD-08", "M-HK-16"),
+        (Change("train.learning_starts", to=25_000), Change("replay.event_share", to=0.25)),
+        ("reward-misjudged", "no-learning-signal", "not-learning"),
+    ),
+    Rule(
+        "policy-flat",
+        "warning",
+        "The world model is good and the policy has not learnt from it",
+        (
+            Level("probe/open_loop_error_15", below=0.5, over="probe/open_loop_baseline_15", share=0.8),
+            Level("probe/reward_correlation", above=0.5, share=0.8),
+            Progress(made=False),
+        ),
+        ("the actor learns too slowly", "the entropy bonus is in the way", "a controller holds it back"),
+        "Look at optim/grad_norm_actor (0?) and behavior/advantage_abs_mean (nil?).",
+        ("M-QC-09",),
+        (Change("optimizer.lr_actor", times=3.0), Change("behavior.entropy_scale", times=0.3)),
+        ("not-learning",),
+        also=("optim/grad_norm_actor", "behavior/advantage_abs_mean"),
+    ),
+    Rule(
+        "training-apart-from-evaluation",
+        "note",
+        "Training episodes and sampled evaluation are far apart",
+        (
+            Level(
+                "train/return",
+                below=OfMetric("eval/return_sample", 0.5, words="half of eval/return_sample"),
+                last=0.4,
+                share=0.8,
+            ),
+            Level("eval/return_sample", above=0.0, last=0.4),
+        ),
+        (
+            "training plays against others, or under another wrapper, than evaluation",
+            "what acts in training has older weights (replay/weights_behind)",
+            "random steps or another spread are in the way of training episodes",
+        ),
+        "Early stopping and claims must look at evaluation, never at training episodes.",
+        ("M-DIAG-31", "M-CP-37"),
+        also=("replay/weights_behind", "eval/return_mode"),
+    ),
+    Rule(
+        "not-learning",
+        "warning",
+        "The return is no better than that of the first episodes",
+        (Progress(made=False),),
+        (
+            "the budget is too small for this task",
+            "the reward hardly tells good play from bad",
+        ),
+        "First the model (wm/recon_loss, wm/reward_excess fall?), then the critic, then the policy.",
+        ("M-DIAG-26", "M-QC-09", "M-PROT-15"),
+        (Change("train.train_ratio", times=4.0), Change("optimizer.lr_world", times=3.0)),
+        ("below-random",),
+        also=("wm/recon_loss", "wm/reward_excess", "behavior/entropy_frac"),
+    ),
+)

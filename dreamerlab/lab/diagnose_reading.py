@@ -1,0 +1,120 @@
+"""The courses that rules are asked about, read from the files of a run.
+
+From the metric lines where they are, some hundreds of them a seed however many there are; in a clone without the
+artifacts from the committed curves, and that is said. A later attempt counts from where it began, as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from dreamerlab.diagnostics.series import Course, make_series
+from dreamerlab.diagnostics.table import watched
+from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.curves import read_curves
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.sampled import sample_lines
+from dreamerlab.runs.series import Line, line_values, read_evals
+from dreamerlab.runs.status import effective_state, read_status
+
+LINES = 800
+"""Metric lines that are looked at in each seed: windows and shares of a run are known to a percent or better."""
+_PROBES = "probe/"
+_Points = dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one seed."""
+
+    seed: int
+    course: Course
+    state: str
+    """The trial's state that is true now."""
+    source: str
+    """`metrics`, `curves` (the committed ones, thinned), `evaluations`, or `none`."""
+    damaged: int
+    """Lines that could not be read, of those that were looked at."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing a rule could be asked about."""
+        return not self.course.series
+
+
+def read_trial(trial: TrialDirectory, config: Mapping[str, object]) -> Reading:
+    """Return the course of one seed, as far as it has come; nothing in it when nothing was written yet."""
+    status = read_status(trial)
+    points: _Points = defaultdict(list)
+    wanted = _chooser()
+    damaged = _from_metrics(trial, points, wanted)
+    source = "metrics" if points else "none"
+    evals, torn = read_evals(trial)
+    if not points:
+        for name, curve in read_curves(trial).items():
+            if wanted(name):
+                points[name] = [(point.env_steps, point.value) for point in curve]
+        source = "curves" if points else source
+    for line in evals:
+        values, steps = line_values(line), _steps(line)
+        for name, value in values.items():
+            if wanted(name) and (source != "curves" or name not in points):
+                points[name].append((steps, value))
+    if evals and source == "none":
+        source = "evaluations"
+    state = effective_state(status, None)
+    over = state == "finished" or not status.budget_amount
+    spent = 1.0 if over else min(1.0, status.spent / (status.budget_amount or 1))
+    diverged = (status.reason or "a value was not finite") if status.diverged else None
+    series = {name: made for name, found in points.items() if len(made := make_series(sorted(found, key=_by_step)))}
+    return Reading(trial.seed, Course(series, spent, diverged, config), state, source, damaged + len(torn))
+
+
+def _from_metrics(trial: TrialDirectory, points: _Points, wanted: Callable[[str], bool]) -> int:
+    """Fill in what the metric lines of all attempts say, and return how many lines were damaged."""
+    attempts = trial.attempts()
+    begins = {
+        int(one["attempt"]): int(one["start_env_steps"])
+        for one in read_attempts(trial)
+        if isinstance(one.get("attempt"), int) and isinstance(one.get("start_env_steps"), int)
+    }
+    damaged = 0
+    limit = LINES // max(1, len(attempts))
+    for attempt in attempts:
+        later = [begins[other] for other in attempts if other > attempt and other in begins]
+        until = min(later, default=None)
+        path = trial.metrics_path(attempt)
+        sample = sample_lines(path, max(100, limit), until=until, rare=f'"{_PROBES}'.encode())
+        damaged += sample.damaged
+        for line in sample.lines:
+            steps = _steps(line)
+            for name, value in line_values(line).items():
+                if wanted(name):
+                    points[name].append((steps, value))
+    return damaged
+
+
+def _chooser() -> Callable[[str], bool]:
+    names = watched()
+    patterns = [name for name in names if "*" in name]
+    known: dict[str, bool] = dict.fromkeys(names, True)
+
+    def wanted(name: str) -> bool:
+        answer = known.get(name)
+        if answer is None:
+            answer = known[name] = any(fnmatchcase(name, one) for one in patterns)
+        return answer
+
+    return wanted
+
+
+def _steps(line: Line) -> int:
+    value = line.get("env_steps", 0)
+    return value if isinstance(value, int) else 0
+
+
+def _by_step(point: tuple[int, float]) -> int:
+    return point[0]

@@ -1,0 +1,92 @@
+"""Conditions on how the evaluation went."""
+
+from __future__ import annotations
+
+import pytest
+
+from dreamerlab.diagnostics.peaks import AfterPeak, Dips, Jump, PeakDrop, Progress, find_peak
+from tests.diagnostics.courses import Shape, course, peaked, rising
+
+EVAL, TRAIN, VALUE = "eval/return_mode", "train/return", "behavior/value"
+
+
+def test_a_peak_is_measured_against_the_beginning_of_the_run() -> None:
+    peak = find_peak(course({EVAL: peaked(20, 500, 150), TRAIN: 20.0}))
+    assert peak is not None
+    assert (peak.height, peak.end) == (500, 150)
+    assert peak.beginning == 20
+    assert 4500 <= peak.until <= 5200
+    assert peak.lost == pytest.approx(350 / 480, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dropped"),
+    [
+        (peaked(20, 500, 150), True),
+        (peaked(20, 500, 400), False),
+        (rising(20, 500), False),
+        (peaked(-1400, -200, -1300), True),
+        (lambda x: 500.0 if x < 0.4 or x > 0.7 else 100.0, False),
+    ],
+    ids=["falls and stays down", "falls a little", "rises", "negative returns", "falls and recovers"],
+)
+def test_a_drop_counts_when_half_of_the_rise_is_gone_at_the_end(shape: Shape, dropped: bool) -> None:
+    beginning = -1400.0 if callable(shape) and shape(0.0) < 0 else 20.0
+    seen = PeakDrop().look(course({EVAL: shape, TRAIN: beginning}))
+    assert seen is not None
+    assert seen.holds == dropped
+
+
+def test_a_run_that_never_rose_has_no_peak() -> None:
+    assert PeakDrop().look(course({EVAL: 21.0, TRAIN: 20.0})) is None
+    assert AfterPeak(VALUE, above=1.0).look(course({EVAL: 21.0, TRAIN: 20.0, VALUE: 1.0})) is None
+
+
+def test_what_another_metric_did_after_the_peak() -> None:
+    fell = {EVAL: peaked(20, 500, 150), TRAIN: 20.0}
+    up, flat, down = rising(50, 150), 100.0, peaked(0, 100, 5)
+    assert AfterPeak(VALUE, above=1.4).look(course({**fell, VALUE: up})).holds  # type: ignore[union-attr]
+    assert not AfterPeak(VALUE, above=1.4).look(course({**fell, VALUE: flat})).holds  # type: ignore[union-attr]
+    assert AfterPeak(VALUE, below=0.2).look(course({**fell, VALUE: down})).holds  # type: ignore[union-attr]
+    assert AfterPeak(VALUE, stays=0.02).look(course({**fell, VALUE: flat})).holds  # type: ignore[union-attr]
+    assert not AfterPeak(VALUE, stays=0.02).look(course({**fell, VALUE: up})).holds  # type: ignore[union-attr]
+
+
+def test_progress_is_a_level_above_the_first_training_episodes() -> None:
+    learnt = course({EVAL: rising(20, 300), TRAIN: rising(20, 300)})
+    assert Progress(made=True).look(learnt).holds  # type: ignore[union-attr]
+    assert not Progress(made=False).look(learnt).holds  # type: ignore[union-attr]
+    flat = course({EVAL: 22.0, TRAIN: 20.0})
+    assert not Progress(made=True).look(flat).holds  # type: ignore[union-attr]
+    assert Progress(made=False).look(flat).holds  # type: ignore[union-attr]
+
+
+def test_a_young_run_is_not_told_that_it_has_not_learnt() -> None:
+    assert Progress(made=False).look(course({EVAL: 22.0, TRAIN: 20.0}, spent=0.3)) is None
+
+
+def test_a_jump_of_two_metrics_at_the_same_place() -> None:
+    both = Jump(VALUE, by=-0.3, to_zero=True, beside=Jump("behavior/entropy_frac", by=0.3))
+    rose = [0.9 - 0.005 * i for i in range(100)]
+    spiked = [1.0 if 50 <= i < 54 else value for i, value in enumerate(rose)]
+    values = [0.0 if 50 <= i < 54 else 2.0 * i for i in range(100)]
+    seen = both.look(course({VALUE: values, "behavior/entropy_frac": spiked}))
+    assert seen is not None
+    assert seen.holds
+    assert seen.since == 5100
+    assert not both.look(course({VALUE: values, "behavior/entropy_frac": rose})).holds  # type: ignore[union-attr]
+    elsewhere = [1.0 if 80 <= i < 84 else value for i, value in enumerate(rose)]
+    assert not both.look(course({VALUE: values, "behavior/entropy_frac": elsewhere})).holds  # type: ignore[union-attr]
+
+
+def test_dips_are_counted_M_DIAG_18() -> None:
+    entropy = [13.67] * 100
+    for at in (55, 70, 85):
+        entropy[at] = 9.0
+    seen = Dips("behavior/entropy_nats").look(course({"behavior/entropy_nats": entropy}))
+    assert seen is not None
+    assert seen.holds
+    assert seen.value == 3
+    steady = Dips("behavior/entropy_nats").look(course({"behavior/entropy_nats": 13.67}))
+    assert steady is not None
+    assert not steady.holds

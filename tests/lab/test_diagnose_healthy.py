@@ -1,0 +1,35 @@
+"""The rules on the recorded runs of this repository: those that learnt get no finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dreamerlab.config.recorded import load_recorded
+from dreamerlab.diagnostics.engine import Diagnosis, diagnose
+from dreamerlab.lab.diagnose_reading import read_trial
+from dreamerlab.runs.store import Workspace, find_run
+
+ROOT = Path(__file__).parent.parent.parent
+HEALTHY = ("R1", "R2", "R4", "R5", "R6", "R7", "R8", "R9")
+"""CartPole from numbers and from pictures, Pendulum, Acrobot, 23 seeds: every one of them learnt and kept it."""
+
+
+def told(run: str) -> Diagnosis:
+    found = find_run(Workspace(ROOT), run)
+    config = load_recorded(found.config_path)
+    return diagnose({one.seed: one.course for trial in found.trials() if (one := read_trial(trial, config))})
+
+
+@pytest.mark.parametrize("run", HEALTHY)
+def test_a_recorded_run_that_learnt_gives_no_finding(run: str) -> None:
+    diagnosis = told(run)
+    assert [finding.rule.id for finding in diagnosis.findings] == []
+    assert "learns" in {finding.rule.id for finding in diagnosis.healthy}
+
+
+def test_a_recorded_seed_that_lost_what_it_had_learnt_is_named() -> None:
+    findings = told("R3").findings
+    assert [finding.rule.id for finding in findings] == ["exploits-model", "peak-then-drop"]
+    assert all(list(finding.seeds) == [21] for finding in findings)
