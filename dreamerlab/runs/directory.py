@@ -194,6 +194,11 @@ class TrialDirectory:
         """Every training episode of every attempt, one line each."""
         return self.artifacts / "episodes.jsonl"
 
+    @property
+    def decisions_path(self) -> Path:
+        """What controllers began, ended or did, in every attempt, one line each; absent when they did nothing."""
+        return self.artifacts / "decisions.jsonl"
+
     def attempt_dir(self, attempt: int) -> Path:
         """Folder of one execution of the trial, counted from 1."""
         return self.artifacts / f"attempt-{attempt}"

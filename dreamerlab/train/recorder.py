@@ -7,7 +7,7 @@ kept as one tensor and read once a line. Does not decide when anything is due; `
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -122,6 +122,11 @@ class Recorder:
         for name, number in _numbers_of(end).items():
             self._means.numbers.setdefault(name, []).append(number)
         append_line(self._trial.episodes_path, {**self._position(at), "episode": end.episode, **facts})
+
+    def write_decisions(self, at: Counters, decisions: Sequence[Mapping[str, Any]]) -> None:
+        """Write what controllers began, ended or did, one line each."""
+        for decision in decisions:
+            append_line(self._trial.decisions_path, {**self._position(at), **decision})
 
     # -- writing --------------------------------------------------------------------------------------------------
 
