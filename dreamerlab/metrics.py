@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dreamerlab.errors import NotFound, did_you_mean
-from dreamerlab.measured import control, experience, learning, second_family
+from dreamerlab.measured import aliases, control, experience, learning, probes, second_family
 from dreamerlab.measured.row import Direction, Row
 
 
@@ -46,7 +46,7 @@ SOMETIMES: dict[str, str] = {
 }
 """Metrics of updates that not every trial has, and which trials have them."""
 
-_ROWS: tuple[Row, ...] = (*experience.ROWS, *learning.ROWS, *control.ROWS, *second_family.ROWS)
+_ROWS: tuple[Row, ...] = (*experience.ROWS, *learning.ROWS, *probes.ROWS, *control.ROWS, *second_family.ROWS)
 BY_DIMENSION = ("behavior/action_mean", "behavior/action_std")
 """Metrics that are also logged for each dimension, as NAME/0 and so on."""
 
@@ -73,9 +73,33 @@ class Catalogue(Mapping[str, Metric]):
 
 
 CATALOGUE = Catalogue(_ROWS)
-ALIASES: dict[str, str] = {
-    f"eval/{what}": f"eval/{what}_mode" for what in ("return", "win_rate", "draw_rate", "loss_rate")
-}
+
+
+class Aliases(Mapping[str, str]):
+    """Our name by each of its other names, which may be written with dots; so may ours."""
+
+    def __init__(self, table: Mapping[str, str]) -> None:
+        self._table = dict(table)
+
+    def __getitem__(self, name: str) -> str:
+        slashed = name.replace(".", "/")
+        if slashed in self._table:
+            return self._table[slashed]
+        whole, _, index = slashed.rpartition("/")
+        if (of_one := f"{self._table.get(whole)}/{index}") in CATALOGUE:
+            return of_one
+        if slashed != name and slashed in CATALOGUE:
+            return slashed
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+ALIASES = Aliases(aliases.ALIASES)
 
 
 def is_return(name: str) -> bool:

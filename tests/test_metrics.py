@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dreamerlab.config.reference_docs import metrics_page
 from dreamerlab.errors import NotFound
+from dreamerlab.measured.aliases import ALIASES as TABLE
+from dreamerlab.measured.aliases import NOTES
 from dreamerlab.metrics import ALIASES, CATALOGUE, SOMETIMES, get_metric, is_return
 
 
@@ -37,3 +40,50 @@ def test_metrics_of_one_dimension_are_known_and_not_listed_M_LOG_02() -> None:
 
 def test_conditions_are_of_metrics_that_exist() -> None:
     assert SOMETIMES.keys() <= CATALOGUE.keys()
+
+
+@pytest.mark.parametrize("alias", list(TABLE))
+def test_names_of_others_resolve_in_slashes_and_dots_M_LOG_06(alias: str) -> None:
+    ours = get_metric(alias)
+    assert ours.name in CATALOGUE
+    assert get_metric(alias.replace("/", ".")) == ours
+    assert alias not in CATALOGUE, "a name of ours must not mean something else as well"
+
+
+def test_every_name_of_the_sources_is_in_the_table_M_LOG_03_M_LOG_04_M_LOG_05_M_SUR_02() -> None:
+    """M-LOG-03, M-LOG-04 and M-LOG-05 word by word; M-SUR-02 with its dots."""
+    for ours, theirs in {
+        "behavior/entropy_nats": "behavior/entropy_mean actor/entropy_mean actor/entropy/mean entropy",
+        "behavior/advantage_abs_mean": "behavior/advantages_abs_mean advantages/mean_abs",
+        "behavior/entropy_advantage_ratio": "diagnostics/entropy_advantage_ratio",
+        "behavior/action_std_min": "actor/min_std",
+        "behavior/return_scale": "returns/scale_S diagnostics/return_range_S",
+        "behavior/return_scale_at_limit": "returns/scale_at_floor diagnostics/return_range_at_floor",
+        "behavior/action_std/3": "policy/action_std/3 policy.action_std.3 behavior.action_std.3",
+        "behavior/log_prob_abs_mean": "policy/diverging",
+        "wm/kl_dyn_nats": "world/kl_loss",
+        "eval/win_rate_mode": "eval/win_rate",
+        "train/length": "env/episode_length env.episode_length",
+        "eval/length_mode": "eval/length",
+        "wm/loss": "loss/wm/total wm.loss",
+        "behavior/value_std": "critic_value_std dream/critic_value/std",
+        "wm/continue_accuracy": "continue_accuracy",
+        "probe/termination_recall": "continue_recall",
+        "wm/feature_std": "representation_std",
+        "surprise/ready": "wm.surprise.ready",
+        "surprise/max_component_log_ratio": "wm.surprise.max_component_log_ratio",
+        "surprise/kl_rep_log_ratio": "wm.surprise.kl_rep_log_ratio",
+    }.items():
+        assert {get_metric(name).name for name in theirs.split()} == {ours}
+
+
+def test_differences_are_noted_of_names_in_the_table_and_shown_on_the_page() -> None:
+    assert NOTES.keys() <= TABLE.keys() == set(ALIASES)
+    page = metrics_page()
+    for alias in ALIASES:
+        assert f"| `{alias}` | `{ALIASES[alias]}` | {NOTES.get(alias, '')}" in page
+
+
+def test_a_wrong_name_is_answered_with_near_ones_of_both() -> None:
+    with pytest.raises(NotFound, match="advantages_mean"):
+        get_metric("behavior/advantages_meen")

@@ -56,6 +56,8 @@ class Log(Section):
     """Updates between further lines of metrics (M-CP-23); null writes them by env steps only."""
     predictions: bool = leaf(True, BOOKKEEPING, absent_means=True)
     """Where images are observed, draw the open-loop prediction (truth, model, error) at every evaluation."""
+    probes: bool = leaf(True, BOOKKEEPING, absent_means=True)
+    """At every evaluation hold what the agent expects against what is in replay: the probe/ metrics."""
 
 
 class Checkpoint(Section):

@@ -36,7 +36,7 @@ def logit(p: float) -> float:
 
 
 def spread(rows: Float[Tensor, "N F"]) -> Float[Tensor, ""]:
-    """Return the standard deviation of each column over all rows, averaged: 0 where all rows are the same."""
+    """Return the standard deviation of each column over all rows, averaged: 0 where all rows are the same (M-QC-02)."""
     # torch's own goes down columns: ten times as slow.
     return (rows - rows.mean(0)).square().mean(0).sqrt().mean()
 

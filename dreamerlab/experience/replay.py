@@ -187,7 +187,13 @@ class Replay:
 
     def sample(self, batch: int, length: int, rng: np.random.Generator) -> Sample:
         """Return B = `batch` windows of T = `length` rows: fresh ones first, the rest by the shares of the mixture."""
-        streams, starts = self._draw(batch, length, rng)
+        sample = self.windows(*self._draw(batch, length, rng), length)
+        if self._events is not None:
+            self._events.note(sample.is_terminal)
+        return sample
+
+    def windows(self, streams: np.ndarray, starts: np.ndarray, length: int) -> Sample:
+        """Return the windows of `length` rows that start at rows `starts` of `streams`; all have to be held."""
         rows = starts[:, None] + np.arange(length)
         place = streams[:, None], rows % self.ring
         columns = self._rows.columns
@@ -195,23 +201,20 @@ class Replay:
         after = np.minimum(rows + 1, np.array(self._totals)[streams, None] - 1)
         abandoned = columns["is_first"][place[0], after % self.ring] & (after > rows)
         prev_action, context_deter, context_stoch = self._context(streams, starts)
-        is_terminal = columns["is_terminal"][place]
-        if self._events is not None:
-            self._events.note(is_terminal)
         return Sample(
             obs={key: columns[name][place] for key, name in self._obs_columns},
             action=columns["action"][place],
             reward=columns["reward"][place],
             is_first=columns["is_first"][place],
             is_last=columns["is_last"][place] | abandoned,
-            is_terminal=is_terminal,
+            is_terminal=columns["is_terminal"][place],
             prev_action=prev_action,
             context_deter=context_deter,
             context_stoch=context_stoch,
             targets={head.name: columns[f"target/{head.name}"][place] for head in self._heads},
             streams=streams,
             starts=starts,
-            mirrored=np.zeros(batch, bool),
+            mirrored=np.zeros(len(starts), bool),
         )
 
     def event_metrics(self) -> dict[str, float]:

@@ -3,8 +3,9 @@
 Order within an env step follows the reference (FACTS A10): act, environment, replay, then the updates that are due.
 Everything that happens "every N env steps" happens when a multiple of N is reached or passed, for several environments
 advance at once; env steps are counted over all attempts, so a resumed trial does it at the same moments. The last env
-step of the budget is followed by a metric line and an evaluation whatever its number. With several environments the
-budget is passed by fewer env steps than there are environments.
+step of the budget is followed by a metric line and an evaluation whatever its number, and an evaluation comes after a
+metric line with what the probes found, if they found something. With several environments the budget is passed by fewer
+env steps than there are environments.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from typing import Protocol
 
 from dreamerlab.train.predictions import foresight_of_trial
+from dreamerlab.train.probes import probes_of_trial
 from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.runtime import StopRequest, TrainingClock
 from dreamerlab.train.session import COUNT_UPDATES, Session
@@ -42,6 +44,7 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
     config, at = session.config, session.counters
     in_updates = config.budget.unit in COUNT_UPDATES
     foresight = foresight_of_trial(config, session.agent, session.seed)
+    probes = probes_of_trial(session)
 
     def beat() -> None:
         recorder.heartbeat(at, session.spent())
@@ -61,23 +64,27 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
         for end in ended:
             recorder.after_episode(end, at)
             at.early_goals += end.terminated and not at.updates
+        line_due = False
         for number in range(session.updates_due()):
             if number:
                 beat()
+            if line_due:
+                recorder.write_metrics(at, session.pace_metrics())
             started = time.monotonic()
             metrics = session.update()
             recorder.after_update(metrics, time.monotonic() - started)
-            if passed(config.log.every_updates, at.updates - 1, at.updates):
-                recorder.write_metrics(at, session.pace_metrics())
+            line_due = passed(config.log.every_updates, at.updates - 1, at.updates)
             if in_updates and session.spent() >= config.budget.amount:
                 break
         recorder.require_finite()
         at.wall_s = clock.total_s()
         beat()
         finished = session.spent() >= config.budget.amount
-        if passed(config.log.every, before, at.env_steps) or finished:
-            recorder.write_metrics(at, session.pace_metrics())
-        if passed(config.eval.every, before, at.env_steps) or finished:
+        evaluating = passed(config.eval.every, before, at.env_steps) or finished
+        probed = probes.look(beat) if probes is not None and evaluating else {}
+        if line_due or passed(config.log.every, before, at.env_steps) or finished or probed:
+            recorder.write_metrics(at, session.pace_metrics() | probed)
+        if evaluating:
             keeper.evaluated(recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat)))
             if foresight is not None:
                 recorder.write_predictions(at, foresight.look(session.agent, beat))

@@ -1,0 +1,180 @@
+"""Probes: what the agent expects held against what is in replay, at every evaluation.
+
+    open loop    the model sees CONTEXT rows, then the recorded actions only: how wrong is the observation 5, 15, 50
+                 rows later, beside always saying the mean (M-QC-03)
+    heads        reward and continue on posterior states, against what was recorded (M-QC-04, M-QC-05)
+    values       of states of finished training episodes, against the discounted rewards that really followed (M-QC-07)
+    imagination  the lambda-return of rollouts from the same states, against the same rewards
+
+Where a time limit ended an episode the rewards after it are unknown, and a return that bootstraps would hold the critic
+against itself. So real returns count rewards up to the end alone, and what value and imagined return hold to lie beyond
+it, discount^n times the value of the last row, is taken off both of them first (n rows ahead; `probe/tail_frac` says of
+how many states). Where the task was over nothing is taken off.
+
+Looking changes nothing: rows are copies, random numbers come from streams of their own, begun anew each time, and
+nothing learns. So what is found follows from agent, replay and seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamerlab.dreamer.agent import Agent
+from dreamerlab.dreamer.batch import Batch
+from dreamerlab.dreamer.codecs import squash
+from dreamerlab.dreamer.maths import lambda_return
+from dreamerlab.dreamer.prediction import CONTEXT, predict
+from dreamerlab.experience.replay import Replay
+from dreamerlab.train.probe_figures import of_ends, of_rewards, of_values
+from dreamerlab.train.probe_rows import Rows, newest_rows
+from dreamerlab.train.runtime import numpy_stream, torch_stream
+from dreamerlab.train.session import Session, to_batch
+
+AHEAD = (5, 15, 50)
+"""Rows after the last one seen whose observation is foreseen (M-QC-03)."""
+NEWEST = 20_000
+"""Newest rows of replay that are looked among."""
+WINDOWS = 64
+"""Windows of each kind; twice as many for the heads."""
+
+
+def probes_of_trial(session: Session) -> Probes | None:
+    """Return what is measured at every evaluation of a trial; None where nothing is to be."""
+    config = session.config
+    return Probes(session.agent, session.replay, session.seed, config.collect.envs) if config.log.probes else None
+
+
+class Probes:
+    """Looks at an agent through the first `streams` streams of its replay, those it plays itself."""
+
+    def __init__(self, agent: Agent, replay: Replay, seed: int, streams: int) -> None:
+        self._agent, self._replay, self._seed, self.streams = agent, replay, seed, streams
+
+    @torch.no_grad()
+    def look(self, beat: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """Return the metrics of `measured.probes` that can be told by now; `beat` is called now and then."""
+        device = self._agent.optimizer.momentum.device
+        rows = newest_rows(self._replay, self.streams, NEWEST)
+        generators = numpy_stream(self._seed, "probe rows"), torch_stream(self._seed, "probes", device)
+        look = _Look(self._agent, self._replay, rows, *generators)
+        found: dict[str, float] = {}
+        for part in (look.heads, look.values, *(partial(look.open_loop, ahead) for ahead in AHEAD)):
+            beat()
+            found |= part()
+        return {f"probe/{name}": value for name, value in found.items() if math.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look: the rows there are by now, and generators that begin with it."""
+
+    agent: Agent
+    replay: Replay
+    rows: Rows
+    rng: np.random.Generator
+    generator: torch.Generator
+
+    @property
+    def discount(self) -> float:
+        return 1.0 - 1.0 / self.agent.config.behavior.discount_horizon
+
+    def heads(self) -> dict[str, float]:
+        """Return how well rewards and ends are known where they are recorded, on posterior states."""
+        fits = self.rows.with_room(CONTEXT)
+        some = self._draw(np.flatnonzero(fits), 2 * WINDOWS)
+        ends = self._draw(np.flatnonzero(fits & self.rows.is_terminal), WINDOWS)
+        if not len(some):
+            return {}
+        batch = self._windows(np.concatenate([some, ends]))
+        features = self.agent.world.observe(batch, self.generator).features
+        says = self.agent.world.predict_reward, self.agent.world.predict_continue
+        reward, cont = (_numbers(head(features.flatten(0, 1))).reshape(batch.reward.shape) for head in says)
+        over = cont < 0.5 * self.discount  # the bare probability of going on, discount taken off
+        real, first, terminal = (
+            x.cpu().numpy()[: len(some)] for x in (batch.reward, batch.is_first, batch.is_terminal)
+        )
+        rewarded = ~first  # on the first row there is nothing to receive
+        return {
+            **of_rewards(reward[: len(some)][rewarded], real[rewarded].astype(np.float64)),
+            **of_ends(over[len(some) :, -1], over[: len(some)][~terminal], float(self.rows.is_terminal.mean())),
+        }
+
+    def values(self) -> dict[str, float]:
+        """Return values and imagined returns beside what followed, on states of finished episodes."""
+        inside = self.rows.finished & (self.rows.last > np.arange(len(self.rows)))
+        chosen = self._draw(np.flatnonzero(inside & self.rows.with_room(CONTEXT)), WINDOWS)
+        if not len(chosen):
+            return {}
+        world, behavior = self.agent.world, self.agent.behavior
+        ends = self.rows.last[chosen]
+        batch = self._windows(np.concatenate([chosen, ends]))
+        states, last = world.observe(batch, self.generator).features[:, -1].split(len(chosen))
+        returns, tail = self.rows.outcomes(chosen, self.discount)
+        beyond = tail * _numbers(behavior.predict_value(last))
+        imagined = self._imagined_return(states) - beyond
+        return {
+            **of_values(_numbers(behavior.predict_value(states)) - beyond, returns),
+            "imagined_return_gap": float((imagined - returns).mean()),
+            "tail_frac": float((tail > 0.0).mean()),
+        }
+
+    def _imagined_return(self, states: Tensor) -> np.ndarray:
+        """Return the lambda-return of one rollout from each state (N, F), with the critic's values."""
+        world, behavior, config = self.agent.world, self.agent.behavior, self.agent.config.behavior
+
+        def draw(now: Tensor, _: int) -> tuple[Tensor, None]:
+            return behavior.act(now, mode=False, generator=self.generator), None
+
+        features, _ = world.dynamics.imagine(states, draw, config.horizon, self.generator)
+        ahead = features[1:].flatten(0, 1)
+        shape = config.horizon, len(states)
+        says = world.predict_reward, world.predict_continue, behavior.predict_value
+        reward, cont, value = (head(ahead).view(shape) for head in says)
+        return _numbers(lambda_return(reward, cont, value, config.lam)[0])
+
+    def open_loop(self, ahead: int) -> dict[str, float]:
+        """Return the error `ahead` rows after the last one seen, and that of the mean of all rows of the windows.
+
+        Of numbers after symlog; where only pictures are observed, of their bytes as 0 to 1, in fewer windows.
+        """
+        decoder = self.agent.world.decoder
+        count = WINDOWS if decoder.vectors else WINDOWS // 4
+        chosen = self._draw(np.flatnonzero(self.rows.with_room(CONTEXT, ahead)), count)
+        if not len(chosen) or not (decoder.vectors or decoder.pictures.keys):
+            return {}
+        batch = self._windows(chosen, ahead)
+        foreseen = predict(self.agent.world, batch, self.generator).features[:, -1]
+        if decoder.vectors:
+            expected, real, most = decoder(foreseen), squash(batch.obs, decoder.vectors), 1.0
+        else:
+            keys, pictures = decoder.pictures.keys, decoder.pictures_of(foreseen)
+            expected = torch.cat([pictures[key].flatten(1) for key in keys], -1)
+            real, most = torch.cat([batch.obs[key].flatten(2) for key in keys], -1), 255.0
+        target = real[:, -1].to(expected.dtype) / most
+        mean = real.flatten(0, 1).mean(0, dtype=expected.dtype) / most
+        return {
+            f"open_loop_error_{ahead}": float((expected - target).square().mean()),
+            f"open_loop_baseline_{ahead}": float((mean - target).square().mean()),
+        }
+
+    def _draw(self, candidates: np.ndarray, count: int) -> np.ndarray:
+        """Return up to `count` different ones."""
+        return self.rng.choice(candidates, min(count, len(candidates)), replace=False)
+
+    def _windows(self, chosen: np.ndarray, ahead: int = 0) -> Batch:
+        """Return a window for each of the rows at the indices `chosen`: CONTEXT rows up to it, `ahead` after it."""
+        starts = self.rows.numbers[chosen] - (CONTEXT - 1)
+        sample = self.replay.windows(self.rows.streams[chosen], starts, CONTEXT + ahead)
+        like = self.agent.optimizer.momentum
+        return to_batch(sample, like.device).in_type(like.dtype)
+
+
+def _numbers(x: Tensor) -> np.ndarray:
+    return x.double().cpu().numpy()
