@@ -104,7 +104,27 @@ class Behavior(Section):
     entropy_floor: float | None = leaf(None, DYNAMICS, unit="nats", ge=-1e6, le=1e6, absent_means=None)
     """Reward entropy only above this value: below it the bonus has NO gradient, which removes exploration exactly where
     the policy is narrow. An ablation (FACTS A13.1, M-OPT-02)."""
-    entropy_schedule: str = leaf("constant", DYNAMICS, max_length=100, absent_means="constant")
+    entropy_target: float | None = leaf(None, DYNAMICS, unit="nats", ge=-1e6, le=1e6, absent_means=None, only_when=RSSM)
+    """Adapt the weight of the entropy, from entropy_scale on, until the policy's mean entropy on imagined states is this
+    (SAC's way, whose usual target is minus the number of action dimensions; M-OPT-08, M-ADD-13); null keeps it."""
+    entropy_target_rate: float = leaf(
+        1e-3,
+        DYNAMICS,
+        unit="per update",
+        gt=0,
+        le=1,
+        absent_means=1e-3,
+        active_when=(("behavior.entropy_target", "!=", None),),
+        only_when=RSSM,
+    )
+    """What ln of the weight gains in an update for every nat that is missing."""
+    entropy_schedule: str = leaf(
+        "constant",
+        DYNAMICS,
+        max_length=100,
+        absent_means="constant",
+        active_when=(("behavior.entropy_target", "==", None),),
+    )
     """How entropy_scale moves with updates: `constant`, or `cosine to 0.01x over 5000 updates`, also `linear` and
     `exponential` (M-CP-59)."""
     replay_value_grad: bool = leaf(

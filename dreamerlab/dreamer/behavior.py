@@ -31,6 +31,7 @@ from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
 from dreamerlab.dreamer.stack import OneHots, rows_at_once, written_out
+from dreamerlab.dreamer.temperature import Temperature
 from dreamerlab.spaces import ActionSpec
 
 
@@ -67,7 +68,12 @@ class Behavior(nn.Module):
         model, behavior, twohot = config.model, config.behavior, config.twohot
         self.config = behavior
         self.head = make_policy_head(action, config)
-        self.objective = PolicyObjective(self.head, behavior)
+        self.temperature = (
+            Temperature(behavior.entropy_scale, behavior.entropy_target, behavior.entropy_target_rate)
+            if behavior.entropy_target is not None
+            else None
+        )
+        self.objective = PolicyObjective(self.head, behavior, self.temperature)
         self.discount = 1.0 - 1.0 / behavior.discount_horizon
         # A head that predicts the bare probability of going on leaves the start undiscounted (FACTS A6, A13.7).
         self.start_factor = 1.0 if config.heads.continue_discounted else 1.0 / self.discount

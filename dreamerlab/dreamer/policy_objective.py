@@ -13,6 +13,7 @@ from dreamerlab.config.schedule import parse_schedule
 from dreamerlab.config.schema_learning import Behavior as BehaviorConfig
 from dreamerlab.dreamer.policies import PolicyHead
 from dreamerlab.dreamer.schedules import factor
+from dreamerlab.dreamer.temperature import Temperature
 
 BASE = "behavior/entropy_base_nats"
 """The metric that heads have whose actions are squashed."""
@@ -23,8 +24,8 @@ LEAST_ADVANTAGE = 1e-8
 class PolicyObjective:
     """The loss -weight * (gain + eta * entropy), with the gain that `behavior.actor_gradient` asks for."""
 
-    def __init__(self, head: PolicyHead, config: BehaviorConfig) -> None:
-        self.head, self.config = head, config
+    def __init__(self, head: PolicyHead, config: BehaviorConfig, temperature: Temperature | None = None) -> None:
+        self.head, self.config, self.temperature = head, config, temperature
         self.schedule = parse_schedule(config.entropy_schedule)
         self.through_dynamics = config.actor_gradient != "reinforce"
         self.reinforce_share = {"reinforce": 1.0, "dynamics": 0.0, "mix": config.gradient_mix}[config.actor_gradient]
@@ -42,7 +43,8 @@ class PolicyObjective:
 
         REINFORCE: gain = log p(action) * sg(advantage), with gradient to `raw` alone. Through the dynamics: gain =
         advantage, whose gradient leads back to the actions and from there to the policy; its baseline has none. A mix
-        adds share * the first to (1 - share) * the second. `made` counts the actor's updates before this one.
+        adds share * the first to (1 - share) * the second. `made` counts the actor's updates before this one. A
+        temperature moves as a side effect, after this loss.
         """
         log_prob, entropy_nats = self.head.log_prob_and_entropy(raw, action, noise)
         log_prob, entropy_nats = log_prob.view_as(weight), entropy_nats.view_as(weight)
@@ -69,9 +71,13 @@ class PolicyObjective:
             }
             size = metrics["behavior/gain_abs_mean"] if credit is gain else credit.abs().mean()
             metrics |= _contributions(size, eta * metrics["behavior/entropy_rewarded_nats"])
+            if self.temperature is not None:
+                self.temperature.follow(metrics["behavior/entropy_nats"])
         return policy, metrics
 
     def _entropy_scale(self, made: Tensor | None, like: Tensor) -> Tensor | float:
+        if self.temperature is not None:
+            return self.temperature.scale()
         if self.schedule.shape == "constant":
             return self.config.entropy_scale
         assert made is not None, "a schedule of the entropy bonus needs the number of updates made"

@@ -169,6 +169,8 @@ def _schedules(trials: Sequence[_Trial], config: Config) -> Iterator[Effective]:
     if scale is not None:
         moves = config.get("behavior.entropy_schedule", "constant")
         words = f"{scale:g}" + ("" if moves == "constant" else f", {moves}")
+        target = _number(config, "behavior.entropy_target")
+        words = words if target is None else f"{scale:g}, then whatever leads to {target:g} nats"
         yield Effective("weight of the entropy", words, _course(trials, "behavior/entropy_scale"))
 
 

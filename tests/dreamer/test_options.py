@@ -79,6 +79,8 @@ ACTS: dict[str, Act] = {
     "behavior.gradient_mix": (0.7, "numbers", {"behavior.actor_gradient": "mix"}),
     "behavior.advantage_norm": (True, "choices", {}),
     "behavior.entropy_floor": (50.0, "choices", {}),
+    "behavior.entropy_target": (1.0, "choices", {}),
+    "behavior.entropy_target_rate": (0.1, "choices", {"behavior.entropy_target": 1.0}),
     "behavior.entropy_schedule": ("linear to 0x over 2 updates", "choices", {}),
     "behavior.replay_value_grad": (False, "choices", {}),
     "return_norm.rate": (0.1, "choices", {}),
@@ -115,9 +117,12 @@ ACTS: dict[str, Act] = {
 
 COLLECTORS = "tests/train/test_collectors.py::test_rows_arrive_whole_in_order_and_at_the_pace_that_was_asked_for"
 START = "tests/train/test_start_from.py"
+FROZEN = "tests/train/test_control.py::test_what_is_frozen_once_the_task_is_solved_and_held_stays_as_it_is_M_CP_38"
 ELSEWHERE: dict[str, str] = {
     "collect.mode": COLLECTORS,
     "collect.slack": COLLECTORS,
+    **dict.fromkeys(("control.freeze", "control.freeze_return", "control.freeze_hold"), FROZEN),
+    "control.restore_below": "tests/train/test_control.py::test_the_best_agent_comes_back_when_an_evaluation_falls",
     "execution.dtype": (
         "tests/dreamer/test_written_out.py::test_another_type_of_number_acts_and_learns_nearly_the_same_A9"
     ),

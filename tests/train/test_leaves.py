@@ -45,6 +45,10 @@ HOCKEY: dict[str, Any] = {"env.id": HOCKEY_ID, "hockey.mode": "shooting"}
 """Very short games, that say the more of who meets whom."""
 SELF: dict[str, Any] = {**HOCKEY, "hockey.opponent": ("self",), "hockey.pool_every": 10}
 
+BUSY: dict[str, Any] = {"train.train_ratio": 20.0, "control.surprise_beta": 0.0}
+"""Every second loss is a surprise, measured against the one before."""
+FOCUS: dict[str, Any] = {"control.focus_threshold": 0.0, "control.focus_duration": 6, "control.focus_cooldown": 5}
+
 ACTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "collect.envs": (2, {}),
     "collect.random_steps": (20, {}),
@@ -65,6 +69,24 @@ ACTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "train.train_ratio": (4.0, {}),
     "train.learning_starts": (60, {}),
     "train.augment": (("mirror",), HOCKEY),
+    **{
+        f"control.{name}": (value, {**BUSY, **beside})
+        for name, value, beside in (
+            ("surprise_gain", 10.0, {}),
+            ("surprise_beta", 0.9, {"control.surprise_gain": 10.0}),
+            ("surprise_decay", 0.1, {"control.surprise_gain": 10.0}),
+            ("focus_threshold", 0.0, {}),
+            ("focus_duration", 2, FOCUS),
+            ("focus_cooldown", 1, FOCUS),
+            ("focus_actor_every", None, FOCUS),
+            ("camp_threshold", 0.0, {"control.camp_patience": 1}),
+            ("camp_patience", 2, {"control.camp_threshold": 0.0}),
+            ("kl_pause_factor", 1.001, {}),
+            ("kl_pause_updates", 1, {"control.kl_pause_factor": 1.001}),
+            ("adaptive_ratio", (1, 3), {}),
+            ("actor_every_schedule", "linear to 0.25x over 5 updates", {"train.actor_every": 4}),
+        )
+    },
 }
 
 
@@ -78,8 +100,9 @@ def course(flat: dict[str, Any]) -> Iterator[list[Tensor]]:
             at.env_steps = session.collector.env_steps
             for _ in range(session.updates_due()):
                 metrics = session.update()
-                # How many rows an option chose is no proof that it did something to them.
-                measured = [metrics[name] for name in sorted(metrics) if not name.startswith("replay/")]
+                # What an option chose, or said of itself, is no proof that it did something.
+                told = ("replay/", "control/", "surprise/")
+                measured = [metrics[name] for name in sorted(metrics) if not name.startswith(told)]
                 seen = [torch.tensor(at.env_steps), *measured]
                 yield [*seen, *(p.detach().clone() for p in session.agent.parameters())]
         session.close()
