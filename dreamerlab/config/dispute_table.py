@@ -258,10 +258,12 @@ ABOUT_TRAINING: tuple[Dispute, ...] = (
     dispute(
         "A13.15",
         "Is S3's model a DreamerV3?",
-        Position("no: it is a family of its own", "this product"),
-        Position("MLP dynamics, Gaussian reward, squared-error critic, three optimisers", "S3"),
-        expect="Nothing of it is an option on the recurrent model.",
-        no_leaf=LATER + " as a second family of world models",
+        Position("no: it is a family of its own", "this product", {"world_model.family": "rssm"}),
+        Position(
+            "MLP dynamics, Gaussian reward, squared-error critic, three optimisers", "S3", {"world_model.family": "mlp"}
+        ),
+        expect="Nothing of it is an option on the recurrent model. Its states have no memory, so it suits tasks that are "
+        "seen whole.",
     ),
     dispute(
         "DIS-06",
@@ -269,15 +271,14 @@ ABOUT_TRAINING: tuple[Dispute, ...] = (
         Position("seven are described", "S3's text"),
         Position("ten are announced", "S3's title"),
         expect="Losses eight to ten are not given anywhere.",
-        no_leaf=LATER + ", and three of them nowhere described",
+        no_leaf="the seven are the losses of world_model.family=mlp; the other three are nowhere described",
     ),
     dispute(
         "DIS-07",
         "Does S3's dynamics model predict a state or a distribution?",
-        Position("a state, by squared error", "S3's first loss"),
-        Position("a distribution, by likelihood", "S3's interface"),
+        Position("a state, by squared error", "S3's first loss", {"mlp.dynamics_loss": "mse"}),
+        Position("a distribution, by likelihood", "S3's interface", {"mlp.dynamics_loss": "gaussian"}),
         expect="To be told apart by the prediction error on states that follow more than one way.",
-        no_leaf=LATER + " with that family",
     ),
     # -- optimiser and schedule
     dispute(
