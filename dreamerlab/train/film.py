@@ -7,6 +7,7 @@ for MP4, which no trial needs.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,10 +222,12 @@ def _captioned(shot: Shot, widest: int) -> np.ndarray:
     draw.text((width - 4, height + 3), total, _TEXT, font, anchor="ra")
     # In the middle of the frame, or of what the other two leave where they come too near.
     left, right = 4 + font.getlength(step), width - 4 - font.getlength(total)
-    if font.getlength(action) > right - left - 8:
-        action = action.removeprefix("action ")
+    bare = action.removeprefix("action ")
+    # The first that there is room for; none rather than one across the others.
+    choices = (action, bare, re.sub(r"(\.\d)\d+", r"\1", bare), "")
+    action = next(words for words in choices if not words or font.getlength(words) <= right - left - 16)
     half = font.getlength(action) / 2
-    near = width / 2 - half < left + 4 or width / 2 + half > right - 4
+    near = width / 2 - half < left + 8 or width / 2 + half > right - 8
     draw.text(((left + right) / 2 if near else width / 2, height + 3), action, _TEXT, font, anchor="ma")
     return np.asarray(page)
 

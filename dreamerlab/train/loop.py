@@ -35,6 +35,10 @@ class Keeper(Protocol):
         """Save the agent if no evaluation was better so far."""
         ...
 
+    def restore_best(self) -> None:
+        """Give the session the agent of the best evaluation so far back."""
+        ...
+
 
 def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: StopRequest, keeper: Keeper) -> bool:
     """Train until the budget is spent (True) or a stop is requested (False).
@@ -85,11 +89,15 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
         if line_due or passed(config.log.every, before, at.env_steps) or finished or probed:
             recorder.write_metrics(at, session.pace_metrics() | probed)
         if evaluating:
-            keeper.evaluated(recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat)))
+            score = recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat))
+            keeper.evaluated(score)
+            if session.controls.evaluated(score, at.env_steps):
+                keeper.restore_best()
             if foresight is not None:
                 recorder.write_predictions(at, foresight.look(session.agent, beat))
             recorder.note_progress(at, session.spent())
             recorder.write_status()
+        recorder.write_decisions(at, session.controls.take_events())
         if passed(config.checkpoint.keep_every, before, at.env_steps):
             keeper.milestone()
         if passed(config.checkpoint.every, before, at.env_steps) and not finished:

@@ -136,3 +136,14 @@ def test_actions_in_words() -> None:
     assert in_words(np.array([0, 2])) == "0,2"
     assert in_words(np.array([0.25, -1.0], np.float32)) == "+0.25 -1.00"
     assert in_words(np.zeros(9)) == "+0.00 +0.00 +0.00 +0.00 ..."
+
+
+@pytest.mark.parametrize("width", [200, 250, 300, 600])
+def test_words_below_a_frame_never_run_into_each_other(width: int) -> None:
+    """Three pieces with background between them, or two where there is no room for the action."""
+    moment = Shot(4, 89, False, "+1.00 -1.00 +1.00 +0.00", -4.371, lambda: np.zeros((40, width, 3), np.uint8))
+    strip = film._captioned(moment, widest=width)[40:]
+    inked = np.flatnonzero((strip != strip[0, 0]).any(axis=(0, 2)))
+    # Words have gaps of their own, of up to five columns; the pieces are further apart.
+    pieces = 1 + np.count_nonzero(np.diff(inked) >= 7)
+    assert pieces == (2 if width == 200 else 3)
