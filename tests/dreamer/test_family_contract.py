@@ -72,6 +72,7 @@ def states(agent: Agent, batch: Batch) -> Tensor:
 
 
 def test_both_halves_keep_to_their_contract_M_ML_25(agent: Agent) -> None:
+    """FACTS A13.15: a family of its own under world_model.family, not a set of options."""
     assert isinstance(agent.world, World)
     assert isinstance(agent.world.dynamics, Dynamics)
     assert isinstance(agent.behavior, Behavior)
