@@ -3,6 +3,9 @@
 A pass plays all recorded games, resets included, once as it is and once with the time inside the engine's step taken
 apart: the same worlds, in turn, in one process. Of every game the quickest pass counts, since others may be at work on
 the machine.
+
+What is compared: above, all of `reset`, `set_state` and `step`, as a user calls them; below, the same games' calls of
+`world.Step(...)` alone, by the binding's public method, with what it tells of contacts and one reading of the clock.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain, pairwise
-from struct import Struct
+from struct import Struct, calcsize
 from typing import Any
 
 from dreamerlab.envs.hockey.engine import Box2D
@@ -21,9 +21,10 @@ X, Y, ANGLE, SPEED_X, SPEED_Y, SPIN = 3, 4, 14, 16, 17, 18
 """Indices of a body's cells: where it is and how it moves."""
 FORCE_X, FORCE_Y, TORQUE, DAMPING, SPIN_DAMPING = 19, 20, 21, 40, 41
 """What acts on it in the next step, to be added to; and its dampings."""
-_FLAGS, _AWAKE = 2, 2
+_FLAGS, AWAKE = 2, 2
 """Index among its half words, and the bit that is set unless it sleeps."""
-_LAYOUT = "12x2f36xf4x3f"
+_LAYOUT, _ACTED, _SPEED = "12x2f36xf4x3f", "4xH6x2f36xf4x6f", "64x2f"
+"""Where `Seen` lies; flags, `Seen` and what acts; and the speed alone."""
 _SEEN = Struct(_LAYOUT)
 _SIZE = 4 * (SPIN_DAMPING + 1)
 
@@ -34,7 +35,7 @@ Seen = tuple[float, float, float, float, float, float]
 class Mover:
     """A body that moves; good until it is destroyed."""
 
-    __slots__ = ("body", "cells", "flags", "read")
+    __slots__ = ("body", "cells", "read")
 
     def __init__(self, body: Any) -> None:
         self.body = body
@@ -42,49 +43,65 @@ class Mover:
         """Floats by the indices of this module."""
         self.read: Callable[[], Any]
         """Returns `Seen`."""
-        self.flags: Any
         if layout_is_known():
-            record = (ctypes.c_char * _SIZE).from_address(int(body.this))
-            self.cells, self.flags = memoryview(record).cast("B").cast("f"), memoryview(record).cast("B").cast("H")
-            self.read = partial(_SEEN.unpack_from, record)
+            self.cells, self.read = _record(int(body.this))
         else:
-            self.cells, self.flags = _Interface(body), (0, 0, _AWAKE)
+            self.cells = _Interface(body)
             self.read = partial(_seen, body)
 
-    def wake(self) -> None:
-        """Make sure that forces added to the cells act in the next step."""
-        if not self.flags[_FLAGS] & _AWAKE:
-            self.body.awake = True
+
+@lru_cache(maxsize=64)
+def _record(place: int) -> tuple[Any, Callable[[], Any]]:
+    """Return what a `Mover` reads and writes; the engine makes the bodies of the next game where the last ones were."""
+    record = (ctypes.c_char * _SIZE).from_address(place)
+    return memoryview(record).cast("B").cast("f"), partial(_SEEN.unpack_from, record)
 
 
 def reading(movers: Sequence[Mover]) -> Callable[[], Any]:
     """Return what reads `Seen` of several bodies in one go: at once where they lie behind one another."""
+    together = _together(movers, (_LAYOUT,) * len(movers))
+    return together or (lambda: tuple(chain.from_iterable(mover.read() for mover in movers)))
+
+
+def sensing(one: Mover, two: Mover, puck: Mover) -> Callable[[], Any]:
+    """Return what reads all that a step begins with.
+
+    Of both players the flags, `Seen`, the forces x and y and the torque that are to act already; the puck's speed.
+    """
+    together = _together((one, two, puck), (_ACTED, _ACTED, _SPEED))
+    if together:
+        return together
+
+    def sense() -> Any:
+        _, _, _, x, y, _ = puck.read()
+        return (AWAKE, *one.read(), 0.0, 0.0, 0.0, AWAKE, *two.read(), 0.0, 0.0, 0.0, x, y)
+
+    return sense
+
+
+def _together(movers: Sequence[Mover], layouts: tuple[str, ...]) -> Callable[[], Any] | None:
     places = [int(mover.body.this) for mover in movers]
     strides = {after - before for before, after in pairwise(places)}
     stride = min(strides)
-    if not layout_is_known() or len(strides) > 1 or stride < _SEEN.size:
-        return lambda: tuple(chain.from_iterable(mover.read() for mover in movers))
-    together = _together(len(movers), stride)
-    return partial(together.unpack_from, (ctypes.c_char * together.size).from_address(places[0]))
+    if not layout_is_known() or len(strides) > 1 or stride < _SIZE:
+        return None
+    return _row(places[0], stride, layouts)
 
 
-@cache
-def _together(count: int, stride: int) -> Struct:
-    return Struct(f"{stride - _SEEN.size}x".join([_LAYOUT] * count))
+@lru_cache(maxsize=64)
+def _row(place: int, stride: int, layouts: tuple[str, ...]) -> Callable[[], Any]:
+    layout = "".join(f"{layout}{stride - calcsize(layout)}x" for layout in layouts)
+    return partial(Struct(layout).unpack_from, (ctypes.c_char * calcsize(layout)).from_address(place))
 
 
 class _Interface:
-    """Stands in for the cells, by way of the engine's interface; forces read as nothing, and what is set is added."""
+    """Stands in for the cells, by way of the engine's interface; forces that are set are added."""
 
     def __init__(self, body: Any) -> None:
         self._body = body
 
     def __getitem__(self, place: int) -> float:
-        body = self._body
-        if place in (FORCE_X, FORCE_Y, TORQUE):
-            return 0.0
-        seen = dict(zip((X, Y, ANGLE, SPEED_X, SPEED_Y, SPIN), _seen(body), strict=True))
-        return {**seen, DAMPING: body.linearDamping, SPIN_DAMPING: body.angularDamping}[place]
+        return _seen(self._body)[(X, Y, ANGLE, SPEED_X, SPEED_Y, SPIN).index(place)]
 
     def __setitem__(self, place: int, value: float) -> None:
         body = self._body
@@ -126,10 +143,12 @@ def layout_is_known() -> bool:
         expected |= {TORQUE: 10.5, DAMPING: 6.5, SPIN_DAMPING: 7.25}
         if any(cells[place] != value for place, value in expected.items()):
             return False
-        if _SEEN.unpack_from(record) != _seen(body) or not flags[_FLAGS] & _AWAKE:
+        if _SEEN.unpack_from(record) != _seen(body) or not flags[_FLAGS] & AWAKE:
+            return False
+        if Struct(_ACTED).unpack_from(record) != (flags[_FLAGS], *_seen(body), 8.5, 9.25, 10.5):
             return False
         body.awake = False
-        if flags[_FLAGS] & _AWAKE or not flags[_FLAGS]:
+        if flags[_FLAGS] & AWAKE or not flags[_FLAGS]:
             return False
         body.awake = True
         # What is written has to act: after a step the engine has reckoned with it.

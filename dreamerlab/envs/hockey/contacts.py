@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dreamerlab.envs.hockey.bodies import SPEED_X
+from dreamerlab.envs.hockey.bodies import SPEED_X, Mover
 from dreamerlab.envs.hockey.engine import Box2D
-from dreamerlab.envs.hockey.motion import Puck
 
 
 class Contacts(Box2D.b2ContactListener):
@@ -20,7 +19,7 @@ class Contacts(Box2D.b2ContactListener):
         self.told: list[str] = []
         self._goals = goals
 
-    def watch(self, player1: Any, player2: Any, puck: Puck) -> None:
+    def watch(self, player1: Any, player2: Any, puck: Mover) -> None:
         """Note down what happens to these bodies from now on."""
         self._player1, self._player2, self._puck, self._cells = player1, player2, puck.body, puck.cells
         self.told.clear()

@@ -16,11 +16,12 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 
+from dreamerlab.envs.hockey.bodies import Mover
 from dreamerlab.envs.hockey.contacts import Contacts
 from dreamerlab.envs.hockey.engine import Box2D
 from dreamerlab.envs.hockey.face_off import Places, draw_places, one_starts_by
 from dreamerlab.envs.hockey.field import Field
-from dreamerlab.envs.hockey.motion import Puck, Racket
+from dreamerlab.envs.hockey.motion import Movers, Racket
 from dreamerlab.envs.hockey.moves import cut, misshapen
 from dreamerlab.envs.hockey.rules import (
     CENTER_X,
@@ -45,6 +46,7 @@ from dreamerlab.envs.hockey.views import Scene, Views, scene_of
 if TYPE_CHECKING:
     from dreamerlab.envs.hockey.drawing import Picture
 
+_SINGLE = np.dtype(np.float32)
 _KEPT = ("verbose", "clean_reset", "truncate", "tidy", "render_mode", "style", "names", "score", "spec")
 _CLOCK = ("done", "winner", "time", "max_timesteps", "player1_has_puck", "player2_has_puck")
 """What a copy takes over as it stands."""
@@ -136,15 +138,15 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
     def _begin(self, places: Places, mode: Mode) -> None:
         """Put up the field, and begin to remember what is done to it."""
         self._origin = (places, mode, self.one_starts, self.player1_has_puck, self.player2_has_puck)
-        self._deeds: list[list[float] | tuple[float, ...]] = []
+        self._deeds: list[bytes | tuple[float, ...]] = []
         self.done, self.winner, self.time = False, 0, 0
         self.max_timesteps = mode.max_timesteps
         second, puck, target = places
         self.player1, self.player2, self.puck = self._field.place(second, puck, self._contacts)
-        self._one, self._two = Racket(self.player1, 1), Racket(self.player2, -1)
-        self._moving = Puck(self.puck)
-        self._contacts.watch(self.player1, self.player2, self._moving)
-        self._views = Views(self._one, self._two, self._moving, keep_mode=self.keep_mode, single_precision=self.tidy)
+        self._one, self._two, moving = Racket(self.player1, 1), Racket(self.player2, -1), Mover(self.puck)
+        self._movers = Movers(self._one, self._two, moving)
+        self._contacts.watch(self.player1, self.player2, moving)
+        self._views = Views(self._one, self._two, moving, keep_mode=self.keep_mode, single_precision=self.tidy)
         if target is not None:
             way = self.puck.position - Box2D.b2Vec2(*target)
             way = way / way.length
@@ -157,24 +159,25 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         Raises BadInput, a ValueError, for an action of another length or with numbers that are none; numbers beyond
         -1 and 1 are cut.
         """
-        given = np.asarray(action, np.float32)
+        given = np.asarray(action, _SINGLE)
         if given.shape != self._action_shape:
             raise misshapen(given, self.num_actions)
         moves: list[float] = given.tolist()
-        for number in moves:
-            if not -1.0 <= number <= 1.0:
-                moves = cut(moves)
-                break
-        self._deeds.append(moves)
-        one, two, puck, second = self._one, self._two, self._moving, self.num_actions
-        one.act(moves[0], moves[1], moves[2])
-        two.act(moves[second], moves[second + 1], moves[second + 2])
-        puck.damp()
         if self.keep_mode:
-            if self.player1_has_puck > 1:
-                self.player1_has_puck = self._keep(one, 1, self.player1_has_puck, moves[3])
-            if self.player2_has_puck > 1:
-                self.player2_has_puck = self._keep(two, -1, self.player2_has_puck, moves[7])
+            x, y, turn, shoot, x2, y2, turn2, shoot2 = moves
+        else:
+            (x, y, turn, x2, y2, turn2), shoot, shoot2 = moves, 0.0, 0.0
+        if not (
+            -1.0 <= x <= 1.0 and -1.0 <= y <= 1.0 and -1.0 <= turn <= 1.0 and -1.0 <= shoot <= 1.0
+            and -1.0 <= x2 <= 1.0 and -1.0 <= y2 <= 1.0 and -1.0 <= turn2 <= 1.0 and -1.0 <= shoot2 <= 1.0
+        ):  # fmt: skip
+            return HockeyEnv.step(self, cut(moves))
+        self._deeds.append(given.tobytes())
+        self._movers.act(x, y, turn, x2, y2, turn2)
+        if self.player1_has_puck > 1 and self.keep_mode:
+            self.player1_has_puck = self._keep(self._one, 1, self.player1_has_puck, shoot)
+        if self.player2_has_puck > 1 and self.keep_mode:
+            self.player2_has_puck = self._keep(self._two, -1, self.player2_has_puck, shoot2)
         self.world.Step(TIME_STEP, VELOCITY_ITERATIONS, POSITION_ITERATIONS)
         if self._told:
             self._heed(self._told)
@@ -208,11 +211,10 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
     def _keep(self, racket: Racket, side: int, timer: int, shoot: float) -> int:
         """Carry the puck, or shoot it; return the timer that is left."""
         puck = self.puck
-        puck.position = racket.body.position
-        puck.linearVelocity = racket.body.linearVelocity
+        x, y, angle, speed_x, speed_y, _ = racket.read()
+        puck.position, puck.linearVelocity = (x, y), (speed_x, speed_y)
         if timer > 2 and shoot <= 0.5:
             return timer - 1
-        angle = racket.body.angle
         force = Box2D.b2Vec2(side * cos(angle), side * sin(angle)) * puck.mass / TIME_STEP * SHOT
         puck.ApplyForceToCenter(force, True)
         return 0
@@ -271,17 +273,18 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         state = state[:expected]
         if not np.isfinite(state).all():
             raise BadInput(f"a state holds numbers that are none: {state}", hint="every number must be finite")
-        self._deeds.append(tuple(state.tolist()))
+        numbers = state.tolist()
+        self._deeds.append(tuple(numbers))
         for racket, first in ((self._one, 0), (self._two, 6)):
             body = racket.body
-            body.position = (float(state[first] + CENTER_X), float(state[first + 1] + CENTER_Y))
-            body.angle = float(state[first + 2])
-            body.linearVelocity = (float(state[first + 3]), float(state[first + 4]))
-            body.angularVelocity = float(state[first + 5])
-        self.puck.position = (float(state[12] + CENTER_X), float(state[13] + CENTER_Y))
-        self.puck.linearVelocity = (float(state[14]), float(state[15]))
+            body.position = (numbers[first] + CENTER_X, numbers[first + 1] + CENTER_Y)
+            body.angle = numbers[first + 2]
+            body.linearVelocity = (numbers[first + 3], numbers[first + 4])
+            body.angularVelocity = numbers[first + 5]
+        self.puck.position = (numbers[12] + CENTER_X, numbers[13] + CENTER_Y)
+        self.puck.linearVelocity = (numbers[14], numbers[15])
         if self.keep_mode:
-            self.player1_has_puck, self.player2_has_puck = int(state[16]), int(state[17])
+            self.player1_has_puck, self.player2_has_puck = int(numbers[16]), int(numbers[17])
 
     def render(self, mode: str | None = None) -> np.ndarray | None:
         """Return the picture, uint8 of shape (480, 600, 3), or show it in a window with "human".
@@ -335,8 +338,8 @@ class HockeyEnv(gym.Env[np.ndarray, np.ndarray]):
         places, mode, self.one_starts, self.player1_has_puck, self.player2_has_puck = state["origin"]
         self._begin(places, mode)
         for deed in state["deeds"]:
-            if isinstance(deed, list):
-                HockeyEnv.step(self, deed)
+            if isinstance(deed, bytes):
+                HockeyEnv.step(self, np.frombuffer(deed, _SINGLE))
             else:
                 self.set_state(deed)
         for name, value in state["clock"].items():

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from dreamerlab.envs.hockey.bodies import SPEED_X, Seen, X, Y, reading
-from dreamerlab.envs.hockey.motion import Puck, Racket
+from dreamerlab.envs.hockey.bodies import SPEED_X, Mover, Seen, X, Y, reading
+from dreamerlab.envs.hockey.motion import Racket
 from dreamerlab.envs.hockey.rules import CENTER_X, CENTER_Y, KEEP_STEPS, MAX_PUCK_SPEED, OBSERVED, TIME_STEP, WIDTH
 
 _pair = memoryview(bytearray(8)).cast("f")
 """Rounds two numbers to single precision."""
 _PACK = Struct(f"{OBSERVED}f").pack_into
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,15 @@ def scene_of(game: Any) -> Scene:
 class Views:
     """Both players' views of one field, and what they are told."""
 
-    def __init__(self, one: Racket, two: Racket, puck: Puck, *, keep_mode: bool, single_precision: bool) -> None:
+    def __init__(self, one: Racket, two: Racket, puck: Mover, *, keep_mode: bool, single_precision: bool) -> None:
         self._read = reading((one, two, puck))
         self._two, self._puck = two, puck
         self.nearest = 1e6
         """Square of the metres from the middle of player two's goal line to the puck where it came nearest."""
-        self._type = np.float32 if single_precision else np.float64
-        self._cells: Any = np.zeros(OBSERVED, np.float32)
-        self._seen = self._cells if keep_mode else self._cells[: OBSERVED - 2]
+        self._type = _SINGLE if single_precision else _DOUBLE
+        self._cells = bytearray(4 * OBSERVED)
+        """Where a view is put together, rounded to single precision; what is given away is a copy."""
+        self._seen = np.frombuffer(self._cells, _SINGLE, OBSERVED if keep_mode else OBSERVED - 2)
 
     def of_player_one(
         self, own: int, other: int, winner: int, max_timesteps: int, counts: bool = False

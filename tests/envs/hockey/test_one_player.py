@@ -100,7 +100,7 @@ def test_player_one_in_its_own_game_is_the_same_game() -> None:
     for _ in range(50):
         own = rng.uniform(-1, 1, 4).astype(np.float32)
         obs, *_ = env.step(own)
-        other, *_ = plain.step(env.game._deeds[-1])
+        other, *_ = plain.step(np.frombuffer(env.game._deeds[-1], np.float32))
         assert np.array_equal(obs, other)
 
 
