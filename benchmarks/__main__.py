@@ -10,7 +10,20 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import comparing, gpu, hockey, learner, linting, mirroring, notebook, overhead, report, startup, update
+from benchmarks import (
+    comparing,
+    gpu,
+    hockey,
+    learner,
+    linting,
+    metrics_cost,
+    mirroring,
+    notebook,
+    overhead,
+    report,
+    startup,
+    update,
+)
 from dreamerlab.tables import Table
 
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
@@ -23,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
     "overhead": overhead.measure,
     "learner": learner.measure,
     "update": update.measure,
+    "metrics": metrics_cost.measure,
     "hockey": hockey.measure,
     "gpu": gpu.measure,
 }

@@ -89,8 +89,7 @@ class Choices:
     def __init__(self, classes: tuple[int, ...], unimix: float) -> None:
         self.classes, self.unimix = classes, unimix
         self.outputs = sum(classes)
-        least = sum(_least_entropy(count, unimix) for count in classes)
-        self.entropy_range = (least, sum(math.log(count) for count in classes))
+        self.entropy_range = (0.0, sum(math.log(count) for count in classes))
         self._cuts = [count - 1 for count in classes]
 
     def noise(
@@ -316,13 +315,6 @@ class TanhNormal:
         return {"behavior/entropy_base_nats": base, **_of_std(log_std.exp()), **_of_numbers(action)}
 
 
-def _least_entropy(classes: int, unimix: float) -> float:
-    """Return the entropy of one certain class, mixed with the uniform share of all."""
-    other = unimix / classes
-    probs = [1.0 - unimix + other, *[other] * (classes - 1)]
-    return -sum(p * math.log(p) for p in probs if p > 0.0)
-
-
 def _log_slope(u: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """Return ln(1 - tanh(u)^2), exact to rounding for every u."""
     return 2.0 * (math.log(2.0) - u - functional.softplus(-2.0 * u))
@@ -336,6 +328,7 @@ def _entropy_range(size: int, std: tuple[float, float]) -> tuple[float, float]:
 def _of_numbers(action: Float[Tensor, "N A"]) -> dict[str, Tensor]:
     saturated = action.abs() >= SATURATED
     return {
+        "behavior/action_mean": action.mean(),
         **_by_dimension("behavior/action_mean", action.mean(0)),
         "behavior/action_saturated_frac": saturated.to(action.dtype).mean(),
     }
@@ -343,10 +336,14 @@ def _of_numbers(action: Float[Tensor, "N A"]) -> dict[str, Tensor]:
 
 def _of_std(std: Float[Tensor, "N A"]) -> dict[str, Tensor]:
     low, high = torch.aminmax(std)
-    ends = {"behavior/action_std_min": low, "behavior/action_std_max": high}
-    return {**_by_dimension("behavior/action_std", std.mean(0)), **ends}
+    return {
+        "behavior/action_std": std.mean(),
+        "behavior/action_std_min": low,
+        "behavior/action_std_max": high,
+        **_by_dimension("behavior/action_std", std.mean(0)),
+    }
 
 
 def _by_dimension(name: str, means: Float[Tensor, " A"]) -> dict[str, Tensor]:
-    """Return the mean over dimensions as `name`, and that of each as `name/0` and so on (M-LOG-02)."""
-    return {name: means.mean(), **{f"{name}/{index}": mean for index, mean in enumerate(means.unbind())}}
+    """Return the mean of each dimension as `name/0` and so on (M-LOG-02)."""
+    return {f"{name}/{index}": mean for index, mean in enumerate(means.unbind())}

@@ -96,8 +96,8 @@ ROWS: tuple[Row, ...] = (
         "behavior/entropy_lower_nats",
         "nats",
         "none",
-        "least entropy that the head can have: by the std bounds, or of one choice beside policy_unimix; under tanh of "
-        "the Normal before it",
+        "least entropy that the head can have, by the std bounds; 0 of choices, which policy_unimix keeps a little "
+        "above it; under tanh of the Normal before it",
     ),
     (
         "behavior/entropy_upper_nats",

@@ -18,7 +18,7 @@ nothing learns. So what is found follows from agent, replay and seed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,7 +30,7 @@ from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import squash
 from dreamerlab.dreamer.maths import lambda_return
-from dreamerlab.dreamer.prediction import CONTEXT, predict
+from dreamerlab.dreamer.prediction import CONTEXT
 from dreamerlab.experience.replay import Replay
 from dreamerlab.train.probe_figures import of_ends, of_rewards, of_values
 from dreamerlab.train.probe_rows import Rows, newest_rows
@@ -65,7 +65,7 @@ class Probes:
         generators = numpy_stream(self._seed, "probe rows"), torch_stream(self._seed, "probes", device)
         look = _Look(self._agent, self._replay, rows, *generators)
         found: dict[str, float] = {}
-        for part in (look.heads, look.values, *(partial(look.open_loop, ahead) for ahead in AHEAD)):
+        for part in (look.heads, look.values, look.open_loop):
             beat()
             found |= part()
         return {f"probe/{name}": value for name, value in found.items() if math.isfinite(value)}
@@ -139,30 +139,47 @@ class _Look:
         reward, cont, value = (head(ahead).view(shape) for head in says)
         return _numbers(lambda_return(reward, cont, value, config.lam)[0])
 
-    def open_loop(self, ahead: int) -> dict[str, float]:
-        """Return the error `ahead` rows after the last one seen, and that of the mean of all rows of the windows.
+    def open_loop(self) -> dict[str, float]:
+        """Return the errors of AHEAD, each on windows of its own, and those of the mean of all their rows.
 
         Of numbers after symlog; where only pictures are observed, of their bytes as 0 to 1, in fewer windows.
         """
         decoder = self.agent.world.decoder
-        count = WINDOWS if decoder.vectors else WINDOWS // 4
-        chosen = self._draw(np.flatnonzero(self.rows.with_room(CONTEXT, ahead)), count)
-        if not len(chosen) or not (decoder.vectors or decoder.pictures.keys):
+        if not (decoder.vectors or decoder.pictures.keys):
             return {}
-        batch = self._windows(chosen, ahead)
-        foreseen = predict(self.agent.world, batch, self.generator).features[:, -1]
-        if decoder.vectors:
-            expected, real, most = decoder(foreseen), squash(batch.obs, decoder.vectors), 1.0
-        else:
-            keys, pictures = decoder.pictures.keys, decoder.pictures_of(foreseen)
-            expected = torch.cat([pictures[key].flatten(1) for key in keys], -1)
-            real, most = torch.cat([batch.obs[key].flatten(2) for key in keys], -1), 255.0
-        target = real[:, -1].to(expected.dtype) / most
-        mean = real.flatten(0, 1).mean(0, dtype=expected.dtype) / most
-        return {
-            f"open_loop_error_{ahead}": float((expected - target).square().mean()),
-            f"open_loop_baseline_{ahead}": float((mean - target).square().mean()),
-        }
+        count = WINDOWS if decoder.vectors else WINDOWS // 4
+        drawn = {ahead: self._draw(np.flatnonzero(self.rows.with_room(CONTEXT, ahead)), count) for ahead in AHEAD}
+        windows = {ahead: self._windows(chosen, ahead) for ahead, chosen in drawn.items() if len(chosen)}
+        found: dict[str, float] = {}
+        for ahead, foreseen in self._foreseen(windows, [drawn[ahead] for ahead in windows]):
+            if decoder.vectors:
+                expected, real, most = decoder(foreseen), squash(windows[ahead].obs, decoder.vectors), 1.0
+            else:
+                keys, pictures = decoder.pictures.keys, decoder.pictures_of(foreseen)
+                expected = torch.cat([pictures[key].flatten(1) for key in keys], -1)
+                real, most = torch.cat([windows[ahead].obs[key].flatten(2) for key in keys], -1), 255.0
+            target = real[:, -1].to(expected.dtype) / most
+            mean = real.flatten(0, 1).mean(0, dtype=expected.dtype) / most
+            found[f"open_loop_error_{ahead}"] = float((expected - target).square().mean())
+            found[f"open_loop_baseline_{ahead}"] = float((mean - target).square().mean())
+        return found
+
+    def _foreseen(self, windows: Mapping[int, Batch], chosen: list[np.ndarray]) -> Iterator[tuple[int, Tensor]]:
+        """Give (ahead, features so many rows ahead) of each group of windows; all groups are rolled out together."""
+        if not windows:
+            return
+        world = self.agent.world
+        states = world.observe(self._windows(np.concatenate(chosen)), self.generator).features[:, -1]
+        done, going = 0, [(batch.action, ahead) for ahead, batch in windows.items()]
+        while going:
+            # The action of a row leads to the next one, so the last row seen already acts.
+            ahead = going[0][1]
+            rows = slice(CONTEXT - 1 + done, CONTEXT - 1 + ahead)
+            actions = torch.cat([action[:, rows] for action, _ in going])
+            rolled, _ = world.dynamics.imagine(states, partial(_recorded, actions), ahead - done, self.generator)
+            first = len(going[0][0])
+            yield ahead, rolled[-1, :first]
+            states, done, going = rolled[-1, first:], ahead, going[1:]
 
     def _draw(self, candidates: np.ndarray, count: int) -> np.ndarray:
         """Return up to `count` different ones."""
@@ -178,3 +195,8 @@ class _Look:
 
 def _numbers(x: Tensor) -> np.ndarray:
     return x.double().cpu().numpy()
+
+
+def _recorded(actions: Tensor, _: Tensor, step: int) -> tuple[Tensor, None]:
+    """Return what was done at this step, as a policy."""
+    return actions[:, step], None

@@ -54,7 +54,6 @@ def metrics_of(head: PolicyHead, config: Config, raw: Tensor, advantage: float =
         (FOUR, {"policy": {"dist": "tanh_normal", "std": (math.exp(-0.5), math.exp(2.0))}}, 3.676, 13.676),
         (FOUR, {"policy": {"dist": "categorical", "bins": 16}, "behavior": {"policy_unimix": 0.0}}, 0.0, 11.09),
         (ActionSpec.discrete(2), {"behavior": {"policy_unimix": 0.0}}, 0.0, 0.6931),
-        (ActionSpec.discrete(2), {"behavior": {"policy_unimix": 0.01}}, 0.03148, 0.6931),
         (ActionSpec.discrete(2, 3), {"behavior": {"policy_unimix": 0.0}}, 0.0, math.log(6.0)),
     ],
 )

@@ -150,6 +150,13 @@ def test_before_anything_is_played_there_is_nothing_to_tell() -> None:
     assert not {"value_mean", "value_bias"} & look(played("Move", 7)).keys(), "no episode is finished yet"
 
 
+def test_the_modular_family_is_looked_at_too_M_ML_25() -> None:
+    session = played("Move", 60, world_model={"family": "mlp"})
+    found = look(session)
+    assert found.keys() >= {"value_mean", "imagined_return_gap", "open_loop_error_5", "reward_mae", "continue_accuracy"}
+    assert found == look(session)
+
+
 def test_double_precision_is_looked_at_in_double_precision() -> None:
     session = played("Move", 40, execution={"dtype": "float64"})
     assert session.agent.optimizer.momentum.dtype == torch.float64
