@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     comparing,
+    diagnosing,
     gpu,
     hockey,
     learner,
@@ -29,6 +30,7 @@ from dreamerlab.tables import Table
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, float, float | None]]]] = {
     "startup": startup.measure,
     "compare": comparing.measure,
+    "diagnose": diagnosing.measure,
     "lint": linting.measure,
     "log": notebook.measure,
     "report": report.measure,

@@ -53,6 +53,7 @@ COMMANDS = (
     Command("queue", FURTHER, "queueing", "app"),
     Command("eval", FURTHER, "evaluating", "evaluate"),
     Command("watch", FURTHER, "watching", "watch"),
+    Command("diagnose", FURTHER, "diagnosing", "diagnose"),
     Command("reproduce", FURTHER, "reproducing", "reproduce"),
     Command("report", FURTHER, "reporting", "report"),
     Command("export", FURTHER, "reporting", "export"),

@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
         ("M-DIAG-26", "M-PROT-15"),
         (Change("optimizer.lr_actor", times=0.1), Change("behavior.entropy_scale", times=10.0)),
         also=("train/return",),
+        from_spent=0.5,
     ),
     Rule(
         "deterministic-and-bad",
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
         ("M-DIAG-10",),
         (Change("behavior.entropy_scale", times=10.0), Change("optimizer.lr_actor", times=0.3)),
         ("not-learning", "below-random"),
+        from_spent=0.5,
     ),
     Rule(
         "entropy-above-config",

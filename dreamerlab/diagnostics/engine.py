@@ -108,6 +108,8 @@ def _subjects(rule: Rule, courses: Mapping[int, Course]) -> Iterator[tuple[str, 
 
 def _ask(rule: Rule, course: Course) -> list[Seen] | None:
     """Return what every condition of a rule saw; None where one of them was not measured, or an exception holds."""
+    if course.spent < rule.from_spent:
+        return None
     answers: list[Seen] = []
     for condition in rule.when:
         seen = condition.look(course)

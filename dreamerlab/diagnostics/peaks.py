@@ -133,7 +133,7 @@ class Progress:
     """
 
     made: bool
-    spent: float = 0.5
+    spent: float = 0.75
 
     def look(self, course: Course) -> Seen | None:
         """Return the late level of the evaluation, held to the beginning."""
@@ -184,14 +184,18 @@ class Jump:
 
     def places(self, found: Series) -> list[int]:
         """Return the indices of the first points after a jump; the first tenth of a series is its start, no jump."""
-        values, places = found.values, list[int]()
-        for at in range(max(3, len(values) // 10), len(values) - 1):
-            old, new = median(values[at - 3 : at]), values[at]
-            room = abs(self.by) * (max(values[:at]) - min(values[:at]))
-            moved = (new - old) if self.by > 0 else (old - new)
-            kept = (values[at + 1] - old) if self.by > 0 else (old - values[at + 1])
-            if moved > max(room, 0.0) and kept >= 0.5 * room and (not self.to_zero or abs(new) <= 0.1 * abs(old)):
-                places.append(at)
+        up = self.by > 0
+        values = found.values if up else [-value for value in found.values]
+        begin, places = max(3, len(values) // 10), list[int]()
+        low, high = min(values[:begin], default=0.0), max(values[:begin], default=0.0)
+        for at in range(begin, len(values) - 1):
+            new, room = values[at], abs(self.by) * (high - low)
+            if new - values[at - 1] > 0.5 * room:  # most lines are no jump, and need no median
+                old = median(values[at - 3 : at])
+                left = not self.to_zero or abs(new) <= 0.1 * abs(old)
+                if new - old > room and values[at + 1] - old >= 0.5 * room and left:
+                    places.append(at)
+            low, high = min(low, new), max(high, new)
         return places
 
     @property

@@ -69,7 +69,7 @@ RULES: tuple[Rule, ...] = (
         "Is behavior/return_scale_raw far below return_norm.limit? Then compare train/return over episodes.",
         ("M-DIAG-01", "M-DIAG-16", "M-DIAG-19"),
         (Change("return_norm.limit", times=0.1, unless_below=0.05), Change("behavior.horizon", to=30)),
-        ("pinned-at-ceiling", "scale-at-floor", "not-learning", "below-random", "entropy-high-late"),
+        ("pinned-at-ceiling", "scale-at-floor", "not-learning", "below-random", "entropy-high-late", "policy-flat"),
         also=("behavior/return_scale_raw", "behavior/imagined_reward"),
     ),
     Rule(

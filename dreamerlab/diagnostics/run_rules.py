@@ -50,6 +50,7 @@ RULES: tuple[Rule, ...] = (
         ("M-DIAG-30", "M-CFG-08", "DIS-05"),
         explains=("not-learning", "policy-flat"),
         also=("replay/updates_per_env_step",),
+        from_spent=0.5,
     ),
     Rule(
         "few-goals",

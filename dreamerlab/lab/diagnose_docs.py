@@ -65,6 +65,8 @@ def _section(rule: Rule) -> Iterator[str]:
     clauses = "\n".join(f"- {condition_words(one)}" for one in rule.when)
     of_each = f" (asked of each of {', '.join(f'`{name}`' for name in rule.each.split('|'))})" if rule.each else ""
     yield f"Fires where all of these hold{of_each}:\n\n{clauses}"
+    if rule.from_spent:
+        yield f"Not before {100 * rule.from_spent:.0f} % of the budget is spent."
     if rule.unless:
         yield "And none of these:\n\n" + "\n".join(f"- {condition_words(one)}" for one in rule.unless)
     if rule.causes:

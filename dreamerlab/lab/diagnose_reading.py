@@ -10,18 +10,20 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import cast
 
+from dreamerlab.atomic import number
 from dreamerlab.diagnostics.series import Course, make_series
 from dreamerlab.diagnostics.table import watched
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.curves import read_curves
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.sampled import sample_lines
-from dreamerlab.runs.series import Line, line_values, read_evals
+from dreamerlab.runs.series import Line, read_evals
 from dreamerlab.runs.status import effective_state, read_status
 
-LINES = 800
-"""Metric lines that are looked at in each seed: windows and shares of a run are known to a percent or better."""
+LINES = 600
+"""Metric lines that are looked at in each seed: windows and shares of a run are known to a percent."""
 _PROBES = "probe/"
 _Points = dict[str, list[tuple[int, float]]]
 
@@ -58,11 +60,9 @@ def read_trial(trial: TrialDirectory, config: Mapping[str, object]) -> Reading:
             if wanted(name):
                 points[name] = [(point.env_steps, point.value) for point in curve]
         source = "curves" if points else source
+    from_curves = frozenset(points) if source == "curves" else frozenset[str]()
     for line in evals:
-        values, steps = line_values(line), _steps(line)
-        for name, value in values.items():
-            if wanted(name) and (source != "curves" or name not in points):
-                points[name].append((steps, value))
+        _take(line, points, lambda name: wanted(name) and name not in from_curves)
     if evals and source == "none":
         source = "evaluations"
     state = effective_state(status, None)
@@ -90,11 +90,17 @@ def _from_metrics(trial: TrialDirectory, points: _Points, wanted: Callable[[str]
         sample = sample_lines(path, max(100, limit), until=until, rare=f'"{_PROBES}'.encode())
         damaged += sample.damaged
         for line in sample.lines:
-            steps = _steps(line)
-            for name, value in line_values(line).items():
-                if wanted(name):
-                    points[name].append((steps, value))
+            _take(line, points, wanted)
     return damaged
+
+
+def _take(line: Line, points: _Points, wanted: Callable[[str], bool]) -> None:
+    """Add the values of a line that are wanted."""
+    values, steps = line.get("values"), _steps(line)
+    if isinstance(values, dict):
+        for name, item in cast("dict[str, object]", values).items():
+            if wanted(name) and (value := item if type(item) is float else number(item)) is not None:
+                points[name].append((steps, value))
 
 
 def _chooser() -> Callable[[str], bool]:

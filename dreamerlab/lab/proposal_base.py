@@ -50,11 +50,21 @@ def base_of_run(workspace: Workspace, text: str) -> Base:
             f"{run.id} is a {made.kind} run; what is compared with must be a baseline or an adopted run",
             hint=f"leave --baseline out, and one is chosen or opened{adopt}",
         )
+    return _base_by(workspace, run.id, owner, changed=True)
+
+
+def layers_of_run(workspace: Workspace, run_id: str) -> Base:
+    """Return the layers that any run was made of, whether or not it may be a baseline: to build on what it shows."""
+    owner = _owner(workspace, read_manifest(workspace.run(run_id).manifest_path).hypothesis)
+    return _base_by(workspace, run_id, owner, changed=owner is not None and owner.baseline_run != run_id)
+
+
+def _base_by(workspace: Workspace, run_id: str, owner: Hypothesis | None, *, changed: bool) -> Base:
     if owner is None:
-        return _recorded_base(workspace, run.id)
+        return _recorded_base(workspace, run_id)
     base = owner.proposal.base
-    changes = [f"{one.key}={spelled(one.after)}" for one in owner.proposal.changes]
-    return Base(base.env, base.experiment, merged(base.overrides, changes), run.id)
+    changes = [f"{one.key}={spelled(one.after)}" for one in owner.proposal.changes] if changed else []
+    return Base(base.env, base.experiment, merged(base.overrides, changes), run_id)
 
 
 def merged(overrides: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 _STEPS = re.compile(rb'"env_steps": ?([0-9]{1,15})')
 _FIRST_BYTES = 1 << 16
+_RARE = 4
 
 
 @dataclass
@@ -53,9 +55,10 @@ def _sample(data: mmap.mmap, limit: int, until: int | None, rare: bytes | None) 
     few = end <= 1.5 * limit * per_line
     starts = list(_starts(data, 0, end)) if few else _spread(data, end, limit)
     if not few and rare is not None:
-        found = list(_with(data, rare, end))
-        every = max(1, len(found) // limit)
-        starts = sorted({*starts, *found[::every]})
+        most = _RARE * limit
+        found = list(islice(_with(data, rare, end), most))
+        if len(found) < most:  # otherwise it is not rare, and the lines chosen have it already
+            starts = sorted({*starts, *found[:: max(1, len(found) // limit)]})
     sample = Sample(whole=few)
     for start in starts:
         stop = data.find(b"\n", start, end)

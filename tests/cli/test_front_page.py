@@ -39,6 +39,7 @@ FRONT_PAGE = {
         "amend",
         "eval",
         "watch",
+        "diagnose",
         "reproduce",
         "report",
         "export",

@@ -1,0 +1,124 @@
+"""What to try, as a command that can be pasted: a change that acts under the run's own layers, and an expectation.
+
+Every sentence is read by the reader of `propose` itself before it is shown: a leaf that is not there, does nothing, or
+has the value already is passed over for the next one of the rule.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dreamerlab.diagnostics.engine import Finding
+from dreamerlab.diagnostics.rule import Change
+from dreamerlab.diagnostics.series import Course, median
+from dreamerlab.errors import LabError
+from dreamerlab.runs.store import Workspace
+
+if TYPE_CHECKING:
+    from dreamerlab.config.layers import Resolved
+    from dreamerlab.protocol.hypothesis import Base
+
+_RETURN = "eval/return_mode|eval/return_sample"
+_FRESH_FAMILY = ("ARCHITECTURE", "ENVIRONMENT")
+
+
+def propose_for(
+    workspace: Workspace, run_id: str, findings: Sequence[Finding], courses: Mapping[int, Course]
+) -> dict[str, str]:
+    """Return rule id -> command; a rule of which no change would act has none."""
+    wanted = [one for one in findings if one.rule.changes]
+    if not wanted:
+        return {}
+    from dreamerlab.config.layers import resolve
+    from dreamerlab.lab.proposal_base import layers_of_run
+
+    try:
+        base = layers_of_run(workspace, run_id)
+        control = resolve(workspace.path, base.env, base.experiment, base.overrides)
+    except LabError:
+        return {}  # its layers are not here any more: nothing that could be pasted
+    rise = _rise(courses, control)
+    found: dict[str, str] = {}
+    for one in wanted:
+        for change in one.rule.changes:
+            command = _command(change, one, rise, base, control)
+            if command is not None:
+                found.setdefault(one.rule.id, command)
+                break
+    return found
+
+
+def _command(change: Change, finding: Finding, rise: str | None, base: Base, control: Resolved) -> str | None:
+    from dreamerlab.config.catalogue import leaves
+    from dreamerlab.config.diff import show
+    from dreamerlab.protocol.reading import read_changes, read_metric
+    from dreamerlab.protocol.sentence import parse_sentence
+
+    value = _value(change, control.flat.get(change.key))
+    expected = rise or _level(finding)
+    if value is None or expected is None:
+        return None
+    sentence = f"change {change.key}={show(value)} -> expect {expected}"
+    try:
+        said = parse_sentence(sentence)
+        if not read_changes(said, control) or said.expectation is None:
+            return None
+        read_metric(said.expectation, said)
+    except LabError:
+        return None
+    words = ["--env", base.env]
+    words += ["--experiment", base.experiment] if base.experiment else []
+    for override in base.overrides:
+        words += ["--set", override]
+    words += ["--new-family"] if leaves()[change.key].zone.value in _FRESH_FAMILY else []
+    return f'dreamerlab propose "{sentence}" {shlex.join(words)}'
+
+
+def _value(change: Change, present: object) -> object:
+    """Return the value to try; None where the present one is that already, or is out of the rule's reach."""
+    number = float(present) if isinstance(present, int | float) and not isinstance(present, bool) else None
+    if number is not None:
+        if change.unless_below is not None and number < change.unless_below:
+            return None
+        if change.unless_above is not None and number > change.unless_above:
+            return None
+    if change.times is None:
+        return None if change.to == present else change.to
+    if not number:
+        return None
+    scaled = float(f"{number * change.times:.1g}") if change.times < 1 else float(f"{number * change.times:.2g}")
+    if isinstance(present, int):
+        whole = max(1, round(number * change.times))
+        return None if whole == present else whole
+    return scaled
+
+
+def _rise(courses: Mapping[int, Course], control: Resolved) -> str | None:
+    """Return what to expect of the return: half of the way to solved; None where there is no room left."""
+    levels = [median(window.values) for one in courses.values() if len(window := one.tail(_RETURN, 0.3)[1])]
+    if not levels:
+        return None
+    level, solved = sum(levels) / len(levels), control.flat.get("reference.solved")
+    if not isinstance(solved, int | float):
+        return f"eval/return to rise by {_round(max(1.0, 0.2 * abs(level)))}"
+    room = solved - level
+    random = control.flat.get("reference.random")
+    span = solved - random if isinstance(random, int | float) else abs(solved)
+    return f"eval/return to rise by {_round(room / 2)}" if room > 0.1 * abs(span) else None
+
+
+def _level(finding: Finding) -> str | None:
+    """Return what to expect where the return has no room: the metric of the rule, else that the return stays."""
+    if finding.rule.expect is None:
+        return None
+    metric, side, amount = finding.rule.expect
+    return f"{metric} {side} {amount:g}"
+
+
+def _round(value: float) -> str:
+    """Return a number in one or two digits, as people say it."""
+    digits = max(0, 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{float(f'{value:.2g}'):.{min(digits, 3)}f}" if abs(value) < 100 else f"{float(f'{value:.1g}'):.0f}"
