@@ -3,8 +3,8 @@
 Order within an env step follows the reference (FACTS A10): act, environment, replay, then the updates that are due.
 Everything that happens "every N env steps" happens when a multiple of N is reached or passed, for several environments
 advance at once; env steps are counted over all attempts, so a resumed trial does it at the same moments. The last env
-step of the budget is followed by a metric line and an evaluation whatever its number, and an evaluation comes after a
-metric line with what the probes found, if they found something. With several environments the budget is passed by fewer
+step of the budget is followed by a metric line and an evaluation whatever its number. What probes find at an evaluation
+is in the metric line of that moment, or in a line of its own. With several environments the budget is passed by fewer
 env steps than there are environments.
 """
 
@@ -86,8 +86,10 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
         finished = session.spent() >= config.budget.amount
         evaluating = passed(config.eval.every, before, at.env_steps) or finished
         probed = probes.look(beat) if probes is not None and evaluating else {}
-        if line_due or passed(config.log.every, before, at.env_steps) or finished or probed:
+        if line_due or passed(config.log.every, before, at.env_steps) or finished:
             recorder.write_metrics(at, session.pace_metrics() | probed)
+        elif probed:
+            recorder.write_probes(at, probed)
         if evaluating:
             score = recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat))
             keeper.evaluated(score)

@@ -157,6 +157,11 @@ class Recorder:
         self._status = replace(self._status, latest={**self._status.latest, **values})
         self._means = _Means(since=now, since_env_steps=at.env_steps)
 
+    def write_probes(self, at: Counters, values: dict[str, float]) -> None:
+        """Write what probes found where no metric line is due: a line of its own, that ends no means."""
+        append_line(self._trial.metrics_path(self.attempt), {**self._position(at), "values": values})
+        self._status = replace(self._status, latest={**self._status.latest, **values})
+
     def write_evaluation(self, at: Counters, results: dict[str, Episodes]) -> float:
         """Write one evaluation line, returns of every episode included; return what the best one is chosen by."""
         values = as_metrics(results)

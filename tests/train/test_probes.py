@@ -19,7 +19,7 @@ from dreamerlab.train.probes import Probes, probes_of_trial
 from dreamerlab.train.runtime import StopRequest
 from dreamerlab.train.session import Session
 from tests.train.test_exact import flat
-from tests.train.trials import lines, make_trial, timeless, tiny_config
+from tests.train.trials import lines, make_trial, timeless, tiny_config, without_probes
 
 CERTAIN = 1e3
 # gamma is 1/2 and the largest bin 2, which is what a reward of 1 at every step is worth for ever.
@@ -187,14 +187,20 @@ def test_a_trial_with_probes_is_the_trial_without(tmp_path: Path, monkeypatch: p
     assert {"60 probe/reward_mae", "60 probe/value_bias", "60 probe/open_loop_error_5"} <= names[True]
 
 
-def test_an_evaluation_between_two_lines_has_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_found_between_two_lines_has_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines beside it are those of a trial that is not evaluated there: no mean ends early."""
     monkeypatch.setattr(StopRequest, "listen", lambda self: None)
-    trial = make_trial(
-        tmp_path, tiny_config(eval={"every": 25, "episodes": 1}, log={"every": 20}, budget={"amount": 40})
-    )
-    execute(trial.path, None, None)
-    at = {line["env_steps"]: "probe/reward_mae" in line["values"] for line in lines(trial.metrics_path(1))}
-    assert at == {20: False, 25: True, 40: True}
+    written: dict[int, list[dict[str, Any]]] = {}
+    for every in (25, 40):
+        leaves = {"eval": {"every": every, "episodes": 1}, "log": {"every": 20}, "budget": {"amount": 40}}
+        trial = make_trial(tmp_path / str(every), tiny_config(**leaves))
+        execute(trial.path, None, None)
+        written[every] = lines(trial.metrics_path(1))
+    at = {line["env_steps"]: line["values"].keys() for line in written[25]}
+    assert list(at) == [20, 25, 40]
+    assert all(name.startswith("probe/") for name in at[25])
+    assert {"probe/reward_mae", "wm/loss"} <= at[40]
+    assert without_probes(written[25]) == without_probes(written[40])
 
 
 def test_rows_that_an_opponent_played_are_left_out() -> None:

@@ -66,3 +66,12 @@ def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         values = {k: v for k, v in record.get("values", {}).items() if not k.startswith("pace/")}
         kept.append({**{k: v for k, v in record.items() if k not in ("time", "wall_s", "attempt")}, "values": values})
     return kept
+
+
+def without_probes(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return `timeless` metric lines without what probes found, and without lines that say nothing else."""
+    kept = [
+        {**record, "values": {k: v for k, v in record["values"].items() if not k.startswith("probe/")}}
+        for record in records
+    ]
+    return timeless([record for record in kept if record["values"]])
