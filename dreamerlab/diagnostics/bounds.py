@@ -98,6 +98,14 @@ def _share_of_span(share: float) -> Callable[[Course], float | None]:
     return level
 
 
+def _most_focus(course: Course) -> float | None:
+    """Return the largest share of updates that focus can take: its duration over duration and cooldown."""
+    on, rest = (_leaf(course.config, f"control.focus_{name}") for name in ("duration", "cooldown"))
+    if on is None or rest is None or course.config.get("control.focus_threshold") is None:
+        return None
+    return on / (on + rest)
+
+
 def _configured(key: str) -> Callable[[Course], float | None]:
     return lambda course: _leaf(course.config, key)
 
@@ -106,6 +114,7 @@ QUANTITIES: dict[str, Callable[[Course], float | None]] = {
     "end of twohot.support": _ceiling_of_bins,
     "least entropy by policy.std": lambda course: _entropy_at(course, 0),
     "largest entropy by policy.std": lambda course: _entropy_at(course, 1),
+    "most that focus can be on": _most_focus,
     "random play": _share_of_span(0.0),
     "a quarter of the way from random to solved": _share_of_span(0.25),
     "three quarters of the way from random to solved": _share_of_span(0.75),

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from dreamerlab.diagnostics.bounds import Bound, bound_value, bound_words
+from dreamerlab.diagnostics.bounds import Bound, OfMetric, bound_value, bound_words
 from dreamerlab.diagnostics.series import FEWEST, Course, Series, median, spread
 
 
@@ -106,7 +106,9 @@ class Level:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics it reads."""
-        return (self.metric,) if self.over is None else (self.metric, self.over)
+        bound = self.above if self.above is not None else self.below
+        against = bound.metric if isinstance(bound, OfMetric) else None
+        return tuple(name for name in (self.metric, self.over, against) if name is not None)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,18 @@ RULES: tuple[Rule, ...] = (
         from_spent=0.5,
     ),
     Rule(
+        "focus-never-rests",
+        "warning",
+        "World-model focus begins again as soon as its cooldown allows",
+        (Level("control/focus_active_frac", above=OfConfig("most that focus can be on", 0.9), last=1.0, share=0.8),),
+        ("control.focus_threshold is below what surprise mostly is",),
+        "Compare the threshold with surprise/total_log_ratio: what share of lines is above?",
+        ("M-SUR-09", "M-DIAG-29"),
+        (Change("control.focus_threshold", times=5.0),),
+        ("not-learning", "policy-flat"),
+        also=("surprise/total_log_ratio", "control/updates_withheld_frac"),
+    ),
+    Rule(
         "entropy-above-config",
         "critical",
         "The logged entropy is above what the recorded policy.std allows",

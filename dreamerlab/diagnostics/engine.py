@@ -53,6 +53,11 @@ class Finding:
     """Rules that fired as well, and whose consequence this is."""
 
     @property
+    def key(self) -> str:
+        """What tells it from the other findings of a run: its rule, and what that was asked of."""
+        return f"{self.rule.id} of {self.subject}" if self.subject else self.rule.id
+
+    @property
     def is_root(self) -> bool:
         """Whether nothing that fired explains it."""
         return not self.explained_by

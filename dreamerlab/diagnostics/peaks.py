@@ -44,12 +44,15 @@ def beginning_of(course: Course) -> float | None:
     return median(first) if first else None
 
 
-def has_risen(evaluations: Series, beginning: float) -> tuple[bool, float]:
-    """Tell whether the last third of the evaluations is above the beginning, and return its median."""
+def rise_of(evaluations: Series, beginning: float) -> tuple[bool, bool, float]:
+    """Tell whether the last third of the evaluations is above the beginning, and whether it is not; and its median.
+
+    Neither is told where it looks higher and moves too much by itself to be sure.
+    """
     late = evaluations.values[-max(FEWEST, len(evaluations) // 3) :]
-    level = median(late)
+    level, least = median(late), _RISE * abs(beginning)
     noise = 2 * spread(late) / math.sqrt(len(late))
-    return level - beginning > max(_RISE * abs(beginning), noise), level
+    return level - beginning > max(least, noise), level - beginning <= least, level
 
 
 def find_peak(course: Course) -> Peak | None:
@@ -141,10 +144,10 @@ class Progress:
         beginning = beginning_of(course)
         if len(found) < FEWEST or beginning is None or (not self.made and course.spent < self.spent):
             return None
-        risen, level = has_risen(found, beginning)
+        risen, flat, level = rise_of(found, beginning)
         wanted = f"{'above' if self.made else 'no better than'} the beginning, {short(beginning)}"
         late = found.steps[-max(FEWEST, len(found) // 3)]
-        return Seen(risen == self.made, metric, level, wanted, late, found.steps[-1])
+        return Seen(risen if self.made else flat, metric, level, wanted, late, found.steps[-1])
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -9,6 +9,13 @@ from dreamerlab.diagnostics.rule import Change, Rule
 
 _WATCHFUL = "|".join(f"control/{name}_active_frac" for name in ("focus", "camp", "kl_pause", "surprise_rate"))
 """Controllers that wait for something to happen; a schedule that is always on, or a freeze that never came, is none."""
+_LESS_OFTEN = (
+    ("control.focus_threshold", 5.0),
+    ("control.camp_threshold", 5.0),
+    ("control.kl_pause_factor", 2.0),
+    ("control.surprise_gain", 0.2),
+)
+"""What makes each of them act more rarely, in the same order."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -19,6 +26,7 @@ RULES: tuple[Rule, ...] = (
         ("its threshold is below what it watches ever is", "it never gets back to its resting state"),
         "Compare its threshold with the metric it watches: what share of lines is above?",
         ("M-SUR-09", "M-DIAG-29"),
+        tuple(Change(leaf, times=factor) for leaf, factor in _LESS_OFTEN),
         explains=("actor-withheld", "actor-idle", "not-learning", "below-random", "no-learning-signal", "policy-flat"),
         each=_WATCHFUL,
         also=("surprise/total_log_ratio", "control/updates_withheld_frac"),
@@ -31,6 +39,7 @@ RULES: tuple[Rule, ...] = (
         ("its threshold is above what it watches ever reaches",),
         "Compare its threshold with the largest value of the metric it watches.",
         ("M-SUR-09", "M-SUR-10", "M-DIAG-29"),
+        tuple(Change(leaf, times=1 / factor) for leaf, factor in _LESS_OFTEN),
         each=_WATCHFUL,
         also=("surprise/total_log_ratio",),
     ),

@@ -28,7 +28,7 @@ _FRESH_FAMILY = ("ARCHITECTURE", "ENVIRONMENT")
 def propose_for(
     workspace: Workspace, run_id: str, findings: Sequence[Finding], courses: Mapping[int, Course]
 ) -> dict[str, str]:
-    """Return rule id -> command; a rule of which no change would act has none."""
+    """Return the key of a finding -> command; a finding of which no change would act has none."""
     wanted = [one for one in findings if one.rule.changes]
     if not wanted:
         return {}
@@ -43,12 +43,18 @@ def propose_for(
     rise = _rise(courses, control)
     found: dict[str, str] = {}
     for one in wanted:
-        for change in one.rule.changes:
+        for change in _of_subject(one):
             command = _command(change, one, rise, base, control)
             if command is not None:
-                found.setdefault(one.rule.id, command)
+                found[one.key] = command
                 break
     return found
+
+
+def _of_subject(finding: Finding) -> Sequence[Change]:
+    """Return the changes of a rule; of a controller those of its own leaves."""
+    name = finding.subject.removeprefix("control/").partition("_")[0]
+    return [one for one in finding.rule.changes if not name or one.key.startswith(f"control.{name}")]
 
 
 def _command(change: Change, finding: Finding, rise: str | None, base: Base, control: Resolved) -> str | None:
@@ -89,7 +95,7 @@ def _value(change: Change, present: object) -> object:
         return None if change.to == present else change.to
     if not number:
         return None
-    scaled = float(f"{number * change.times:.1g}") if change.times < 1 else float(f"{number * change.times:.2g}")
+    scaled = float(f"{number * change.times:.1g}") if change.times < 1 else float(f"{number * change.times:.3g}")
     if isinstance(present, int):
         whole = max(1, round(number * change.times))
         return None if whole == present else whole

@@ -30,7 +30,7 @@ class RunDiagnosis:
     """The furthest that any seed has come."""
     diagnosis: Diagnosis
     tries: Mapping[str, str]
-    """Rule id -> a command that proposes what to try; none where nothing of it would act."""
+    """Key of a finding -> a command that proposes what to try; none where nothing of it would act."""
     remarks: Sequence[str]
     """What a reader must know of the records: what is absent, damaged, or still running."""
     courses: Mapping[int, Course]
@@ -136,7 +136,7 @@ def _finding_data(one: Finding, tries: Mapping[str, str]) -> dict[str, Any]:
         "evidence": [_evidence_data(piece) for piece in (*one.evidence, *one.also)],
         "causes": list(rule.causes),
         "check": rule.check,
-        "try": tries.get(rule.id),
+        "try": tries.get(one.key),
         "sources": list(rule.sources),
         "documentation": f"{PAGE}#{rule.id}",
     }

@@ -92,7 +92,7 @@ def _finding(one: RunDiagnosis, finding: Finding, place: int, heading: str) -> I
     if rule.causes:
         yield "<p>Likely causes:</p><ol>" + "".join(f"<li>{escaped(cause)}</li>" for cause in rule.causes) + "</ol>"
     yield f"<p>Check next: {escaped(rule.check.replace('RUN', one.run))}</p>"
-    if (command := one.tries.get(rule.id)) is not None:
+    if (command := one.tries.get(finding.key)) is not None:
         yield f"<p>Try:</p><pre>{escaped(command)}</pre>"
     yield "</section>"
 

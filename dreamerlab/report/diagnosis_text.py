@@ -55,7 +55,7 @@ def changed_text(both: Changed, width: int) -> str:
         lines = ["In both"]
         for old, new in both.kept:
             moved = f"{agreement(old)} -> {agreement(new)}"
-            lines += _indented(f"{_name(new)}: {_lowered(new.rule.symptom)} ({moved}{_moved(old, new)})", 2, width)
+            lines += _indented(f"{new.key}: {_lowered(new.rule.symptom)} ({moved}{_moved(old, new)})", 2, width)
         parts.append("\n".join(lines))
     if not (both.gone or both.new or both.kept):
         parts.append("No finding in either run.")
@@ -83,7 +83,7 @@ def _full(one: RunDiagnosis, finding: Finding, place: int, width: int, unicode: 
     rule = finding.rule
     mark = rule.severity.upper() if rule.severity == "critical" else rule.severity
     yield from _indented(f"{rule.symptom}", 0, width, f"{place}  {mark}: ")
-    about = f"{_name(finding)}, in {agreement(finding)}"
+    about = f"{finding.key}, in {agreement(finding)}"
     if len(finding.seeds) < len(finding.judged):
         about += f" ({seeds_named(finding.seeds)})"
     about += ", by metrics and config" if rule.reads_config else ", by metrics alone"
@@ -96,11 +96,11 @@ def _full(one: RunDiagnosis, finding: Finding, place: int, width: int, unicode: 
     if rule.causes:
         yield from _labelled("Likely", rule.causes, width)
     yield from _labelled("Check", [rule.check.replace("RUN", one.run)], width)
-    if (command := one.tries.get(rule.id)) is not None:
+    if (command := one.tries.get(finding.key)) is not None:
         yield from _labelled("Try", [command], width, whole=True)
     followers = [] if finding.explained_by else one.diagnosis.consequences(finding)
     if followers:
-        words = [f"{other.rule.symptom} ({_name(other)}, {agreement(other)})" for other in followers]
+        words = [f"{other.rule.symptom} ({other.key}, {agreement(other)})" for other in followers]
         yield from _labelled("Explains", words, width)
 
 
@@ -153,7 +153,7 @@ def stretch_of(piece: Evidence) -> str:
 
 def _brief(findings: Sequence[Finding], place: int, width: int) -> Iterator[str]:
     for number, finding in enumerate(findings, place):
-        words = f"{finding.rule.symptom} ({_name(finding)}, {agreement(finding)})"
+        words = f"{finding.rule.symptom} ({finding.key}, {agreement(finding)})"
         mark = finding.rule.severity.upper() if finding.rule.severity == "critical" else finding.rule.severity
         yield from _indented(words, 0, width, f"{number}  {mark}: ")
 
@@ -189,7 +189,7 @@ def _settings(both: Changed, width: int) -> list[str]:
 def _listed(found: Sequence[Finding], run: RunDiagnosis, width: int) -> Iterator[str]:
     for finding in found:
         follows = f", follows from {', '.join(finding.explained_by)}" if finding.explained_by else ""
-        words = f"{_name(finding)}: {_lowered(finding.rule.symptom)} ({agreement(finding)}{follows})"
+        words = f"{finding.key}: {_lowered(finding.rule.symptom)} ({agreement(finding)}{follows})"
         yield from _indented(words, 2, width)
         piece = finding.evidence[0] if finding.evidence else None
         if piece is not None and piece.value == piece.value and finding.is_root:
@@ -201,10 +201,6 @@ def _moved(old: Finding, new: Finding) -> str:
     if before.value != before.value or before.metric != after.metric:
         return ""
     return f"; {before.metric} {short(before.value)} -> {short(after.value)}"
-
-
-def _name(finding: Finding) -> str:
-    return f"{finding.rule.id} of {finding.subject}" if finding.subject else finding.rule.id
 
 
 def _lowered(words: str) -> str:

@@ -173,6 +173,10 @@ STORIES: Mapping[str, Story] = {
         {"behavior/entropy_frac": 0.05, "eval/return_mode": rising(20, 90), "train/return": 20.0},
         {"reference.random": 22.5, "reference.solved": 475.0},
     ),
+    "focus-never-rests": Story(
+        {"control/focus_active_frac": 0.2857},
+        {"control.focus_threshold": 0.001, "control.focus_duration": 20, "control.focus_cooldown": 50},
+    ),
     "entropy-above-config": Story(
         {
             **{f"behavior/action_std/{i}": 1.0 for i in range(4)},

@@ -90,3 +90,10 @@ def test_dips_are_counted_M_DIAG_18() -> None:
     steady = Dips("behavior/entropy_nats").look(course({"behavior/entropy_nats": 13.67}))
     assert steady is not None
     assert not steady.holds
+
+
+def test_a_return_that_is_higher_but_unsure_is_neither_learnt_nor_not() -> None:
+    evaluations = [10.0, 60.0, 9.0, 424.0, 90.0, 285.0]
+    unsure = course({EVAL: evaluations, TRAIN: 21.0})
+    assert not Progress(made=True).look(unsure).holds  # type: ignore[union-attr]
+    assert not Progress(made=False).look(unsure).holds  # type: ignore[union-attr]
