@@ -6,6 +6,9 @@ from dreamerlab.config.opponents import parse_shaping
 from dreamerlab.config.schema import Config
 from dreamerlab.config.schema_hockey import HOCKEY_ID
 
+_LEAST_LIMIT, _LARGEST_BONUS, _NOISE_OF_SURPRISE = 0.1, 0.03, 0.02
+"""Of the return scale; of the entropy bonus, a hundred times the reference's; of surprise, in nats."""
+
 
 def frozen_world_is_random(config: Config) -> str | None:
     """A frozen world model has to come from somewhere (M-CP-31, DIS-11)."""
@@ -105,3 +108,36 @@ def straight_through_is_none(config: Config) -> str | None:
     if config.free_bits.mode != "straight_through":
         return None
     return "free_bits.mode=straight_through has exactly the gradient of free_bits.nats=0; only the logged loss differs"
+
+
+def return_limit_amplifies(config: Config) -> str | None:
+    """A limit far below 1 makes a signal of the noise of tiny returns (DIS-03, FACTS A13.4)."""
+    limit = config.return_norm.limit
+    if limit >= _LEAST_LIMIT:
+        return None
+    return (
+        f"return_norm.limit={limit:g} (the reference: 1) divides advantages by as little as that: where returns hardly "
+        f"differ, their noise is multiplied by up to {1 / limit:,.0f}"
+    )
+
+
+def entropy_bonus_dominates(config: Config) -> str | None:
+    """Scaled advantages are rarely above 1: a bonus of a hundred times the reference outweighs them (DIS-16)."""
+    scale = config.behavior.entropy_scale
+    if scale < _LARGEST_BONUS:
+        return None
+    return (
+        f"behavior.entropy_scale={scale:g} per nat (the reference: 0.0003) is of the size of scaled advantages: "
+        "the policy may be paid more for being random than for being good"
+    )
+
+
+def focus_always_on(config: Config) -> str | None:
+    """Surprise moves by some hundredths of a nat by itself: a threshold among them is always on (M-SUR-09)."""
+    threshold = config.control.focus_threshold
+    if threshold is None or threshold > _NOISE_OF_SURPRISE:
+        return None
+    return (
+        f"control.focus_threshold={threshold:g} nats is what surprise moves by itself: one log has 0.02 always on and "
+        "0.05 never; control/focus_active_frac will tell"
+    )

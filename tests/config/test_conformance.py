@@ -84,6 +84,9 @@ def test_the_largest_return_equals_the_sum_it_stands_for() -> None:
         (HOCKEY | {"train.augment": ["swap"], "env.action_repeat": 2}, "augment-needs-hockey", "error"),
         (HOCKEY | {"hockey.shaping": ["closeness:0.5"]}, "closeness-twice", "note"),
         ({"free_bits.mode": "straight_through"}, "straight-through-is-none", "note"),
+        ({"return_norm.limit": 0.01}, "return-limit-amplifies", "warning"),
+        ({"behavior.entropy_scale": 0.3}, "entropy-bonus-dominates", "warning"),
+        ({"control.focus_threshold": 0.02}, "focus-always-on", "note"),
     ],
 )
 def test_a_config_that_breaks_a_rule(flat: dict[str, object], rule: str, severity: str) -> None:
