@@ -176,7 +176,9 @@ RULES: tuple[Rule, ...] = (
         "Accuracy says nothing here: look at precision and recall of ends only.",
         ("M-QC-05", "M-DIAG-27"),
         (Change("replay.event_share", to=0.25), Change("loss_scales.cont", times=3.0)),
-        ("imagination-blind", "value-too-high"),
+        ("imagination-blind", "value-too-high", "not-learning"),
+        # Where an end is foreseen as likely and never as certain, recall is near 0 in runs that solve their task too.
+        unless=(Progress(made=True),),
         also=("probe/continue_accuracy",),
         expect=("probe/termination_recall", ">=", 0.5),
     ),

@@ -80,7 +80,7 @@ STORIES: Mapping[str, Story] = {
     ),
     "features-collapsed": one("wm/feature_std", 1e-6),
     "ends-imagined-everywhere": one("behavior/imagined_continue", 0.3),
-    "ends-unforeseen": one("probe/termination_recall", 0.1),
+    "ends-unforeseen": Story({**FLAT, "probe/termination_recall": 0.1, "probe/open_loop_error_15": 0.3}),
     "continue-wrong": one("wm/continue_accuracy", 0.6),
     "model-no-better-than-mean": Story({**FLAT, "probe/open_loop_error_15": 0.7, "probe/open_loop_error_5": 0.6}),
     "model-drifts": Story({**FLAT, "probe/open_loop_error_50": 0.7}, first="policy-flat"),
