@@ -94,7 +94,7 @@ class Level:
             below_name, other = self._window(course, self.over)
             if len(other) < FEWEST or not (whole := abs(median(other.values))):
                 return None
-            values, name = [value / whole for value in values], f"{name} / {below_name.partition('/')[2]}"
+            values, name = [value / whole for value in values], f"{name} / {below_name}"
         met = sum(value >= limit if self.above is not None else value <= limit for value in values)
         side = "at least" if self.above is not None else "at most"
         wanted = f"{side} {bound_words(bound, limit)}"

@@ -12,7 +12,7 @@ from dreamerlab.diagnostics.engine import Evidence, Finding
 from dreamerlab.diagnostics.series import Course
 from dreamerlab.metrics import CATALOGUE
 from dreamerlab.report.diagnosis import Changed, RunDiagnosis, agreement
-from dreamerlab.report.diagnosis_text import figure_of, stretch_of
+from dreamerlab.report.diagnosis_text import figure_of, shown_metric, stretch_of
 from dreamerlab.report.html_text import escaped
 from dreamerlab.report.palette import SHADES
 from dreamerlab.report.svg import Drawing, Scale, drawable, tick_text, ticks, widened
@@ -98,17 +98,22 @@ def _finding(one: RunDiagnosis, finding: Finding, place: int, heading: str) -> I
 
 
 def _row(piece: Evidence) -> str:
-    cells = (f"<code>{escaped(piece.metric)}</code>", figure_of(piece), escaped(piece.wanted), stretch_of(piece))
+    cells = (
+        f"<code>{escaped(shown_metric(piece.metric))}</code>",
+        figure_of(piece),
+        escaped(piece.wanted),
+        stretch_of(piece),
+    )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _plots(finding: Finding, courses: Mapping[int, Course]) -> Iterator[str]:
     done = set[str]()
     for piece in (*finding.evidence, *finding.also):
-        metric = piece.metric.partition(" / ")[0]
-        if metric not in done and any(len(course.of(metric)[1]) for course in courses.values()):
-            done.add(metric)
-            yield _plot(metric, courses, finding.seeds, piece if piece.wanted else None)
+        for metric in piece.metric.split(" / "):
+            if metric not in done and any(len(course.of(metric)[1]) for course in courses.values()):
+                done.add(metric)
+                yield _plot(metric, courses, finding.seeds, piece if piece.wanted else None)
 
 
 def _plot(metric: str, courses: Mapping[int, Course], fired: Sequence[int], piece: Evidence | None) -> str:

@@ -126,7 +126,8 @@ def _evidence(pieces: Sequence[Evidence], width: int, unicode: bool) -> Iterator
 
 def shown_metric(name: str) -> str:
     """Return the name of a metric as it is shown: of a ratio the quantities alone."""
-    return name.partition("/")[2] if " / " in name else name
+    parts = name.split(" / ")
+    return " / ".join(part.partition("/")[2] for part in parts) if len(parts) > 1 else name
 
 
 def figure_of(piece: Evidence) -> str:
@@ -193,14 +194,14 @@ def _listed(found: Sequence[Finding], run: RunDiagnosis, width: int) -> Iterator
         yield from _indented(words, 2, width)
         piece = finding.evidence[0] if finding.evidence else None
         if piece is not None and piece.value == piece.value and finding.is_root:
-            yield from _indented(f"{piece.metric} {figure_of(piece)}, {piece.wanted}", 6, width)
+            yield from _indented(f"{shown_metric(piece.metric)} {figure_of(piece)}, {piece.wanted}", 6, width)
 
 
 def _moved(old: Finding, new: Finding) -> str:
     before, after = old.evidence[0], new.evidence[0]
     if before.value != before.value or before.metric != after.metric:
         return ""
-    return f"; {before.metric} {short(before.value)} -> {short(after.value)}"
+    return f"; {shown_metric(before.metric)} {short(before.value)} -> {short(after.value)}"
 
 
 def _lowered(words: str) -> str:

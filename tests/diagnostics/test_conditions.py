@@ -44,7 +44,7 @@ def test_a_level_of_sizes_and_of_a_ratio() -> None:
     assert seen is not None
     assert seen.holds
     assert seen.value == 4.0
-    assert seen.metric == "behavior/value / return_p95"
+    assert seen.metric == "behavior/value / behavior/return_p95"
     assert look(Level(M, above=3.0, over=N), m=8.0, n=0.0) is None, "a ratio to nothing is not measured"
 
 
