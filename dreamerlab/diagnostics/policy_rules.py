@@ -90,6 +90,7 @@ RULES: tuple[Rule, ...] = (
         ("pinned-at-ceiling", "not-learning", "below-random", "entropy-high-late", "critic-off", "policy-flat"),
         unless=(Level("behavior/return_scale_at_limit", above=0.95), Progress(made=True)),
         also=(ADVANTAGE, "behavior/entropy_scale"),
+        recorded="CartPole, nano, behavior.entropy_scale=0.3, 3,000 env steps",
     ),
     Rule(
         "pinned-at-ceiling",
