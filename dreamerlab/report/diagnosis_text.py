@@ -17,7 +17,8 @@ from dreamerlab.report.wording import seeds_named, sparkline
 
 _LABEL = 13
 _SKETCH = 20
-_UNSHOWN = "Everything else that fired:"
+_LEAST_SPAN = 0.2
+"""Of the height of a small curve, as a share of its values."""
 
 
 def to_text(one: RunDiagnosis, width: int, *, everything: bool, unicode: bool) -> str:
@@ -142,7 +143,9 @@ def _curve(piece: Evidence, unicode: bool) -> str:
     finite = [value for value in piece.sketch if math.isfinite(value)]
     if len(finite) < 2:
         return ""
-    return sparkline(list(piece.sketch), _SKETCH, min(finite), max(finite), unicode=unicode)
+    low, high = min(finite), max(finite)
+    room = max(0.0, _LEAST_SPAN * max(abs(low), abs(high)) - (high - low)) / 2  # or what hardly moves looks wild
+    return sparkline(list(piece.sketch), _SKETCH, low - room, high + room, unicode=unicode)
 
 
 def stretch_of(piece: Evidence) -> str:

@@ -74,7 +74,7 @@ STORIES: Mapping[str, Story] = {
     "loss-spikes": one("wm/loss", [20.0 if i % 20 == 9 else 1.0 for i in range(100)]),
     "free-bits-no-gradient": Story({"wm/free_bits_frac": 1.0, "wm/kl_dyn_nats": 1.0, "wm/kl_nats": 0.84}),
     "latents-empty": Story({**FLAT, "wm/kl_nats": 1e-4, "probe/open_loop_error_15": 0.3}),
-    "prior-not-learning": Story({"wm/prior_entropy_nats": 16.6, "wm/posterior_entropy_nats": rising(16, 2)}),
+    "prior-not-learning": Story({**FLAT, "wm/prior_entropy_nats": 16.6, "wm/posterior_entropy_nats": 16.0}),
     "prior-behind": Story(
         {"wm/prior_entropy_nats": rising(16, 12), "wm/posterior_entropy_nats": 1.0, "wm/latent_agreement_frac": 0.5}
     ),
