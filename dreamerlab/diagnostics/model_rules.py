@@ -114,6 +114,7 @@ RULES: tuple[Rule, ...] = (
         unless=(Progress(made=True),),
         also=("wm/posterior_entropy_nats", "wm/kl_nats", "wm/latent_agreement_frac"),
         expect=("wm/prior_entropy_nats", "<=", 5.0),
+        from_spent=0.5,
         recorded="CartPole, nano, loss_scales.dyn=0, 3,000 env steps",
     ),
     Rule(
