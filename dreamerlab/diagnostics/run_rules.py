@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = (
         ("M-SUR-09", "M-SUR-10", "M-DIAG-29"),
         tuple(Change(leaf, times=1 / factor) for leaf, factor in _LESS_OFTEN),
         each=_WATCHFUL,
+        from_spent=0.5,
         also=("surprise/total_log_ratio",),
     ),
     Rule(
