@@ -30,6 +30,11 @@ _FAR_FROM_ENTROPY = OfMetric("behavior/entropy_nats", 1.0, 10.0, "10 + entropy",
 """The mean of -log p IS the entropy, 13.7 nats at the widest spread of four actions: only what is beyond diverges."""
 _SMALLER_BONUS = Change("behavior.entropy_scale", to=3e-4, unless_below=4e-4)
 _SLOWER_ACTOR = Change("optimizer.lr_actor", times=0.1)
+_AFTER_COLLAPSE = (
+    *("actor-idle", "prior-not-learning", "deterministic-and-bad"),
+    *("not-learning", "below-random", "actions-saturated", "policy-flat"),
+)
+"""A policy without choice gets no gradient, and plays one sort of episode only, of which a prior has little to learn."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -126,8 +131,9 @@ RULES: tuple[Rule, ...] = (
         "Look at behavior/entropy_nats over the first updates: did it fall within a tenth of the run?",
         ("M-DIAG-10", "M-DIAG-13", "FACTS A13.13"),
         (_SLOWER_ACTOR,),
-        ("collapsed-early", "not-learning", "below-random", "policy-diverges", "actions-saturated", "policy-flat"),
+        ("collapsed-early", "policy-diverges", *_AFTER_COLLAPSE),
         also=("optim/grad_norm_actor",),
+        recorded="CartPole, nano, optimizer.lr_actor=0.1, 2,500 env steps",
     ),
     Rule(
         "collapsed-early",
@@ -142,7 +148,7 @@ RULES: tuple[Rule, ...] = (
         "Watch an episode: does it always do the same? Did entropy fall before behavior/value_excess did?",
         ("M-DIAG-10", "M-DIAG-16", "M-QC-06"),
         (Change("optimizer.lr_actor", times=0.3), Change("behavior.entropy_scale", times=10.0)),
-        ("not-learning", "below-random", "actions-saturated", "policy-flat"),
+        _AFTER_COLLAPSE,
         also=(ADVANTAGE,),
     ),
     Rule(
