@@ -34,7 +34,7 @@ _AFTER_COLLAPSE = (
     *("actor-idle", "prior-not-learning", "deterministic-and-bad"),
     *("not-learning", "below-random", "actions-saturated", "policy-flat"),
 )
-"""A policy without choice gets no gradient, and plays one sort of episode only, of which a prior has little to learn."""
+"""A policy without choice gets no gradient, and plays one sort of episode, of which a prior has little to learn."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
