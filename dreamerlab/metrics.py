@@ -31,6 +31,8 @@ SOMETIMES: dict[str, str] = {
     "wm/recon_loss": "numbers are observed",
     "wm/image_loss": "pictures are observed",
     "wm/discrete_loss": "choices are observed",
+    "wm/explore_loss": "explore.bonus is on",
+    "behavior/explore_bonus": "explore.bonus is on",
     "wm/auxiliary_loss": "heads.auxiliary names heads",
     "wm/auxiliary_known_frac": "heads.auxiliary names heads",
     "behavior/entropy_base_nats": "policy.dist is tanh_normal",

@@ -262,8 +262,8 @@ ABOUT_TRAINING: tuple[Dispute, ...] = (
         Position(
             "MLP dynamics, Gaussian reward, squared-error critic, three optimisers", "S3", {"world_model.family": "mlp"}
         ),
-        expect="Nothing of it is an option on the recurrent model. Its states have no memory, so it suits tasks that are "
-        "seen whole.",
+        expect="Nothing of it is an option on the recurrent model. Its states have no memory, so it suits tasks that "
+        "are seen whole.",
     ),
     dispute(
         "DIS-06",

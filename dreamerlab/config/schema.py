@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dreamerlab.config.schema_control import Control
 from dreamerlab.config.schema_experience import Collect, Init, Replay, Smooth, Train
+from dreamerlab.config.schema_explore import Explore
 from dreamerlab.config.schema_family import Mlp, WorldModel
 from dreamerlab.config.schema_hockey import Hockey
 from dreamerlab.config.schema_learning import Behavior, FreeBits, LossScales, Optimizer, ReturnNorm
@@ -35,6 +36,7 @@ class Config(Section):
     loss_scales: LossScales = LossScales()
     free_bits: FreeBits = FreeBits()
     behavior: Behavior = Behavior()
+    explore: Explore = Explore()
     return_norm: ReturnNorm = ReturnNorm()
     optimizer: Optimizer = Optimizer()
     collect: Collect = Collect()

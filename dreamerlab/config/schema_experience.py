@@ -49,9 +49,14 @@ class Replay(Section):
     priority_exponent: float = leaf(
         0.8, DYNAMICS, ge=0, le=10, absent_means=0.8, active_when=(("replay.mixture", "!=", (1.0, 0.0, 0.0)),)
     )
-    """Prioritised windows are drawn in proportion to the world-model loss of their first step to this power; steps not
-    yet trained on come first (FACTS A10)."""
+    """Prioritised windows are drawn in proportion to the rank of their first step to this power; steps not yet trained
+    on come first (FACTS A10)."""
 
+    priority: Literal["model_loss", "xp"] = leaf(
+        "model_loss", DYNAMICS, absent_means="model_loss", active_when=(("replay.mixture", "!=", (1.0, 0.0, 0.0)),)
+    )
+    """What ranks a row: the world model's loss on it (reference), or as DreamerV3-XP does, half its reconstruction
+    loss, plus its imagined return (not below 0) times 0.1 and 0.4 of the critic's loss there (FACTS B2)."""
     event_share: float = leaf(0.0, DYNAMICS, unit="share", ge=0, le=1, absent_means=0.0)
     """Share of the windows that are not fresh drawn from those in which a task was over (the terminal row of a goal,
     say): where that is rare, events are seen more often than they happen. Every event held is as likely as any other;

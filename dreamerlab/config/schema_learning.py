@@ -32,8 +32,15 @@ class LossScales(Section):
     """Policy loss."""
     value: float = leaf(1.0, DYNAMICS, ge=0, le=1e6)
     """Critic loss on imagined states."""
-    auxiliary: float = leaf(1.0, DYNAMICS, ge=0, le=1e6, absent_means=1.0, active_when=(("heads.auxiliary", "!=", ()),))
-    """Every auxiliary head (M-HK-15)."""
+    auxiliary: float = leaf(
+        1.0,
+        DYNAMICS,
+        ge=0,
+        le=1e6,
+        absent_means=1.0,
+        active_when=(("heads.auxiliary", "!=", ()), ("explore.bonus", "!=", "none")),
+    )
+    """Every auxiliary head (M-HK-15), and the ensemble of `explore.bonus`."""
     replay_value: float = leaf(0.3, DYNAMICS, ge=0, le=1e6, only_when=RSSM)
     """Critic loss on replayed states, whose gradient also enters the world model (FACTS A7); 0 switches it off."""
     dynamics: float = leaf(1.0, DYNAMICS, ge=0, le=1e6, absent_means=1.0, only_when=MODULAR)
@@ -105,8 +112,8 @@ class Behavior(Section):
     """Reward entropy only above this value: below it the bonus has NO gradient, which removes exploration exactly where
     the policy is narrow. An ablation (FACTS A13.1, M-OPT-02)."""
     entropy_target: float | None = leaf(None, DYNAMICS, unit="nats", ge=-1e6, le=1e6, absent_means=None, only_when=RSSM)
-    """Adapt the weight of the entropy, from entropy_scale on, until the policy's mean entropy on imagined states is this
-    (SAC's way, whose usual target is minus the number of action dimensions; M-OPT-08, M-ADD-13); null keeps it."""
+    """Adapt the weight of the entropy, from entropy_scale on, until the policy's mean entropy on imagined states is
+    this (SAC's way, whose usual target is minus the number of action dimensions; M-OPT-08, M-ADD-13); null keeps it."""
     entropy_target_rate: float = leaf(
         1e-3,
         DYNAMICS,

@@ -27,6 +27,7 @@ from dreamerlab.dreamer.actions import ActionCodec
 from dreamerlab.dreamer.batch import Batch, Carry, Update, in_type
 from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.factory import make_parts
+from dreamerlab.dreamer.maths import worth
 from dreamerlab.dreamer.optim import make_optimizer
 from dreamerlab.dreamer.products import computing_in
 from dreamerlab.dreamer.schedules import Learn
@@ -73,7 +74,9 @@ class Agent(nn.Module):
         self._products_in = torch.bfloat16 if config.execution.dtype == "bfloat16" else torch.float32
         if config.execution.dtype == "float64":
             self.double()
-        self._compiled = torch.compile(self.losses) if config.execution.compile else None
+        # What is compiled has one backward pass for all it returns, and isolated groups have one each.
+        compiled = config.execution.compile and not self._isolated
+        self._compiled = torch.compile(self.losses) if compiled else None
 
     def initial_carry(self, batch: int) -> Carry:
         """Return the memory before any step: zero state, no action."""
@@ -122,7 +125,8 @@ class Agent(nn.Module):
             metrics = losses.metrics | self.optimizer.step(grads, look, groups=groups)
             if done is None:
                 deter, stoch = observed.deter.detach(), observed.stoch.to(torch.int16)
-                done = Update(metrics, deter, stoch, self._model_loss(losses.terms))
+                model_loss = self._model_loss(losses.terms)
+                done = Update(metrics, deter, stoch, model_loss, model_loss if losses.rank is None else losses.rank)
             else:  # what is reported is how the batch was met, not how well it is known after some steps on it
                 done = done._replace(metrics=metrics | done.metrics)
         if learn != "world":
@@ -175,8 +179,9 @@ class Agent(nn.Module):
             observed = self.world.observe(batch, generator)
             world = self.world.losses(batch, observed)
         metrics = {"wm/loss": self._model_loss(world.terms).mean(), **world.metrics}
+        by_worth = self.config.replay.priority == "xp"
         if learn == "world":
-            return Losses(world.terms, metrics), observed
+            return Losses(world.terms, metrics, worth(world.terms["recon"]) if by_worth else None), observed
 
         starts = self.config.train.imagination_starts
         kept = batch.action.shape[1] if starts == "all" else starts
@@ -187,9 +192,11 @@ class Agent(nn.Module):
         shape = features.shape[:2]
         slow_value = imagined.slow_value[0].detach().view(shape)
         replay = self.behavior.replay_loss(features, batch, returns.view(shape), slow_value)
-        return Losses(
-            world.terms | behavior.terms | replay.terms, metrics | behavior.metrics | replay.metrics
-        ), observed
+        terms = world.terms | behavior.terms | replay.terms
+        rank = None
+        if by_worth:
+            rank = worth(terms["recon"], returns.view(shape), terms["value"].detach().mean(0).view(shape))
+        return Losses(terms, metrics | behavior.metrics | replay.metrics, rank), observed
 
     @torch.no_grad()
     def _model_loss(self, terms: Mapping[str, Tensor]) -> Float[Tensor, "B T"]:

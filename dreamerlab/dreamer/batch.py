@@ -83,4 +83,6 @@ class Update(NamedTuple):
     deter: Float[Tensor, "B T D"]
     stoch: Int[Tensor, "B T S"]
     model_loss: Float[Tensor, "B T"]
-    """The world model's loss on every row, by which prioritised replay ranks them."""
+    """The world model's loss on every row."""
+    rank: Float[Tensor, "B T"]
+    """By which prioritised replay ranks every row: that loss, or what `replay.priority` says."""

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from dreamerlab.config.schedule import parse_schedule
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.distributions import TwoHot
@@ -30,6 +31,7 @@ from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
+from dreamerlab.dreamer.schedules import factor
 from dreamerlab.dreamer.stack import OneHots, rows_at_once, written_out
 from dreamerlab.dreamer.temperature import Temperature
 from dreamerlab.spaces import ActionSpec
@@ -58,6 +60,8 @@ class Imagined(NamedTuple):
     """Outputs of the policy in states 0 .. H - 1, with gradient to its parameters, where the rollout has them."""
     one_hots: OneHots | None = None
     """What is known of the features, row by row."""
+    bonus: Float[Tensor, "H N"] | None = None
+    """Disagreement about each step (`explore.bonus`), not yet part of the reward."""
 
 
 class Behavior(nn.Module):
@@ -82,6 +86,7 @@ class Behavior(nn.Module):
         self.critic = MLP(feature_size, model.units, model.value_layers, twohot.bins, output_scale=0.0)
         self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.return_scale = ReturnScale(config)
+        self.explore_scale, self.explore_schedule = config.explore.scale, parse_schedule(config.explore.schedule)
         self._at_once = rows_at_once(model.units)
 
     def act(self, features: Float[Tensor, "N F"], *, mode: bool, generator: torch.Generator) -> Shaped[Tensor, "N A"]:
@@ -131,7 +136,8 @@ class Behavior(nn.Module):
         # Of the last state only a bootstrap asks.
         judged = horizon + 1 if self.config.bootstrap == "slow" else horizon
         slow_value = self._by_parts(self._slow_value, *_first(judged * rows, flat, known)).view(judged, rows)
-        return Imagined(features, action, reward, cont, slow_value, noise, one_hots=known)
+        bonus = world.bonus(features, action)
+        return Imagined(features, action, reward, cont, slow_value, noise, one_hots=known, bonus=bonus)
 
     def losses(self, imagined: Imagined, made: Int[Tensor, ""] | None = None) -> tuple[Losses, Float[Tensor, " N"]]:
         """Return the policy and value losses, (H, N) each, and the return of the starts (for `replay_loss`).
@@ -155,7 +161,8 @@ class Behavior(nn.Module):
         if self.config.bootstrap == "fast":
             bootstrap = value if imagined.value is None else imagined.value
         # Where the rollout carries gradient, so do the returns: this is what reaches the policy through the dynamics.
-        outcome = lambda_return(imagined.reward, imagined.cont[1:], bootstrap[1:], self.config.lam)
+        reward, explored = self._with_bonus(imagined, made)
+        outcome = lambda_return(reward, imagined.cont[1:], bootstrap[1:], self.config.lam)
         returns, slow_value = outcome.detach(), imagined.slow_value.detach()
         scale = self.return_scale.update(returns)
         advantage = (outcome - bootstrap[:-1].detach()) / scale
@@ -174,6 +181,7 @@ class Behavior(nn.Module):
         low, high = self.return_scale.ends()
         metrics = {
             **policy_metrics,
+            **explored,
             "behavior/return_p5": low,
             "behavior/return_p95": high,
             "behavior/return_scale_raw": high - low,
@@ -191,6 +199,15 @@ class Behavior(nn.Module):
             "behavior/value_excess": excess.mean(),
         }
         return Losses({"policy": policy, "value": value_loss}, metrics), returns[0]
+
+    def _with_bonus(self, imagined: Imagined, made: Tensor | None) -> tuple[Float[Tensor, "H N"], dict[str, Tensor]]:
+        """Return the imagined rewards with the scaled bonus, if there is one, and what it came to."""
+        if imagined.bonus is None:
+            return imagined.reward, {}
+        assert made is not None or self.explore_schedule.shape == "constant", "a schedule needs the updates made"
+        share = 1.0 if made is None else factor(self.explore_schedule, made, imagined.reward.dtype)
+        bonus = imagined.bonus * (self.explore_scale * share)
+        return imagined.reward + bonus, {"behavior/explore_bonus": bonus.detach().mean()}
 
     def replay_loss(
         self,

@@ -41,6 +41,7 @@ class Results(NamedTuple):
     deter: Tensor
     stoch: Tensor
     model_loss: Tensor
+    rank: Tensor
 
 
 @runtime_checkable
@@ -136,7 +137,7 @@ class RecordedUpdates:
             names = tuple(done.metrics)
             kinds = {value.dtype for value in done.metrics.values()}
             assert len(kinds) == 1, kinds
-            return Results(torch.stack(list(done.metrics.values())), done.deter, done.stoch, done.model_loss)
+            return Results(torch.stack(list(done.metrics.values())), done.deter, done.stoch, done.model_loss, done.rank)
 
         with self._undone(generator):
             self._recorder.rehearse(run)

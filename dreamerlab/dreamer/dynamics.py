@@ -45,6 +45,8 @@ class Losses(NamedTuple):
 
     terms: dict[str, Tensor]
     metrics: dict[str, Tensor]
+    rank: Tensor | None = None
+    """Of every row of a window, where replay ranks rows by something else than the world model's loss."""
 
 
 @runtime_checkable

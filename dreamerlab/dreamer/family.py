@@ -41,6 +41,12 @@ class Imaginable(Protocol):
         """Return the predicted discount of each state: gamma where it goes on, 0 after a death."""
         ...
 
+    def bonus(
+        self, features: Float[Tensor, "states N F"], action: Shaped[Tensor, "steps N A"]
+    ) -> Float[Tensor, "steps N"] | None:
+        """Return what imagined steps are worth beside their reward, unscaled; None where nothing is."""
+        ...
+
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Return what it learns with, as of any module."""
         ...

@@ -136,3 +136,20 @@ def percentiles(x: Float[Tensor, " ..."], shares: Sequence[float]) -> Float[Tens
 def shift_actions(prev: Shaped[Tensor, " B *A"], action: Shaped[Tensor, "B T *A"]) -> Shaped[Tensor, "B T *A"]:
     """Return, for every row, the action taken BEFORE it: `prev`, then all but the last of `action` (FACTS A1)."""
     return torch.cat([prev[:, None], action[:, :-1]], 1)
+
+
+@torch.no_grad()
+def worth(
+    recon: Float[Tensor, "B T"],
+    returns: Float[Tensor, "B K"] | None = None,
+    value_loss: Float[Tensor, "B K"] | None = None,
+) -> Float[Tensor, "B T"]:
+    """Return how much DreamerV3-XP wants to see each row again: (0.1 + 0.4 value loss) return + 0.5 recon (FACTS B2).
+
+    Of the last K rows imagination started, of the others only the reconstruction is known. A return below 0 counts as
+    0, for ranks have a power taken of them.
+    """
+    rank = 0.5 * recon
+    if returns is not None and value_loss is not None:
+        rank[:, -returns.shape[1] :] += (0.1 + 0.4 * value_loss) * returns.clamp(min=0.0)
+    return rank

@@ -7,7 +7,7 @@ episode has no reward: the state cannot tell it from others, so it is left out.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
@@ -96,6 +96,10 @@ class MlpWorldModel(nn.Module):
                 **auxiliary.metrics,
             }
         return Losses({**decoded.terms, "reward": reward, "cont": cont, **core.terms, **auxiliary.terms}, metrics)
+
+    def bonus(self, features: Float[Tensor, "states N F"], action: Shaped[Tensor, "steps N A"]) -> None:
+        """Return None: nothing is paid for beside the reward."""
+        return
 
     def predict_reward(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         """Return the expected reward received on arriving at each state."""

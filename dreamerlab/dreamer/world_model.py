@@ -6,7 +6,7 @@ Owns the world-model losses, each of shape (B, T). Imagination and the losses of
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
@@ -14,6 +14,7 @@ from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import Decoder, Encoder
 from dreamerlab.dreamer.distributions import TwoHot, continue_floor, continue_loss
 from dreamerlab.dreamer.dynamics import Losses, Observed
+from dreamerlab.dreamer.explore import make_explorer
 from dreamerlab.dreamer.heads import AuxiliaryHeads
 from dreamerlab.dreamer.maths import logit, shift_actions, spread
 from dreamerlab.dreamer.networks import MLP
@@ -41,6 +42,7 @@ class WorldModel(nn.Module):
         self.reward = MLP(size, model.units, model.reward_layers, config.twohot.bins, output_scale=0.0)
         self.cont = MLP(size, model.units, model.continue_layers, 1)
         self.auxiliary = AuxiliaryHeads(size, config)
+        self.explorer = make_explorer(size, spec.action, config, self.twohot)
 
     def observe(self, batch: Batch, generator: torch.Generator) -> Observed:
         """Return the states of a batch of windows."""
@@ -70,6 +72,11 @@ class WorldModel(nn.Module):
         core = self.dynamics.losses(observed)
         auxiliary = self.auxiliary.losses(features, batch.targets)
         terms = {**decoded.terms, "reward": reward, "cont": cont, **core.terms, **auxiliary.terms}
+        explored: dict[str, Tensor] = {}
+        if self.explorer is not None:
+            cost = self.explorer.loss(observed.features, batch)
+            explored = {"wm/explore_loss": cost.detach().mean()}
+            terms["auxiliary"] = terms["auxiliary"] + cost if "auxiliary" in terms else cost
         with torch.no_grad():
             reward_mean, cont_mean = reward.mean(), cont.mean()
             metrics = {
@@ -84,8 +91,15 @@ class WorldModel(nn.Module):
                 "wm/feature_std": spread(features.detach()),
                 **core.metrics,
                 **auxiliary.metrics,
+                **explored,
             }
         return Losses(terms, metrics)
+
+    def bonus(
+        self, features: Float[Tensor, "states N F"], action: Shaped[Tensor, "steps N A"]
+    ) -> Float[Tensor, "steps N"] | None:
+        """Return what imagined steps are worth for being unknown, unscaled; None without `explore.bonus`."""
+        return None if self.explorer is None else self.explorer.bonus(features, action)
 
     def predict_reward(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         """Return the expected reward received on arriving at each state; `one_hots` as in `networks.MLP`."""

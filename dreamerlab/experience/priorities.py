@@ -1,9 +1,9 @@
 """Which windows are drawn by how badly they are predicted (FACTS A10).
 
-A window is ranked by its first row: the world model's loss there, the last time it was trained on, to the power
-`replay.priority_exponent`. Rows never trained on rank above all others, and are drawn first, each equally likely. What
-is drawn counts 0 until its next loss is known. `Priorities` keeps two trees over the valid starts of windows, both
-functions of the `priority` column alone, so that a restored buffer draws the same.
+A window is ranked by its first row: the world model's loss there (or what `replay.priority` says), the last time it was
+trained on, to the power `replay.priority_exponent`. Rows never trained on rank above all others, and are drawn first,
+each equally likely. What is drawn counts 0 until its next rank is known. `Priorities` keeps two trees over the valid
+starts of windows, both functions of the `priority` column alone, so that a restored buffer draws the same.
 """
 
 from __future__ import annotations

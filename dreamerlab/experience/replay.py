@@ -234,12 +234,12 @@ class Replay:
             self._rows.columns["stoch"][place] = stoch[kept]
             self._touch(place)
 
-    def prioritise(self, sample: Sample, model_loss: np.ndarray) -> None:
-        """Rank a sample's rows by the world model's losses (B, T) on them; nothing to do in a mixture without it."""
+    def prioritise(self, sample: Sample, rank: np.ndarray) -> None:
+        """Rank a sample's rows by what was said of them, (B, T); nothing to do in a mixture without it."""
         if self._prioritised:
             kept, streams, rows = self._still_held(sample)
             place = streams, rows % self.ring
-            ranks = np.maximum(model_loss[kept].astype(np.float64), 0.0) ** self._exponent
+            ranks = np.maximum(rank[kept].astype(np.float64), 0.0) ** self._exponent
             self._rows.columns["priority"][place] = ranks
             self._priorities.rerank(self._rows.columns["priority"], streams, rows)
             self._touch(place)

@@ -51,7 +51,7 @@ class KeepAll:
             self._drop_beaten(self._recorded)
 
     def restore_best(self) -> None:
-        """Give the session the agent of the best evaluation so far back, optimiser included; none kept, none restored."""
+        """Give the session the agent of the best evaluation back, optimiser included; where none is kept, nothing."""
         if self._best is not None:
             state = checkpoint.open_exactly(self._folder, self._best["name"])
             self._session.agent.load_state_dict(state["session"]["agent"])

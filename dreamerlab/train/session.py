@@ -186,7 +186,7 @@ class Session:
         if self._keeps_latents:
             self.replay.write_back(sample, done.deter.cpu().numpy(), done.stoch.cpu().numpy())
         if self.config.replay.mixture[1] > 0:
-            self.replay.prioritise(sample, done.model_loss.float().cpu().numpy())
+            self.replay.prioritise(sample, done.rank.float().cpu().numpy())
         self.counters.updates += 1
         self.counters.actor_updates += self.agent.repeats["actor"] if learn != "world" else 0
         if self._processes is not None:

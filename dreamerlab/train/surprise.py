@@ -1,4 +1,4 @@
-"""How much worse the world model is on the newest batch than it has been lately (M-SUR-01 to 03).
+"""How much worse the world model is on the newest batch than it has been lately (M-SUR-01, M-SUR-02, M-SUR-03).
 
 Of every loss the logarithm of its ratio to its own running average, so it shows change and not scale. Tensors all the
 way: nothing waits for the device.

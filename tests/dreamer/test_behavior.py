@@ -338,6 +338,7 @@ class Line(WorldModel):
         torch.nn.Module.__init__(self)
         self.dynamics = Steps()  # type: ignore[assignment]
         self.weight = torch.nn.Parameter(torch.tensor(2.0))
+        self.explorer = None
 
     def predict_reward(self, features: Tensor) -> Tensor:
         return self.weight * features.squeeze(-1)

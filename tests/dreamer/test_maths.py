@@ -21,6 +21,7 @@ from dreamerlab.dreamer.maths import (
     symexp_bins,
     symlog,
     triangle,
+    worth,
 )
 
 
@@ -208,3 +209,12 @@ def test_a_running_sum_is_also_a_product_with_a_triangle() -> None:
         assert running_sum(x.to("meta")).shape == x.shape
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+def test_worth_is_what_dreamerv3_xp_weighs_B2() -> None:
+    recon = torch.tensor([[2.0, 4.0, 6.0], [1.0, 1.0, 1.0]])
+    returns, value_loss = torch.tensor([[10.0, -3.0], [0.0, 5.0]]), torch.tensor([[0.5, 9.0], [2.0, 1.0]])
+    expected = torch.tensor([[1.0, 2.0 + 0.3 * 10.0, 3.0], [0.5, 0.5, 0.5 + 0.5 * 5.0]])
+    torch.testing.assert_close(worth(recon, returns, value_loss), expected)
+    torch.testing.assert_close(worth(recon), 0.5 * recon)
+    assert torch.equal(recon[0], torch.tensor([2.0, 4.0, 6.0])), "what is given stays"

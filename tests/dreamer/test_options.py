@@ -83,6 +83,10 @@ ACTS: dict[str, Act] = {
     "behavior.entropy_target_rate": (0.1, "choices", {"behavior.entropy_target": 1.0}),
     "behavior.entropy_schedule": ("linear to 0x over 2 updates", "choices", {}),
     "behavior.replay_value_grad": (False, "choices", {}),
+    "explore.bonus": ("reward_ensemble", "choices", {}),
+    **{f"explore.{name}": (value, "choices", {"explore.bonus": "latent_ensemble"}) for name, value in {
+        "members": 3, "scale": 5.0, "schedule": "linear to 0.1x over 2 updates",
+    }.items()},
     "return_norm.rate": (0.1, "choices", {}),
     "return_norm.limit": (1e9, "choices", {}),
     "return_norm.low": (20.0, "choices", {}),

@@ -58,6 +58,7 @@ ACTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "replay.max_bytes": (1_000_000, WIDE),
     "replay.mixture": ((0.0, 0.0, 1.0), {"replay.online": False}),
     "replay.priority_exponent": (0.2, RANKED),
+    "replay.priority": ("xp", RANKED),
     "replay.event_share": (0.5, EVENTS),
     "hockey.shaping": (("closeness:1",), HOCKEY),
     "hockey.pool_every": (20, SELF),
