@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from dreamerlab.config.schema_family import RSSM
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
 
@@ -23,7 +24,7 @@ class Execution(Section):
     dtype: Literal["float32", "bfloat16", "float64"] = leaf("float32", Zone.DYNAMICS, absent_means="float32")
     """Type of matrix products; parameters, norms, losses and distributions stay float32 under bfloat16 (FACTS A9).
     Unlike the device, another type is another experiment: it has to be declared as the change."""
-    compile: bool = leaf(False, EXECUTION, absent_means=False)
+    compile: bool = leaf(False, EXECUTION, absent_means=False, only_when=RSSM)
     """Compile the update with torch.compile; pays on a GPU, not on a CPU (M-CP-21)."""
     cuda_graphs: bool = leaf(False, EXECUTION, absent_means=False)
     """Record the update as one CUDA graph and replay it; needs device cuda, and no compile (M-CP-21)."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dreamerlab.config.catalogue import inactive_leaves
+from dreamerlab.config.lineage import unfit_leaves
+from dreamerlab.config.validation import flatten
 from dreamerlab.dreamer.gaussian import Normal
 from dreamerlab.dreamer.mlp_model import MlpWorldModel
 from dreamerlab.dreamer.mlp_parts import Representation, Transition
@@ -133,3 +136,18 @@ def test_metrics_are_those_of_the_catalogue() -> None:
             "value_excess", "value_ceiling_frac", "replay_value_loss",
         )),
     }  # fmt: skip
+
+
+def test_compiling_is_not_offered_where_each_group_has_a_pass_of_its_own() -> None:
+    agent = mlp_agent(execution__compile=True)
+    assert "execution.compile" in inactive_leaves(flatten(agent.config))
+    assert all(torch.isfinite(x) for x in agent.update(mlp_batch(agent), generator()).metrics.values())
+
+
+def test_nothing_is_taken_over_from_the_other_family() -> None:
+    """M-PROT-13: neither networks nor what replay keeps of them; what does nothing on either side may differ."""
+    ours, theirs = flatten(mlp_config()), {**flatten(mlp_config()), "world_model.family": "rssm"}
+    for parts in (("world",), ("behavior",), ("replay",)):
+        assert "world_model.family" in {one.key for one in unfit_leaves(theirs, ours, parts)}, parts
+    assert unfit_leaves({**ours, "model.deter": 32}, ours, ("world", "behavior", "replay")) == []
+    assert unfit_leaves({**ours, "mlp.state": 32}, ours, ("world",)) != []
