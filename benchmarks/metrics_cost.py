@@ -97,9 +97,12 @@ def _of_preset(preset: str | None, overrides: list[str]) -> list[tuple[str, floa
     kept = [*losses.terms.values(), *observed, *session.agent.state_dict(keep_vars=True).values()]
     extra = only_for_metrics(recording.operations, kept)
 
+    # Called as directly as Python can: an operation in its place has no wrapper of the recording around it.
+    direct = [(getattr(func, "_op", func), args, kwargs) for func, args, kwargs, _ in extra]
+
     def repeat() -> None:
         with torch.no_grad():
-            for func, args, kwargs, _ in extra:
+            for func, args, kwargs in direct:
                 func(*args, **kwargs)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -40,7 +40,13 @@ ROWS: tuple[Row, ...] = (
         "none",
         "mean discounted reward that really followed the same states up to the end of their episodes, as trained on",
     ),
-    ("probe/value_bias", "return", "none", "probe/value_mean minus probe/return_mean: positive overestimates"),
+    (
+        "probe/value_bias",
+        "return",
+        "none",
+        "probe/value_mean minus probe/return_mean: positive overestimates, if the policy is not much "
+        "better by now than the one that played",
+    ),
     (
         "probe/value_explained_variance",
         "share",

@@ -39,8 +39,8 @@ from dreamerlab.train.session import Session, to_batch
 
 AHEAD = (5, 15, 50)
 """Rows after the last one seen whose observation is foreseen (M-QC-03)."""
-NEWEST = 20_000
-"""Newest rows of replay that are looked among."""
+NEWEST = 5_000
+"""Newest rows of replay that are looked among: few enough to be of about the policy there is now."""
 WINDOWS = 64
 """Windows of each kind; twice as many for the heads."""
 
