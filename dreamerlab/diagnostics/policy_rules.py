@@ -117,6 +117,8 @@ RULES: tuple[Rule, ...] = (
         (Change("policy.entropy", to="squashed"), Change("policy.std", to=(0.1, 1.0)), _SMALLER_BONUS),
         ("not-learning", "below-random", "entropy-high-late", "policy-flat", "actions-saturated"),
         also=("behavior/action_std", "behavior/entropy_squashed_nats"),
+        recorded="Pendulum, nano, tanh_normal, policy.std=[0.1353, 7.389], policy.entropy=base, "
+        "behavior.entropy_scale=0.03, 4,000 env steps",
     ),
     Rule(
         "actor-rate-too-high",

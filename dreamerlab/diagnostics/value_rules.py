@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
             "not-learning",
         ),
         also=("behavior/value", "behavior/return_p95"),
+        recorded="CartPole, nano, twohot.support=[-3, 3], 3,000 env steps",
     ),
     Rule(
         "value-at-ceiling-of-config",
