@@ -50,7 +50,7 @@ def test_going_on_foreseen_with_four_fifths_pulls_by_minus_a_fifth_M_ML_09() -> 
 
 
 def test_the_lambda_return_of_three_steps_by_hand_M_ML_08() -> None:
-    """M-ML-08: gamma 0.99, lambda 0.95; lambda near 1 means mostly the trajectory, not mostly the bootstrap (DIS-09)."""
+    """M-ML-08: gamma 0.99, lambda 0.95, which is mostly the trajectory and not mostly the bootstrap (DIS-09)."""
     reward, value, gamma, lam = [1.0, 0.0, 2.0], [5.0, 6.0, 7.0], 0.99, 0.95
     going = [gamma, gamma * 0.5, gamma]
     last = 2.0 + gamma * 7.0
