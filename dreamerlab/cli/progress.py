@@ -199,6 +199,12 @@ def notes(views: Sequence[RunView]) -> list[str]:
             for trial in view.trials
             if trial.reason or trial.message
         ),
+        *(
+            f"{f'{view.run} ' if several else ''}seed {trial.seed}: {finding}"
+            for view in views
+            for trial in view.trials
+            for finding in trial.findings[:1]
+        ),
     ]
 
 
@@ -235,6 +241,8 @@ def _line(trial: TrialView) -> str:
         parts.append(f"wm loss {figure(trial.wm_loss)}")
     if trial.updates_per_s is not None and trial.state == "running":
         parts.append(f"{figure(trial.updates_per_s)} updates/s")
+    if trial.findings:
+        parts.append(trial.findings[0])
     if trial.reason and trial.state not in ("failed", "stopped"):  # the launcher has said why, where to look included
         parts.append(trial.reason)
     return ", ".join(parts)

@@ -1,7 +1,7 @@
 """The rules on a trial that is still training: lines go in as they are written, findings come out when asked for.
 
 A series keeps at most 2 * `LIMIT` points: when it is full every second one is let go, so that a line costs the same
-after a day as in the first minute, and asking costs the same at any time. Not wired into the trainer here.
+after a day as in the first minute, and asking costs the same at any time.
 
     watch = Watch(config)
     watch.add(env_steps, values)            # each metric line, each evaluation: O(number of values)

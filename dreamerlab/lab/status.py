@@ -43,6 +43,8 @@ class TrialView:
     """Mean loss of the world model since the metric line before the last."""
     actor_updates: int = 0
     """Updates in which actor and critic learnt."""
+    findings: tuple[str, ...] = ()
+    """What the rules of diagnosis found at the last evaluation."""
 
     @property
     def share(self) -> float:
@@ -139,6 +141,7 @@ def _view_trial(trial: TrialRow) -> TrialView:
         message=status.message,
         wm_loss=status.latest.get("wm/loss"),
         actor_updates=actor_updates(status),
+        findings=status.findings,
     )
 
 

@@ -63,6 +63,8 @@ class Status:
     """Hash over everything a finished trial has learnt: parameters, moments, running statistics."""
     message: str | None = None
     """Something worth saying, in one line; for instance that a damaged checkpoint was passed over."""
+    findings: tuple[str, ...] = ()
+    """What the rules of diagnosis found at the last evaluation, a line each."""
     schema: int = 1
 
 
@@ -158,4 +160,8 @@ def _status_from(data: dict[str, Any]) -> Status:
     if not set(map(type, latest.values())) <= {float, int}:  # cheaper than a look at each of fifty values
         latest = {key: value for key, item in latest.items() if (value := number(item)) is not None}
     known["latest"] = latest
+    if (findings := data.get("findings")) is not None:
+        if not isinstance(findings, list):
+            raise TypeError(f"'findings' is {findings!r}")
+        known["findings"] = tuple(str(one) for one in cast("list[object]", findings))
     return Status(**known)

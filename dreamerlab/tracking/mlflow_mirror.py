@@ -163,13 +163,15 @@ class Mirror:
 
     def _show_state(self, status: Status) -> None:
         place, state = self._place.trials[str(status.seed)], effective_state(status)
-        shown = f"{state} (attempt {status.attempt})"
-        if place.run is None or place.state == shown:
+        shown, found = f"{state} (attempt {status.attempt})", "; ".join(status.findings)
+        told = f"{shown}; {found}" if found else shown
+        if place.run is None or place.state == told:
             return
         end = round(1000 * (status.heartbeat_at or time.time()))
-        self._backend.set_tags(place.run, {"dreamerlab.state": shown, "dreamerlab.reason": status.reason or ""})
+        tags = {"dreamerlab.state": shown, "dreamerlab.reason": status.reason or "", "dreamerlab.findings": found}
+        self._backend.set_tags(place.run, tags)
         self._backend.set_status(place.run, _STATUS.get(state, "KILLED"), end)
-        place.state = shown
+        place.state = told
         self._save()
 
     def _show_run(self, statuses: list[Status]) -> None:

@@ -30,6 +30,7 @@ from dreamerlab.runs.processes import hostname, own_identity
 from dreamerlab.runs.status import Status, read_status
 from dreamerlab.runs.surroundings import busy
 from dreamerlab.train import checkpoint
+from dreamerlab.train.findings import LiveRules
 from dreamerlab.train.finite import Diverged
 from dreamerlab.train.keeper import KeepAll
 from dreamerlab.train.loop import train
@@ -78,6 +79,7 @@ def execute(path: Path, number: int | None, supervisor: Supervisor | None) -> No
         _reserve(trial).write_bytes(bytes(_RESERVE_BYTES))
         recorder.write_status()
         config = load_config(trial.run.config_path)
+        recorder.rules = LiveRules(config)
         company = find_company(trial, config, manifest.family)
         require_the_same(company, read_attempts(trial))
         session = Session(config, trial.seed, trial.replay, company)
@@ -226,6 +228,8 @@ def _restore(session: Session, recorder: Recorder, keeper: KeepAll, attempt: Att
             checkpoint.refuse_misfits(loaded.info.file, misfits)
             session.load_state_dict(given)
             recorder.load_state_dict(loaded.state["recorder"])
+            if recorder.rules is not None:
+                recorder.rules.catch_up(trial, attempt.number, session.counters.env_steps)
             keeper.load_state_dict(loaded.state["keeper"])
             done = f"resumed from {loaded.info.file}"
         note = "; ".join([done, *(f"passed over {line}" for line in loaded.passed_over)])

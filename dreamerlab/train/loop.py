@@ -91,7 +91,8 @@ def train(session: Session, recorder: Recorder, clock: TrainingClock, stop: Stop
         elif probed:
             recorder.write_probes(at, probed)
         if evaluating:
-            score = recorder.write_evaluation(at, session.evaluator.evaluate(session.agent, beat))
+            results = session.evaluator.evaluate(session.agent, beat)
+            score = recorder.write_evaluation(at, results, session.spent())
             keeper.evaluated(score)
             if session.controls.evaluated(score, at.env_steps):
                 keeper.restore_best()

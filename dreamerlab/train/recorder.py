@@ -20,6 +20,7 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.series import append_line
 from dreamerlab.runs.status import Status, write_status
 from dreamerlab.train.evaluate import Episodes, as_metrics, shares_of
+from dreamerlab.train.findings import LiveRules
 from dreamerlab.train.finite import require_finite
 from dreamerlab.train.pictures import prediction_picture, write_picture
 from dreamerlab.train.predictions import Foreseen
@@ -77,6 +78,8 @@ class Recorder:
 
     def __init__(self, trial: TrialDirectory, attempt: int, status: Status) -> None:
         self._trial, self.attempt, self._status = trial, attempt, status
+        self.rules: LiveRules | None = None
+        """What is asked at every evaluation whether something is wrong; set once the config is known."""
         self._means = _Means()
         self._written_at = (0, 0)
         self._last_beat = 0.0
@@ -154,6 +157,8 @@ class Recorder:
         values["pace/acting_share"] = means.acting_s / elapsed
         values |= extra
         append_line(self._trial.metrics_path(self.attempt), {**self._position(at), "values": values})
+        if self.rules is not None:
+            self.rules.add(at.env_steps, values)
         self._status = replace(self._status, latest={**self._status.latest, **values})
         self._means = _Means(since=now, since_env_steps=at.env_steps)
 
@@ -162,14 +167,20 @@ class Recorder:
         append_line(self._trial.metrics_path(self.attempt), {**self._position(at), "values": values})
         self._status = replace(self._status, latest={**self._status.latest, **values})
 
-    def write_evaluation(self, at: Counters, results: dict[str, Episodes]) -> float:
-        """Write one evaluation line, returns of every episode included; return what the best one is chosen by."""
+    def write_evaluation(self, at: Counters, results: dict[str, Episodes], spent: float = 0.0) -> float:
+        """Write one evaluation line, returns of every episode included; return what the best one is chosen by.
+
+        `spent` is how much of the budget is gone, which rules ask for.
+        """
         values = as_metrics(results)
         returns = {policy: episodes.returns for policy, episodes in results.items()}
         games = {policy: episodes.outcomes() for policy, episodes in results.items() if episodes.games is not None}
         told = {"values": values, "returns": returns, **({"games": games} if games else {})}
         append_line(self._trial.evals_path, {**self._position(at), **told})
         self._status = replace(self._status, latest={**self._status.latest, **values})
+        if self.rules is not None:
+            self.rules.add(at.env_steps, values)
+            self._status = replace(self._status, findings=self.rules.look(spent))
         return values[ALIASES["eval/return"]]
 
     def write_predictions(self, at: Counters, foreseen: Mapping[str, Foreseen]) -> None:
