@@ -124,9 +124,7 @@ def read_items(source: str) -> tuple[str, list[FileItem]]:
         path, origin = Path(__file__).parent.parent / "protocol" / f"queue_{source}.yaml", SHIPPED[source]
     written = 'an item is   NAME: {sentence: "..."}   or   NAME: {idea: "..."}'
     if not path.exists():
-        raise NotFound(
-            f"there is no file {path}{did_you_mean(source, SHIPPED)}", hint=f"name a yaml file; {written}"
-        )
+        raise NotFound(f"there is no file {path}{did_you_mean(source, SHIPPED)}", hint=f"name a yaml file; {written}")
     try:
         read = read_entries(path)
     except YamlFault as fault:

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from dreamerlab.measured.row import Row
 
-_STEPS = (5, 15, 50)
+
+def _open_loop(ahead: int) -> tuple[Row, Row]:
+    return (
+        (
+            f"probe/open_loop_error_{ahead}",
+            "squared symlog",
+            "lower",
+            f"mean squared error of the observation foreseen {ahead} rows ahead with the recorded actions, after "
+            "seeing 5; of pictures, where no numbers are observed, of brightness 0 to 1; absent where no episode held is long "
+            "enough",
+        ),
+        (
+            f"probe/open_loop_baseline_{ahead}",
+            "squared symlog",
+            "none",
+            f"the same error of always saying the mean observation, {ahead} rows ahead: an error near it foresees "
+            "nothing",
+        ),
+    )
+
 
 ROWS: tuple[Row, ...] = (
-    *(
-        row
-        for ahead in _STEPS
-        for row in (
-            (
-                f"probe/open_loop_error_{ahead}",
-                "squared symlog",
-                "lower",
-                f"mean squared error of the observation foreseen {ahead} rows ahead with the recorded actions, after "
-                "seeing 5; of pictures, where no numbers are observed, of brightness 0 to 1; absent where no episode "
-                "held is long enough",
-            ),
-            (
-                f"probe/open_loop_baseline_{ahead}",
-                "squared symlog",
-                "none",
-                f"the same error of always saying the mean observation, {ahead} rows ahead: an error near it foresees "
-                "nothing",
-            ),
-        )
-    ),
+    *_open_loop(5),
+    *_open_loop(15),
+    *_open_loop(50),
     (
         "probe/value_mean",
         "return",
