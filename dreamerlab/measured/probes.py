@@ -12,8 +12,8 @@ def _open_loop(ahead: int) -> tuple[Row, Row]:
             "squared symlog",
             "lower",
             f"mean squared error of the observation foreseen {ahead} rows ahead with the recorded actions, after "
-            "seeing 5; of pictures, where no numbers are observed, of brightness 0 to 1; absent where no episode held is long "
-            "enough",
+            "seeing 5; of pictures, where no numbers are observed, of brightness 0 to 1; absent where no episode held "
+            "is long enough",
         ),
         (
             f"probe/open_loop_baseline_{ahead}",
