@@ -17,6 +17,7 @@ from dreamerlab.stats.wilson import FEWEST_GAMES, share_interval
 from dreamerlab.tables import Table
 
 _CHART_WIDTH = 48
+_MOST_FINDINGS = 4
 
 
 def page(
@@ -49,6 +50,7 @@ def page(
         scores(details),
         _outcomes(details),
         _chart(details),
+        _findings(details),
         _spent(details),
         _configured_and_done(done),
         _attempts(details),
@@ -133,6 +135,20 @@ def _chart(details: RunDetails) -> str:
         known = [value for value in values if value - value == 0] or [float("nan")]
         numbers = f"first {figure(values[0])}, highest {figure(max(known))}, last {figure(values[-1])}"
         lines.append(f"seed {trial.view.seed}  {chart}  {numbers} ({len(values)} evaluations)")
+    return "\n".join(lines)
+
+
+def _findings(details: RunDetails) -> str:
+    """Return what the rules found first, a line each; empty where they found nothing."""
+    found, roots = details.findings, details.findings.roots
+    if not roots:
+        return "" if found.complete else "\n".join(["findings", *(f"  {one}" for one in found.remarks)])
+    lines = [f"findings, of which dreamerlab diagnose {details.manifest.id} shows evidence and what to try"]
+    for one in roots[:_MOST_FINDINGS]:
+        mark = one.severity.upper() if one.severity == "critical" else one.severity
+        lines.append(f"  {mark}: {one.words}")
+    if len(roots) > _MOST_FINDINGS:
+        lines.append(f"  and {len(roots) - _MOST_FINDINGS} more")
     return "\n".join(lines)
 
 

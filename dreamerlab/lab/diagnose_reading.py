@@ -47,12 +47,16 @@ class Reading:
         return not self.course.series
 
 
-def read_trial(trial: TrialDirectory, config: Mapping[str, object]) -> Reading:
-    """Return the course of one seed, as far as it has come; nothing in it when nothing was written yet."""
+def read_trial(trial: TrialDirectory, config: Mapping[str, object], *, most_bytes: int | None = None) -> Reading:
+    """Return the course of one seed, as far as it has come; nothing in it when nothing was written yet.
+
+    `most_bytes`: where there are more bytes of metric lines than that, they are left to the committed curves.
+    """
     status = read_status(trial)
     points: _Points = defaultdict(list)
     wanted = _chooser()
-    damaged = _from_metrics(trial, points, wanted)
+    lean = most_bytes is not None and _metrics_bytes(trial) > most_bytes
+    damaged = 0 if lean else _from_metrics(trial, points, wanted)
     source = "metrics" if points else "none"
     evals, torn = read_evals(trial)
     if not points:
@@ -92,6 +96,11 @@ def _from_metrics(trial: TrialDirectory, points: _Points, wanted: Callable[[str]
         for line in sample.lines:
             _take(line, points, wanted)
     return damaged
+
+
+def _metrics_bytes(trial: TrialDirectory) -> int:
+    paths = [trial.metrics_path(attempt) for attempt in trial.attempts()]
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def _take(line: Line, points: _Points, wanted: Callable[[str], bool]) -> None:

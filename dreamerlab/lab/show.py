@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from dreamerlab.atomic import number
 from dreamerlab.errors import LabError, NotFound
+from dreamerlab.lab.run_findings import Findings, findings_of
 from dreamerlab.lab.status import TrialView, view_run
 from dreamerlab.lab.surroundings import cautions
 from dreamerlab.protocol.violations import named
@@ -70,6 +72,11 @@ class RunDetails:
     def metric(self) -> str:
         """What the score is made of."""
         return parse_reducer(self.manifest.score).metric
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the rules of diagnosis say, read when it is asked for."""
+        return findings_of(self.run, self.manifest.seeds, _recorded(self.run))
 
     @property
     def mean_score(self) -> float | None:
@@ -158,6 +165,7 @@ def to_data(details: RunDetails) -> dict[str, Any]:
         "reference": details.reference,
         "caveats": list(details.caveats),
         "data_state": details.data_state,
+        "findings": [one.to_data() for one in details.findings.roots],
         "trials": [_trial_data(trial) for trial in details.trials],
     }
 
