@@ -15,12 +15,11 @@ import numpy as np
 
 from dreamerlab.config.opponents import OpponentSpec, Stage, drawn, parse_curriculum, parse_opponents
 from dreamerlab.config.schema_hockey import Hockey
+from dreamerlab.experience.balance import cell
 from dreamerlab.experience.collector import EpisodeEnd
 
 REMEMBERED = 20
 """Games against one opponent that its results are taken from."""
-CELLS = 4
-"""Both starts on both sides: as many kinds of whole games there are."""
 _POINTS = {"win": 1.0, "draw": 0.5, "loss": 0.0}
 
 
@@ -150,20 +149,6 @@ class HockeyMatches:
             return 1 if self._settings.side == "one" else 2
         # Every second game, so that in four games each start meets each side.
         return cell(turn)[1] if self._settings.starts == "alternate" else 1 + turn % 2
-
-
-def cell(number: int) -> tuple[bool, int]:
-    """Return whether a player starts in a game, and which player it is: starts alternate, sides every second one."""
-    return number % 2 == 0, 1 + (number // 2) % 2
-
-
-def balanced_game(mode: str, opponent: str, number: int, side: str = "both") -> dict[str, Any]:
-    """Return the reset options of one of many games, balanced by its number; `side` as `hockey.side` has it."""
-    game: dict[str, Any] = {"opponent": opponent, "mode": mode}
-    if mode != "normal":
-        return game
-    starts, turn = cell(number)
-    return game | {"own_start": starts, "side": {"one": 1, "two": 2}.get(side, turn)}
 
 
 def stages_of(settings: Hockey) -> tuple[Stage, ...]:

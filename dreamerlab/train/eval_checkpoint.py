@@ -16,11 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dreamerlab.experience
 import dreamerlab.train
 
 # This file may be newer than the code it looks through: what that code does not have yet is found beside this file.
 if (_HERE := str(Path(__file__).resolve().parent)) not in dreamerlab.train.__path__:
     dreamerlab.train.__path__.append(_HERE)
+    dreamerlab.experience.__path__.append(str(Path(_HERE).parent / "experience"))
 
 from dreamerlab.errors import LabError
 from dreamerlab.runs.directory import TrialDirectory

@@ -21,7 +21,7 @@ import torch
 from dreamerlab.config.opponents import parse_opponents
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.agent import Agent
-from dreamerlab.experience.matchmaking import balanced_game
+from dreamerlab.experience.balance import balanced_game
 from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.generators import Env, undisturbed_globals, with_own_generators

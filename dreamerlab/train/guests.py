@@ -17,7 +17,8 @@ import torch
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.envs.hockey.opponents import Opponent, OpponentSource
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.train.opponents import AgentSeat, Company, Guest
+from dreamerlab.train.agent_seat import AgentSeat
+from dreamerlab.train.opponents import Company, Guest
 from dreamerlab.train.runtime import stream_seed
 from dreamerlab.train.stored import StoredAgent, open_agent
 

@@ -21,11 +21,10 @@ import numpy as np
 
 from dreamerlab.config.opponents import parse_opponent
 from dreamerlab.config.schema import Config
-from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.envs.hockey.rules import DIVISORS, FPS
 from dreamerlab.envs.hockey.shaping import shot_quality
 from dreamerlab.errors import UsageError
-from dreamerlab.experience.matchmaking import CELLS, balanced_game
+from dreamerlab.experience.balance import CELLS, balanced_game
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.evaluate import Evaluator
 from dreamerlab.train.guests import Guests, Host
@@ -190,7 +189,7 @@ def require_hockey(trial: TrialDirectory, config: Config, options: str) -> None:
     if not plays(config):
         raise UsageError(
             f"{trial.run.id} was trained on {config.env.id}, where nobody is played against",
-            hint=f"{options} are for runs of {HOCKEY_ID}",
+            hint=f"{options} are for runs of hockey",
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dreamerlab.errors import NotFound
-from dreamerlab.experience.matchmaking import balanced_game
+from dreamerlab.experience.balance import balanced_game
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.hockey_games import company_of, names_of, require_hockey
 from dreamerlab.train.opponents import maker

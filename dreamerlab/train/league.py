@@ -17,7 +17,7 @@ from typing import Any
 
 from dreamerlab.errors import LabError
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.train.opponents import AgentSeat
+from dreamerlab.train.agent_seat import AgentSeat
 from dreamerlab.train.runtime import prepare_process, stream_seed
 from dreamerlab.train.seats import BotSeat, Seat, play
 from dreamerlab.train.stored import open_agent

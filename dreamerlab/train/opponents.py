@@ -24,7 +24,7 @@ from dreamerlab.config.schema import Config
 from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.envs.hockey.opponents import Opponent, make_bot
-from dreamerlab.envs.hockey.rules import DIVISORS, OBSERVED
+from dreamerlab.envs.hockey.rules import OBSERVED
 from dreamerlab.envs.make import make_env
 from dreamerlab.errors import Conflict, UsageError
 from dreamerlab.experience.matchmaking import stages_of
@@ -33,11 +33,11 @@ from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.lineage import find_origin
 from dreamerlab.spaces import ActionSpec, EnvSpec, ObsSpec
 from dreamerlab.train import checkpoint
+from dreamerlab.train.agent_seat import AgentSeat
 from dreamerlab.train.generators import Env
 from dreamerlab.train.pool import SELF
 
 _SPEC = EnvSpec({"vector": ObsSpec.vector(OBSERVED)}, ActionSpec.continuous(4))
-_KEY = "vector"
 _AT_HAND = 16
 """Networks kept in memory; the least recently asked for goes first."""
 
@@ -139,37 +139,6 @@ def find_guest(trial: TrialDirectory, text: str, key: str, *, itself: bool = Fal
         raise UsageError(f"{where} cannot play: {problem}", hint="name a run that was trained on hockey")
     name = f"{whose.run.id}@{info.env_steps}"
     return Guest(text, name, info.run, info.seed, info.env_steps, info.file, info.sha256, whose.path)
-
-
-class AgentSeat:
-    """An agent that sees numbers, as one side of many games; asked every `repeat` steps, or as it was trained to be."""
-
-    def __init__(self, agent: Agent, *, mode: bool, repeat: int | None = None) -> None:
-        self._agent, self._mode, config = agent, mode, agent.config
-        self._device = agent.initial_carry(1).deter.device
-        self._divisors = np.array(DIVISORS, np.float32) if config.hockey.scaling == "divisors" else None
-        self._repeat = repeat or config.env.action_repeat
-
-    def begin(self, games: int, seed: int) -> None:
-        """Begin so many games."""
-        self._generator = torch.Generator(self._device).manual_seed(seed)
-        self._carry = self._agent.initial_carry(games)
-        self._is_first = torch.ones(games, dtype=torch.bool, device=self._device)
-        self._actions = np.zeros((games, 4))
-        self._left = 0
-
-    def act(self, seen: np.ndarray, running: Sequence[int]) -> np.ndarray:
-        """Return actions (games, 4); the batch stays whole, so that no game's draws depend on how long others last."""
-        if self._left == 0:
-            scaled = seen if self._divisors is None else seen / self._divisors
-            tensors = {_KEY: torch.from_numpy(scaled).to(self._device)}
-            actions, self._carry = self._agent.act(
-                tensors, self._is_first, self._carry, mode=self._mode, generator=self._generator
-            )
-            self._is_first = torch.zeros_like(self._is_first)
-            self._actions, self._left = actions.cpu().numpy().astype(np.float64), self._repeat
-        self._left -= 1
-        return self._actions
 
 
 class AgentOpponent:

@@ -16,7 +16,7 @@ import numpy as np
 from dreamerlab.envs.hockey.game import HockeyEnv
 from dreamerlab.envs.hockey.opponents import Opponent, make_bot
 from dreamerlab.envs.hockey.rules import OBSERVED
-from dreamerlab.experience.matchmaking import cell
+from dreamerlab.experience.balance import cell
 from dreamerlab.train.runtime import numpy_stream, stream_seed
 
 

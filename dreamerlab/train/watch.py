@@ -14,17 +14,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+import dreamerlab.experience
 import dreamerlab.train
 
 # This file may be newer than the code it looks through: what that code does not have yet is found beside this file.
 if (_HERE := str(Path(__file__).resolve().parent)) not in dreamerlab.train.__path__:
     dreamerlab.train.__path__.append(_HERE)
+    dreamerlab.experience.__path__.append(str(Path(_HERE).parent / "experience"))
 
 from dreamerlab.envs.make import make_env
 from dreamerlab.errors import Conflict, LabError, ToolFailed, UsageError
@@ -188,14 +191,20 @@ def _task(
     stored: StoredAgent, asked: argparse.Namespace
 ) -> tuple[Callable[..., Any], Sequence[dict[str, Any]], Sequence[int] | None]:
     """Return what builds the agent's environment and, of hockey, how to reset it: who was asked for in turn, or the
-    opponents of its evaluations; and which of these games to film. Older code knows no hockey.
+    opponents of its evaluations; and which of these games to film. UsageError where the agent's code knows no hockey
+    and somebody was asked for.
     """
     opponents, outcome = getattr(asked, "opponent", ()), getattr(asked, "outcome", None)
-    try:
-        from dreamerlab.train import hockey_watch
-        from dreamerlab.train.opponents import plays
-    except ImportError:
+    if find_spec("dreamerlab.envs.hockey") is None:
+        if opponents or outcome is not None:
+            raise UsageError(
+                f"the code that {stored.info.run} was trained by knows no hockey",
+                hint="leave out --opponent and --outcome",
+            )
         return partial(make_env, stored.config.env), (), None
+    from dreamerlab.train import hockey_watch
+    from dreamerlab.train.opponents import plays
+
     if not plays(stored.config) and not opponents and outcome is None:
         return partial(make_env, stored.config.env), (), None
     tried = asked.episodes if outcome is None else max(asked.episodes, hockey_watch.MOST_TRIED)

@@ -13,8 +13,8 @@ from dreamerlab.envs.hockey.rules import DIVISORS
 from dreamerlab.experience.matchmaking import cell
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.stats.wilson import share_interval
+from dreamerlab.train.agent_seat import AgentSeat
 from dreamerlab.train.league import play_all
-from dreamerlab.train.opponents import AgentSeat
 from dreamerlab.train.seats import BotSeat, play
 from dreamerlab.train.stored import open_agent
 from tests.train.stored import HOCKEY, finished_trial

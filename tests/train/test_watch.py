@@ -137,3 +137,14 @@ def test_a_trial_draws_at_every_evaluation_and_trains_the_same_as_without(
     assert not quiet.predictions.exists()
     assert timeless(lines(quiet.metrics_path(1))) == timeless(lines(squares.metrics_path(1)))
     assert lines(quiet.evals_path)[-1]["returns"] == lines(squares.evals_path)[-1]["returns"]
+
+
+def test_code_that_knows_no_hockey_is_not_asked_for_an_opponent(
+    walks: TrialDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot an agent was trained by may be older than the game: said, and never answered with another film."""
+    monkeypatch.setattr("dreamerlab.train.watch.find_spec", lambda name: None)
+    stored = open_agent(walks, "latest")
+    assert record(stored, asked(tmp_path / "plain.gif"))["episodes"]
+    with pytest.raises(UsageError, match="knows no hockey"):
+        record(stored, asked(tmp_path / "asked.gif", opponent=["strong"]))
