@@ -66,7 +66,9 @@ def take_next(no_commit: NoCommitOption = False, as_json: JsonOption = False) ->
 
 @app.command()
 def load(
-    source: Annotated[str, typer.Argument(metavar="FILE|examples|hockey", help="A yaml file, or what is shipped.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|examples|hockey|disputes", help="A yaml file, or what is shipped.")
+    ],
     no_commit: NoCommitOption = False,
     as_json: JsonOption = False,
 ) -> None:

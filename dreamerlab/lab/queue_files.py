@@ -24,7 +24,7 @@ from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS, Registry
 from dreamerlab.protocol.state import NOTED, PROPOSED
 from dreamerlab.runs.store import Workspace
 
-SHIPPED = {"examples": "the examples", "hockey": "the hockey experiments"}
+SHIPPED = {"examples": "the examples", "hockey": "the hockey experiments", "disputes": "the disputes"}
 """Files that come with the package, by what one writes to load them."""
 _IDEA_KEYS = ("idea", "source", "needs", "why")
 _SENTENCE_KEYS = (

@@ -188,6 +188,15 @@ def test_the_hockey_experiments_that_are_shipped_can_be_loaded(workspace: Worksp
     assert {first.base.env, second.base.env} == {"hockey"}
 
 
+def test_the_disputes_that_are_shipped_can_be_loaded(workspace: Workspace) -> None:
+    loaded = data(inside(workspace.path, "queue", "load", "disputes", "--json"))
+    made = [one.proposal for one in state.hypotheses(registry_of(workspace))]
+    assert len(made) == len(loaded["hypotheses"]) == 12
+    assert len({(*(change.key for change in one.changes), one.reading) for one in made}) == 12
+    assert {one.kind for one in made} == {"config"}
+    assert sum(one.family != one.baseline_family for one in made) == 2, "M-GATE-01: bins are architecture"
+
+
 def test_the_examples_are_plain_yaml_and_so_is_a_file_of_ones_own(workspace: Workspace) -> None:
     parsed: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())
     assert [item.name for item in read_items("examples")[1]] == list(parsed)
