@@ -138,6 +138,10 @@ def _remarks(pages: RunPages) -> list[str]:
         many = pages.without_curves
         runs = "one older run" if many == 1 else f"{many} older runs"
         said.append(f"Of {runs} only the evaluations that make the score are in this file; --curves-mb makes room.")
+    if pages.undiagnosed:
+        many = pages.undiagnosed
+        runs = "One older run was" if many == 1 else f"{many} older runs were"
+        said.append(f"{runs} not put to the rules of diagnosis; dreamerlab diagnose names what is found in one.")
     if pages.films.left_out:
         said.append(f"Films left out for their size: {', '.join(pages.films.left_out)}; --films-mb makes room.")
     return said

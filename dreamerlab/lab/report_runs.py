@@ -1,7 +1,8 @@
 """Runs as the HTML report tells of them: a row in the table, and everything its page shows.
 
 From the committed text of a run and the true states of its trials; a damaged part is a fault in words, never an error.
-Evaluations of the score's metric always go along, all other curves as long as there is room: newest runs first.
+Evaluations of the score's metric always go along, all other curves as long as there is room: newest runs first. What
+the rules find is read as `diagnose` reads it, of the newest runs.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from typing import Any
 
 from dreamerlab.atomic import number, read_object
 from dreamerlab.config.recorded import load_recorded
+from dreamerlab.diagnostics.rule import SEVERITIES, Rule
 from dreamerlab.errors import LabError
+from dreamerlab.lab.diagnose_proposal import propose_for
 from dreamerlab.lab.log_records import without_folder
 from dreamerlab.lab.report_films import Films
+from dreamerlab.lab.run_findings import Findings, findings_of
 from dreamerlab.metrics import is_return
 from dreamerlab.protocol.state import Hypothesis
+from dreamerlab.report.findings_data import findings_data, rules_data
 from dreamerlab.report.html_tables import RUNS, Cell, Row, damaged_row
 from dreamerlab.report.html_text import escaped
 from dreamerlab.report.hypothesis_words import moment, value
@@ -34,6 +39,8 @@ from dreamerlab.stats.one_sample import mean_interval
 
 POINTS, EVALUATIONS = 100, 500
 """At most so many points of a training metric, and of the score's, are carried for each seed."""
+DIAGNOSED = 1_000
+"""So many runs, the newest ones, are put to the rules."""
 
 
 @dataclass
@@ -49,9 +56,13 @@ class RunPages:
     faults: dict[str, str] = field(default_factory=dict[str, str])
     without_curves: int = 0
     """Runs whose other curves had no room."""
+    rules: dict[str, Rule] = field(default_factory=dict[str, Rule])
+    """Those that fired in some run."""
+    undiagnosed: int = 0
+    """Runs that were not put to the rules."""
 
     def pages(self, states: Sequence[Hypothesis]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (element id, what its page shows) run by run, newest first, and the pool they share at the end."""
+        """Yield (element id, what its page shows) run by run, newest first, and at the end what they share."""
         serves = _uses(states)
         for row in newest_runs(self.workspace):
             if row.manifest is None:
@@ -60,9 +71,10 @@ class RunPages:
                 yield row.id, {"id": row.id, "fault": row.fault}
                 continue
             page = self._page(row, row.manifest, serves.get(row.id, ()))
-            self.rows.append(_table_row(row, row.manifest, page["mean"]))
+            self.rows.append(_table_row(row, row.manifest, page["mean"], page["findings"]["roots"]))
             yield row.id, page
         yield "pool", {"rows": self.pool.rows}
+        yield "rules", rules_data(self.rules)
 
     def _page(self, row: RunRow, made: Manifest, serves: Sequence[tuple[str, str]]) -> dict[str, Any]:
         run = self.workspace.run(row.id)
@@ -71,7 +83,8 @@ class RunPages:
         seeds = [self._seed(row, index, faults) for index in range(len(row.trials))]
         if faults:
             self.faults[row.id] = "; ".join(faults)
-        config = self._config(run)
+        recorded = self._recorded(run)
+        config = self._config(run, recorded)
         reference = {row[0].rpartition(".")[2]: row[1] for row in config if row[0].startswith("reference.")}
         levels = {name: number(json.loads(reference[name])) for name in ("random", "solved") if name in reference}
         curves, whole = self._curves(run, metric, faults)
@@ -88,6 +101,7 @@ class RunPages:
             "return_metrics": sorted({name for curve in curves for name in curve["of"] if is_return(name)}),
             "curves": curves,
             "left_out": not whole,
+            "findings": self._findings(run, made, recorded, {name for curve in curves for name in curve["of"]}),
             "config": self.pool.numbers(config),
             "provenance": self.pool.numbers(flattened({"code": made.to_dict()["code"], **made.environment})),
             "films": self.films.of(row.id),
@@ -106,12 +120,33 @@ class RunPages:
         score = None if trial.score is None else figure(trial.score)
         return [status.seed, trial.state, score, str(why or status.reason or ""), *counts]
 
-    def _config(self, run: RunDirectory) -> list[tuple[str, ...]]:
-        """Return (key, value, origin) of every leaf of the recorded configuration."""
-        recorded: Mapping[str, object] = {}
-        origins: Mapping[str, Any] = {}
+    def _findings(
+        self, run: RunDirectory, made: Manifest, config: Mapping[str, object], carried: set[str]
+    ) -> dict[str, Any]:
+        """Return what the rules say of a run: `all` of them with evidence, the `roots` in short, and `remarks`."""
+        if len(self.rows) >= DIAGNOSED:
+            self.undiagnosed += 1
+            remark = f"not looked at in this file, which has many runs: dreamerlab diagnose {run.id}"
+            return {"all": [], "roots": [], "remarks": [remark], "looked": False}
+        found = findings_of(run, made.seeds, config)
+        told = found.diagnosis.findings
+        self.rules |= {one.rule.id: one.rule for one in told}
+        tries = propose_for(self.workspace, run.id, [one for one in told if one.is_root], found.courses)
+        return {
+            "all": findings_data(found.diagnosis, tries, carried),
+            "roots": [one.to_data() | {"words": one.words} for one in found.roots],
+            "remarks": list(found.remarks),
+            "looked": _was_looked_at(found),
+        }
+
+    def _recorded(self, run: RunDirectory) -> Mapping[str, object]:
         with suppress(LabError):
-            recorded = load_recorded(run.config_path)
+            return load_recorded(run.config_path)
+        return {}
+
+    def _config(self, run: RunDirectory, recorded: Mapping[str, object]) -> list[tuple[str, ...]]:
+        """Return (key, value, origin) of every leaf of the recorded configuration."""
+        origins: Mapping[str, Any] = {}
         with suppress(OSError, ValueError):
             origins = read_object(str(run.origins_path))
         return [(key, value(item), str(origins.get(key, "not recorded"))) for key, item in recorded.items()]
@@ -149,6 +184,10 @@ def _evaluations(trial: TrialDirectory, metric: str) -> list[Point]:
     return found
 
 
+def _was_looked_at(found: Findings) -> bool:
+    return bool(found.courses or found.roots)
+
+
 def _mean(scores: Sequence[float | None]) -> dict[str, Any] | None:
     """Return the mean over all declared seeds in words; None while one of them has none."""
     known = [score for score in scores if score is not None and score - score == 0]
@@ -178,7 +217,8 @@ def _uses(states: Sequence[Hypothesis]) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _table_row(row: RunRow, made: Manifest, mean: Mapping[str, Any] | None) -> Row:
+def _table_row(row: RunRow, made: Manifest, mean: Mapping[str, Any] | None, roots: Sequence[Mapping[str, Any]]) -> Row:
+    worst = min((str(one["severity"]) for one in roots), key=SEVERITIES.index, default="note")
     states = state_counts(trial.state for trial in row.trials)
     of = made.hypothesis
     span = f" <small>[{mean['interval'].replace(' to ', ', ')}]</small>" if mean and mean["interval"] else ""
@@ -193,7 +233,15 @@ def _table_row(row: RunRow, made: Manifest, mean: Mapping[str, Any] | None) -> R
         Cell(escaped(states)),
         Cell(escaped(amount(made.budget.amount, made.budget.unit)), made.budget.amount),
         score,
+        Cell(_worst_words(roots, worst), len(roots) and len(roots) + 100 * (len(SEVERITIES) - SEVERITIES.index(worst))),
         Cell(escaped(made.created_at[:10]), made.created_at),
     )
     state = states if states in ("finished", "running", "queued") else "other"
-    return Row(cells, {"state": state, "family": made.family, "env": made.env, "kind": made.kind})
+    choices = {"state": state, "family": made.family, "env": made.env, "kind": made.kind}
+    return Row(cells, choices | ({"finding": worst} if roots else {}))
+
+
+def _worst_words(roots: Sequence[Mapping[str, Any]], worst: str) -> str:
+    if not roots:
+        return ""
+    return f'<span class="severity {worst}">{worst}</span>' + (f" <small>of {len(roots)}</small>" if roots[1:] else "")

@@ -34,7 +34,7 @@ from dreamerlab.report.markdown_html import to_html
 from dreamerlab.report.notebook import Notebook, now_words, open_questions
 
 SITE = Path(__file__).parent / "site"
-_SCRIPTS = ("page.js", "table.js", "chart.js", "record.js", "route.js")
+_SCRIPTS = ("page.js", "table.js", "chart.js", "findings.js", "record.js", "route.js")
 _OPEN_GRAPH = 60
 """Larger pictures of lineage are folded."""
 
@@ -82,7 +82,7 @@ def render(content: Content) -> str:
 
 _NOTHING = "<p>No hypothesis is on record yet. The first one: <code>dreamerlab propose --help</code>.</p>"
 _HYPOTHESIS_CHOICES = {"verdict": "Verdict", "family": "Family", "env": "Environment", "kind": "Kind"}
-_RUN_CHOICES = {"state": "State", "family": "Family", "env": "Environment", "kind": "Kind"}
+_RUN_CHOICES = {"state": "State", "finding": "Finding", "family": "Family", "env": "Environment", "kind": "Kind"}
 
 
 def _policy(script: str) -> str:

@@ -63,6 +63,7 @@ RUNS = (
     Column("state", "state"),
     Column("budget", "budget", number=True),
     Column("score", "mean score", number=True),
+    Column("findings", "findings"),
     Column("date", "made"),
 )
 

@@ -45,6 +45,7 @@ function runPage(run) {
   page.append(dataTable(`Every seed: ${run.score}`, ["seed", "state", "score", "remark", "env steps", "updates", "training time", "attempts"], run.seeds, [2, 4, 5, 6, 7]));
   page.append(element("h3", {}, "Curves"), new Chart([run], [run.id]).node);
   if (run.left_out) page.append(element("p", { class: "remark" }, "Only the evaluations that make the score had room in this file."));
+  page.append(...findingsOf(run));
   if (run.films.length) page.append(element("h3", {}, "Films"), ...run.films.map(film));
   const pool = record("pool").rows;
   const config = run.config.map((at) => pool[at]);
