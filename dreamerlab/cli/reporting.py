@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dreamerlab.cli import completion, output
+
+if TYPE_CHECKING:
+    from dreamerlab.lab.html_report import Report
 
 
 def report(
@@ -22,17 +25,38 @@ def report(
     curves_mb: Annotated[
         float, typer.Option("--curves-mb", metavar="N", min=0, help="Room for curves beside those of scores, in MB.")
     ] = 32,
+    follow: Annotated[
+        int | None,
+        typer.Option(
+            "--follow", "-f", metavar="SECONDS", min=1, help="Write it anew this often; the page reloads. Ctrl-C ends."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Write everything into one HTML file that needs no network.
 
-    What is known per family, lineage, every hypothesis and run with curves, settings and films. A damaged record is
-    shown as damaged and named in a warning; whether the log holds is what lint answers.
+    What trains now, what is known per family, lineage, every hypothesis and run with curves, findings, settings and
+    films. A damaged record is shown as damaged and named in a warning; whether the log holds is what lint answers.
     """
     from dreamerlab.lab.html_report import build
+    from dreamerlab.lab.report_follow import follow as write_again
     from dreamerlab.runs.store import Workspace
 
-    done = build(Workspace.find(), out, films_mb=films_mb, curves_mb=curves_mb)
+    def told(done: Report) -> None:
+        _tell(done, as_json=as_json)
+        if open_it:
+            _open(done.path)
+        if follow is not None:
+            output.say(f"written anew every {follow} s until Ctrl-C; see {done.path.as_uri()}#live")
+
+    workspace, room = Workspace.find(), {"films_mb": films_mb, "curves_mb": curves_mb}
+    if follow is None:
+        told(build(workspace, out, **room))
+    else:
+        write_again(workspace, out, follow, **room, first=told, warn=output.warn)
+
+
+def _tell(done: Report, *, as_json: bool) -> None:
     for record, faults in done.damaged.items():
         output.warn(f"{record} is damaged: {'; '.join(faults)} (dreamerlab lint says more)")
     if as_json:
@@ -46,8 +70,6 @@ def report(
             output.say(f"films left out for their size: {', '.join(done.films_left_out)} (--films-mb makes room)")
         if done.runs_without_curves:
             output.say(f"{done.runs_without_curves} runs with the curves of their scores only (--curves-mb makes room)")
-    if open_it:
-        _open(done.path)
 
 
 def _open(path: Path) -> None:

@@ -19,10 +19,12 @@ from dreamerlab.atomic import atomic_write_bytes
 from dreamerlab.errors import NotFound, UsageError
 from dreamerlab.lab.log_rendering import Rendering, render_changed
 from dreamerlab.lab.report_films import Films
+from dreamerlab.lab.report_live import what_trains
 from dreamerlab.lab.report_runs import RunPages
 from dreamerlab.report.html_page import Content, render
 from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.links import page_name
+from dreamerlab.report.live_page import Live
 from dreamerlab.report.markdown_html import to_html
 from dreamerlab.report.notebook import Notebook
 from dreamerlab.runs.processes import alive
@@ -56,30 +58,47 @@ class Report:
         return {**vars(self), **lists, "path": str(self.path), "damaged": damaged}
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """Everything the records say, ready to be written as often as is wanted."""
+
+    content: Content
+    hypotheses: int
+    films: Films
+    runs_without_curves: int
+
+    def write(self, path: Path, live: Live | None) -> Report:
+        """Replace the file at `path`; ToolFailed when the disk refuses."""
+        data = render(replace(self.content, live=live)).encode(errors="replace")
+        remove_drafts(path)
+        atomic_write_bytes(path, data)
+        damaged, films = self.content.book.damaged or {}, self.films
+        counts = (len(data), self.hypotheses, len(self.content.run_rows))
+        return Report(path, *counts, damaged, films.carried, films.left_out, self.runs_without_curves)
+
+
 def build(workspace: Workspace, out: Path | None, *, films_mb: float, curves_mb: float) -> Report:
-    """Write the report to `out`, by default `report.html` in the workspace.
+    """Write the report to `out`, by default `report.html` in the workspace; what trains now is told if something does.
 
     UsageError or NotFound for a place where no report can stand, ToolFailed when the disk refuses.
     """
     path = target(workspace, out)
+    gathered = gather(workspace, films_mb=films_mb, curves_mb=curves_mb)
+    live = what_trains(workspace)
+    return gathered.write(path, live if live.trials else None)
+
+
+def gather(workspace: Workspace, *, films_mb: float, curves_mb: float) -> Gathered:
+    """Return everything that the records say, but not what trains now."""
     rendering = render_changed(workspace, {})
     book = rendering.book
     pages = RunPages(workspace, Films(workspace, int(films_mb * 1e6)), int(curves_mb * 1e6))
     runs = list(pages.pages(book.states))
     damaged = {**(book.damaged or {}), **{run: (fault,) for run, fault in pages.faults.items()}}
-    remarks = _remarks(pages)
-    records = _records(rendering, book, runs)
-    shown = replace(book, damaged=damaged)
+    records = list(_records(rendering, book, runs))
     title = f"Laboratory notebook: {workspace.path.name}"
-    text = render(Content(title, _as_of(book), shown, pages.rows, records, remarks))
-    content = text.encode(errors="replace")
-    _remove_drafts(path)
-    atomic_write_bytes(path, content)
-    count = len(pages.rows)
-    films = pages.films
-    return Report(
-        path, len(content), len(book.states), count, damaged, films.carried, films.left_out, pages.without_curves
-    )
+    content = Content(title, _as_of(book), replace(book, damaged=damaged), pages.rows, records, _remarks(pages))
+    return Gathered(content, len(book.states), pages.films, pages.without_curves)
 
 
 def target(workspace: Workspace, out: Path | None) -> Path:
@@ -147,10 +166,10 @@ def _remarks(pages: RunPages) -> list[str]:
     return said
 
 
-def _remove_drafts(path: Path) -> None:
-    """Remove what a killed command left beside the file; one that is still writing keeps its own."""
+def remove_drafts(path: Path, own: int | None = None) -> None:
+    """Remove what a killed command, or process `own`, left beside the file; one that still writes keeps its draft."""
     for draft in path.parent.glob(".*.tmp"):
         found = re.fullmatch(rf"\.{re.escape(path.name)}\.([0-9]+)-[0-9]+\.tmp", draft.name)
-        if found is not None and not alive(int(found[1])):
+        if found is not None and (int(found[1]) == own or not alive(int(found[1]))):
             with suppress(OSError):
                 draft.unlink()

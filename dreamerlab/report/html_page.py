@@ -2,7 +2,7 @@
 
 Words come escaped from the modules beside this one, looks and behaviour from `site/`. The page may run the script that
 is in it, known by its hash, and load nothing at all: its policy says so to the browser, so that even a word that got
-through unescaped could do nothing. Nothing here depends on a clock: equal records give equal bytes.
+through unescaped could do nothing. Equal records give equal bytes; a clock is in it only where something trains now.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dreamerlab.report.html_tables import (
 )
 from dreamerlab.report.html_text import embedded, escaped
 from dreamerlab.report.lineage_graph import Graph, components, draw, in_words, legend
+from dreamerlab.report.live_page import Live, refresh_tag, render_live
 from dreamerlab.report.markdown_html import to_html
 from dreamerlab.report.notebook import Notebook, now_words, open_questions
 
@@ -52,6 +53,8 @@ class Content:
     """Id of an element -> what the script shows of a record, made one by one."""
     remarks: Sequence[str] = field(default_factory=tuple[str, ...])
     """What a reader must know about the file itself: what was left out."""
+    live: Live | None = None
+    """What trains now; None: that there is such a thing is not mentioned."""
 
 
 def render(content: Content) -> str:
@@ -60,12 +63,16 @@ def render(content: Content) -> str:
     style = (SITE / "style.css").read_text(encoding="utf-8")
     script = "\n".join((SITE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     hypotheses = _hypothesis_rows(book)
+    live = content.live
     return Template((SITE / "page.html").read_text(encoding="utf-8")).substitute(
         policy=_policy(script),
         title=escaped(content.title),
         as_of=escaped(content.as_of),
         style=style,
         script=script,
+        refresh=refresh_tag(live.every_s) if live is not None and live.every_s is not None else "",
+        live="" if live is None else render_live(live),
+        live_link="" if live is None else '<a href="#live">Training now</a> ',
         damaged=_damaged(book),
         remarks="".join(f"<p class=remark>{escaped(one)}</p>" for one in content.remarks),
         now="".join(to_html(part, lambda _: None, level=3) for part in (now_words(book), open_questions(book)) if part),

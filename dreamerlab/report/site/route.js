@@ -30,6 +30,30 @@ function route() {
   if (target) target.scrollIntoView({ behavior: "instant" });
 }
 
+// A report that is followed is loaded again, where it was scrolled to; not while somebody types or reads values.
+function reloadLater() {
+  const live = document.getElementById("live");
+  if (!live || !live.dataset.every) return;
+  setTimeout(() => {
+    if (document.activeElement && document.activeElement.matches("input, select")) reloadLater();
+    else { keep(window.scrollY); location.reload(); }
+  }, 1000 * live.dataset.every);
+}
+
+// How far the page was scrolled before it loaded itself again; browsers that keep nothing for a file start at the top.
+function keep(scrolled) {
+  try { sessionStorage.setItem("scrolled", scrolled); } catch { /* not allowed here */ }
+}
+
+function scrollBack() {
+  try {
+    const scrolled = sessionStorage.getItem("scrolled");
+    sessionStorage.removeItem("scrolled");
+    if (scrolled !== null) setTimeout(() => window.scrollTo({ top: Number(scrolled), behavior: "instant" }));
+  } catch { /* not allowed here */ }
+}
 
 window.addEventListener("hashchange", route);
 route();
+scrollBack();
+reloadLater();
