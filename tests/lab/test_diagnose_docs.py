@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from dreamerlab.diagnostics.table import RULES
-from dreamerlab.lab.diagnose_docs import COMMAND, main, page
+from dreamerlab.lab.diagnose_docs import COMMAND, main, page, watchers
+from dreamerlab.metrics import CATALOGUE
 
 
 def test_the_committed_page_of_rules_is_current() -> None:
@@ -21,6 +23,21 @@ def test_every_rule_has_its_place_on_the_page() -> None:
         assert rule.symptom in text
         for source in rule.sources:
             assert source in text
+
+
+def test_every_metric_that_a_rule_watches_leads_to_the_rule() -> None:
+    text = page()
+    found = watchers()
+    read = {name for rule in RULES for names in (*rule.watches(), *rule.also) for name in names.split("|")}
+    assert {name for name in read if "*" not in name} <= found.keys()
+    assert [name for name in found if "*" not in name and name not in CATALOGUE] == []
+    rows = text[text.index("## Metrics and the rules") :]
+    for rule in RULES:
+        assert not [*rule.watches()] or f"[{rule.id}](#{rule.id})" in rows
+    row = next(line for line in rows.splitlines() if line.startswith("| `behavior/entropy_frac`"))
+    assert "[pinned-at-ceiling](#pinned-at-ceiling)" in row
+    places = {title.lower().replace(" ", "-") for title in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+    assert set(re.findall(r"\(#([^)]+)\)", text)) <= places
 
 
 def test_a_stale_page_fails_the_check_and_is_mended_by_writing(
