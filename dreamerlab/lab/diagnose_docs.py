@@ -33,7 +33,7 @@ is a cause. The severity is *critical* where nothing can be learnt so, *warning*
 run in env steps, from the first update on. No finding decides a verdict.
 
 "Recorded" names the real run that was provoked to show the symptom and that the rule's test reads; "not yet" means that
-its test reads a course made by hand. Which rules watch a metric is told [at the end](#{_METRICS.lower().replace(" ", "-")})."""
+its test reads a course made by hand. Which rules watch a metric is told [at the end](#{_PLACE})."""
 
 
 def page() -> str:
