@@ -68,7 +68,7 @@ def follow(
     finally:
         remove_drafts(path, own=os.getpid())
         if is_written:
-            with suppress(OSError, LabError):
+            with suppress(OSError, LabError, ValueError):  # somebody put something else there
                 atomic_write_text(path, unfollowed(path.read_text(encoding="utf-8")))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +133,31 @@ def test_a_followed_report_is_written_anew_and_left_as_a_still_page(workspace: W
     assert "data-every" not in re.sub(r"<script.*?</script>", "", left, flags=re.DOTALL)
     assert "reloads itself" not in left
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["live.html"]
+
+
+def test_a_report_that_cannot_be_written_for_a_while_is_tried_again(workspace: Workspace, tmp_path: Path) -> None:
+    out = tmp_path / "live.html"
+    command = [sys.executable, "-m", "dreamerlab", "report", "-o", str(out), "--follow", "1", "--json"]
+    process = subprocess.Popen(command, cwd=workspace.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        waits_for(out, "As of ")
+        assert "no trial train" in out.read_text()
+        while not out.is_dir():  # it may be written once more in between
+            out.unlink(missing_ok=True)
+            with suppress(FileExistsError):
+                out.mkdir()
+        assert process.stderr is not None
+        lines: list[str] = []
+        while "trying again" not in "".join(lines):
+            lines.append(process.stderr.readline())
+            assert lines[-1], "it ended"
+        out.rmdir()
+        waits_for(out, "As of ")
+    finally:
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert json.loads(told)["path"] == str(out)
 
 
 def test_a_page_that_is_not_followed_is_left_as_it_is() -> None:
