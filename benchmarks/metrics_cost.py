@@ -119,6 +119,7 @@ def _of_preset(preset: str | None, overrides: list[str]) -> list[tuple[str, floa
             "update": lambda: latest.update(session.update()),
             # In an update what they read has just been computed; the first time here it has to be fetched from afar.
             **{f"metrics {number}": repeat for number in range(REPEATS)},
+            "surprise": lambda: session.controls.after(latest),
             "sums": lambda: recorder.after_update(latest, 0.0),
             "line": line,
             "probes": probes.look,
@@ -131,7 +132,7 @@ def _of_preset(preset: str | None, overrides: list[str]) -> list[tuple[str, floa
     metrics = min(spent[f"metrics {number}"] for number in range(REPEATS))
     updates = train.train_ratio / (train.batch_size * train.batch_length)  # per env step, as is all that follows
     whole = spent["acting"] + updates * spent["update"]
-    of_metrics = updates * (metrics + spent["sums"]) + spent["line"] / config.log.every
+    of_metrics = updates * (metrics + spent["surprise"] + spent["sums"]) + spent["line"] / config.log.every
     of_probes = spent["probes"] / config.eval.every
     name = f"{preset or 'size1m'} at train_ratio {train.train_ratio:g}"
     return [

@@ -47,6 +47,12 @@ def entropy(dist: Categorical) -> Float[Tensor, "*rows"]:
 
 
 @torch.no_grad()
+def mean_entropy(dist: Categorical, rows: int) -> Float[Tensor, ""]:
+    """Return the entropy of all latents of a row, in nats, averaged over so many rows."""
+    return torch.dot(dist.probs.flatten(), dist.log_probs.flatten()) / -rows
+
+
+@torch.no_grad()
 def same_class(p_logits: Float[Tensor, "*rows K"], q_logits: Float[Tensor, "*rows K"]) -> Float[Tensor, ""]:
     """Return the share of rows in which both have the same most likely class."""
     # Twice as fast as argmax on the short rows of the latents.

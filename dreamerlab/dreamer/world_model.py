@@ -88,7 +88,7 @@ class WorldModel(nn.Module):
                 "wm/continue_excess": cont_mean - continue_floor(target).mean(),
                 # Half of what the head says of a state that goes on: threshold 0.5 of the bare probability.
                 "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype).mean(),
-                "wm/feature_std": spread(features.detach()),
+                "wm/feature_std": spread(features.detach()[::4]),
                 **core.metrics,
                 **auxiliary.metrics,
                 **explored,

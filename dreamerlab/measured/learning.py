@@ -45,13 +45,13 @@ ROWS: tuple[Row, ...] = (
         "wm/latent_agreement_frac",
         "share",
         "none",
-        "share of latents of which prior and posterior have the same most likely class",
+        "share of latents of which prior and posterior have the same most likely class, of every fourth row",
     ),
     (
         "wm/feature_std",
         "feature",
         "none",
-        "standard deviation of each feature over the batch, averaged over features: 0 is a collapsed representation",
+        "standard deviation of each feature over every fourth row, averaged: 0 is a collapsed representation",
     ),
     # -- behavior (actor and critic)
     ("behavior/policy_loss", "weighted sum", "none", "policy loss with entropy bonus, weighted by continuation"),

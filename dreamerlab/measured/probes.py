@@ -100,7 +100,7 @@ ROWS: tuple[Row, ...] = (
         "higher",
         "share of terminal rows whose end was predicted; absent where there are none",
     ),
-    ("probe/termination_count", "rows", "none", "terminal rows that were looked at, 64 at most"),
+    ("probe/termination_count", "rows", "none", "terminal rows that were looked at, 40 at most"),
     (
         "probe/continue_accuracy",
         "share",

@@ -41,7 +41,7 @@ AHEAD = (5, 15, 50)
 """Rows after the last one seen whose observation is foreseen (M-QC-03)."""
 NEWEST = 5_000
 """Newest rows of replay that are looked among: few enough to be of about the policy there is now."""
-WINDOWS = 64
+WINDOWS = 40
 """Windows of each kind; twice as many for the heads."""
 
 

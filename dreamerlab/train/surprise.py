@@ -33,6 +33,7 @@ class Surprise:
     def __init__(self, beta: float) -> None:
         self._beta = beta
         self._averages: Float[Tensor, " L"] | None = None
+        self._is_ready: Float[Tensor, ""] | None = None
 
     def after(self, metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the log ratios of an update's losses, as 0-dim tensors, and take the losses into the averages.
@@ -43,15 +44,16 @@ class Surprise:
             return {}
         parts = {name: metrics[loss] for name, loss in COMPONENTS.items() if loss in metrics}
         losses = torch.stack([metrics[TOTAL], *parts.values()]).clamp(min=LEAST)
-        ready = self._averages is not None
         if self._averages is None:
-            self._averages = losses.clone()
+            self._averages, ready = losses.clone(), losses.new_zeros(())
+        else:
+            ready = self._is_ready = losses.new_ones(()) if self._is_ready is None else self._is_ready
         averages = self._averages = self._averages.to(losses.device)
         ratios = (losses / averages).log()
         averages.lerp_(losses, 1.0 - self._beta)
         total, *each = ratios.unbind()
         return {
-            "surprise/ready": torch.full_like(total, float(ready)),
+            "surprise/ready": ready,
             "surprise/total_log_ratio": total,
             "surprise/max_component_log_ratio": ratios[1:].max() if each else total,
             **{f"surprise/{name}_log_ratio": ratio for name, ratio in zip(parts, each, strict=True)},
