@@ -176,3 +176,21 @@ def test_every_rule_with_a_change_proposes_one_that_acts_under_some_config(ill: 
     controllers = {"controller-always-on", "controller-inert", "focus-never-rests"}
     set_already = {"scale-amplifies-noise", "behavior-fresh", "actor-idle", "features-collapsed", "pinned-at-ceiling"}
     assert quiet <= bins | controllers | set_already
+
+
+HERE = Workspace(Path(__file__).parents[2])
+"""This project is a workspace itself."""
+
+
+def test_the_stuck_entropy_of_the_first_question_sheet_is_named_M_DIAG_19() -> None:
+    """This project's own run of it: deviation up to 7.389 under tanh, bonus 0.003 on the entropy before it."""
+    told = examine(HERE, HERE.run("R0011-4qc")).diagnosis.findings
+    first, *rest = told
+    assert (first.rule.id, len(first.seeds)) == ("pinned-at-ceiling", 3)
+    assert [one.rule.id for one in rest if one.is_root] == []
+    assert {one.metric for one in first.evidence} >= {"behavior/entropy_nats", "behavior/action_saturated_frac"}
+
+
+@pytest.mark.parametrize("run", ["R0010-mie", "R0012-d2w", "R0013-ed1"])
+def test_runs_of_this_project_that_are_well_have_no_finding(run: str) -> None:
+    assert not examine(HERE, HERE.run(run)).diagnosis.findings
