@@ -183,7 +183,7 @@ HERE = Workspace(Path(__file__).parents[2])
 
 
 def test_the_stuck_entropy_of_the_first_question_sheet_is_named_M_DIAG_19() -> None:
-    """This project's own run of it: deviation up to 7.389 under tanh, bonus 0.003 on the entropy before it."""
+    """Our own run of it: deviation up to 7.389 under tanh, bonus 0.003 on the entropy before it."""
     told = examine(HERE, HERE.run("R0011-4qc")).diagnosis.findings
     first, *rest = told
     assert (first.rule.id, len(first.seeds)) == ("pinned-at-ceiling", 3)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from dreamerlab.config.schema_hockey import HOCKEY_ID
 from dreamerlab.envs.hockey.one_player import HockeyOne
 from dreamerlab.envs.hockey.opponents import make_bot
 from dreamerlab.envs.hockey.rules import DIVISORS
-from dreamerlab.errors import NotFound, UsageError
+from dreamerlab.errors import LabError, NotFound, UsageError
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.train.eval_checkpoint import measure
 from dreamerlab.train.guests import Guests, Host
@@ -27,6 +28,7 @@ from dreamerlab.train.stored import open_agent
 from dreamerlab.train.watch import record
 from tests.lab.workspaces import inside
 from tests.train.stored import HOCKEY, finished_trial
+from tests.train.trials import make_trial, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,24 @@ def test_of_another_task_nobody_is_played_against(lab: Path) -> None:
 def test_an_opponent_that_is_not_there_is_named(trained: TrialDirectory, name: str, kind: Any, said: str) -> None:
     with pytest.raises(kind, match=said):
         measure(trained, 4, opponents=(name,))
+
+
+def test_an_opponent_without_a_checkpoint_or_of_another_layout_is_refused_by_name(
+    lab: Path, trained: TrialDirectory
+) -> None:
+    finished_trial(lab, run_id="R0003-ccc", budget={"amount": 20}, eval={"every": 20, "episodes": 1})
+    with pytest.raises(LabError, match="R3") as elsewhere:
+        measure(trained, 4, opponents=("R3",))
+    assert "CartPole-v1" in str(elsewhere.value)
+    empty = make_trial(lab / "runs", tiny_config(env={"id": HOCKEY_ID}), run_id="R0004-ddd")
+    assert not empty.checkpoints.exists()
+    with pytest.raises(LabError, match="R4"):
+        measure(trained, 4, opponents=("R4",))
+    words = ("eval", "--league", trained.run.id, "R4", "--episodes", "4")
+    done = inside(lab, *words)
+    assert done.returncode in (2, 4)
+    assert "R0004-ddd" in done.stderr
+    assert "hint: " in done.stderr
 
 
 class Puck(gymnasium.Env[Any, Any]):
