@@ -210,7 +210,8 @@ def test_an_existing_baseline_serves_and_only_the_treatment_is_trained(tmp_path:
     git(tmp_path, "clone", "--quiet", str(workspace.path), str(clone))
     write_recipe(Workspace(clone))
     result = data(lab(clone, "run", "H1", "--json"))
-    assert (clone / "order.txt").read_text().splitlines() == [f"treatment {seed}" for seed in range(3)]
+    # Two begin at once, and either may be the first to say so.
+    assert sorted((clone / "order.txt").read_text().splitlines()) == [f"treatment {seed}" for seed in range(3)]
     assert result["judgement"]["verdict"]["outcome"] == "SUPPORTED"
     assert [state.phase for state in states(Workspace(clone))] == ["judged", "measured"]
 
