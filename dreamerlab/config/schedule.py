@@ -41,3 +41,11 @@ def parse_schedule(text: str) -> Schedule:
     if not 1 <= count <= 10**10:
         raise ValueError(f"{count} updates in '{text}' must be in 1..{10**10}")
     return Schedule(shape, target, count)
+
+
+def refuse_unless_schedule(key: str, text: str) -> None:
+    """Raise ValueError naming the leaf `key` when its `text` is no schedule."""
+    try:
+        parse_schedule(text)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from dreamerlab.config.schedule import parse_schedule
+from dreamerlab.config.schedule import refuse_unless_schedule
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Condition, Zone, leaf
 
@@ -89,8 +89,5 @@ class Control(Section):
             raise ValueError(
                 f"control.adaptive_ratio={list(self.adaptive_ratio)} must be [low, high] with 1 <= low < high"
             )
-        try:
-            parse_schedule(self.actor_every_schedule)
-        except ValueError as error:
-            raise ValueError(f"control.actor_every_schedule: {error}") from None
+        refuse_unless_schedule("control.actor_every_schedule", self.actor_every_schedule)
         return self

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from dreamerlab.config.schedule import parse_schedule
+from dreamerlab.config.schedule import refuse_unless_schedule
 from dreamerlab.config.schema_family import RSSM
 from dreamerlab.config.section import Section
 from dreamerlab.config.zones import Condition, Zone, leaf
@@ -36,8 +36,5 @@ class Explore(Section):
 
     @model_validator(mode="after")
     def _schedule_is_one(self) -> Self:
-        try:
-            parse_schedule(self.schedule)
-        except ValueError as error:
-            raise ValueError(f"explore.schedule: {error}") from None
+        refuse_unless_schedule("explore.schedule", self.schedule)
         return self

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from dreamerlab.config.schedule import parse_schedule
+from dreamerlab.config.schedule import refuse_unless_schedule
 from dreamerlab.config.schema_family import MODULAR, RSSM
 from dreamerlab.config.section import MANY, Section
 from dreamerlab.config.zones import Zone, leaf
@@ -141,7 +141,7 @@ class Behavior(Section):
 
     @model_validator(mode="after")
     def _schedule(self) -> Self:
-        _refuse_unless_schedule("behavior.entropy_schedule", self.entropy_schedule)
+        refuse_unless_schedule("behavior.entropy_schedule", self.entropy_schedule)
         return self
 
 
@@ -200,12 +200,5 @@ class Optimizer(Section):
 
     @model_validator(mode="after")
     def _schedule(self) -> Self:
-        _refuse_unless_schedule("optimizer.lr_schedule", self.lr_schedule)
+        refuse_unless_schedule("optimizer.lr_schedule", self.lr_schedule)
         return self
-
-
-def _refuse_unless_schedule(key: str, text: str) -> None:
-    try:
-        parse_schedule(text)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None

@@ -51,10 +51,10 @@ class Board:
         self._settings, self._optimizer = config.control, optimizer
         self._surprise = Surprise(config.control.surprise_beta)
         self._freeze = _freeze(config)
-        # Where a controller sets the ratio, the constant one does not act.
-        sets = any(isinstance(one, AdaptiveRatio | ScheduledRatio) for one in _controllers(config))
-        self._train = config.train.model_copy(update={"actor_every": 1}) if sets else config.train
         self.controllers = _controllers(config) + ([] if self._freeze is None else [self._freeze])
+        # Where a controller sets the ratio, the constant one does not act.
+        sets = any(isinstance(one, AdaptiveRatio | ScheduledRatio) for one in self.controllers)
+        self._train = config.train.model_copy(update={"actor_every": 1}) if sets else config.train
         self._acting = dict.fromkeys((one.name for one in self.controllers), False)
         self._rate, self._withheld = 1.0, False
         self._above, self._restores = False, 0

@@ -156,16 +156,18 @@ class Recorder:
         values["pace/updates_per_s"] = updates / elapsed
         values["pace/acting_share"] = means.acting_s / elapsed
         values |= extra
-        append_line(self._trial.metrics_path(self.attempt), {**self._position(at), "values": values})
-        if self.rules is not None:
-            self.rules.add(at.env_steps, values)
-        self._status = replace(self._status, latest={**self._status.latest, **values})
+        self._write_line(at, values)
         self._means = _Means(since=now, since_env_steps=at.env_steps)
 
     def write_probes(self, at: Counters, values: dict[str, float]) -> None:
         """Write what probes found where no metric line is due: a line of its own, that ends no means."""
+        self._write_line(at, values)
+
+    def _write_line(self, at: Counters, values: dict[str, float]) -> None:
         append_line(self._trial.metrics_path(self.attempt), {**self._position(at), "values": values})
         self._status = replace(self._status, latest={**self._status.latest, **values})
+        if self.rules is not None:
+            self.rules.add(at.env_steps, values)
 
     def write_evaluation(self, at: Counters, results: dict[str, Episodes], spent: float = 0.0) -> float:
         """Write one evaluation line, returns of every episode included; return what the best one is chosen by.

@@ -17,7 +17,7 @@ from dreamerlab.train.keeper import KeepAll
 from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.runtime import StopRequest
 from dreamerlab.train.session import Session
-from tests.train.trials import lines, make_trial, timeless, tiny_config
+from tests.train.trials import interrupt, lines, make_trial, timeless, tiny_config
 
 ALL_ON: dict[str, Any] = {
     "surprise_gain": 10.0,
@@ -70,19 +70,7 @@ def test_a_trial_under_every_controller_resumed_is_the_one_that_never_stopped_F2
     config = tiny_config(budget={"amount": 120}, control=ALL_ON, checkpoint={"every": 50, "keep_replay": True})
     whole, parts = (make_trial(tmp_path / name, config) for name in ("whole", "parts"))
     execute(whole.path, None, None)
-    written = Recorder.heartbeat
-    stops: list[StopRequest] = []
-
-    def heartbeat(self: Recorder, at: Any, spent: float) -> None:
-        written(self, at, spent)
-        if at.env_steps == 47:
-            stops[-1].reason = "stopped by SIGTERM"
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "listen", lambda self: stops.append(self))
-        patch.setattr(Recorder, "heartbeat", heartbeat)
-        with pytest.raises(BaseException, match="SIGTERM"):
-            execute(parts.path, None, None)
+    interrupt(parts, 47, monkeypatch)
     execute(parts.path, None, None)
     assert timeless(lines(whole.decisions_path)) == timeless(lines(parts.decisions_path))
     found = [line for number in (1, 2) for line in timeless(lines(parts.metrics_path(number)))]

@@ -10,9 +10,8 @@ import pytest
 from dreamerlab.runs.status import read_status
 from dreamerlab.train.attempt import execute
 from dreamerlab.train.findings import LiveRules
-from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.runtime import StopRequest
-from tests.train.trials import make_trial, tiny_config
+from tests.train.trials import interrupt, make_trial, tiny_config
 
 ILL: dict[str, Any] = {
     "budget": {"amount": 400},
@@ -38,19 +37,7 @@ def test_what_is_found_at_an_evaluation_is_in_the_status_and_after_a_resume_too(
     found = read_status(whole).findings
     assert any("value-at-ceiling" in line for line in found), found
 
-    written = Recorder.heartbeat
-    stops: list[StopRequest] = []
-
-    def heartbeat(self: Recorder, at: Any, spent: float) -> None:
-        written(self, at, spent)
-        if at.env_steps == 250:
-            stops[-1].reason = "stopped by SIGTERM"
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "listen", lambda self: stops.append(self))
-        patch.setattr(Recorder, "heartbeat", heartbeat)
-        with pytest.raises(BaseException, match="SIGTERM"):
-            execute(parts.path, None, None)
+    interrupt(parts, 250, monkeypatch)
     execute(parts.path, None, None)
     assert read_status(parts).findings == found
 

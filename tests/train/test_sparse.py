@@ -14,11 +14,10 @@ from dreamerlab.metrics import CATALOGUE, SOMETIMES
 from dreamerlab.runs.status import read_status
 from dreamerlab.train import checkpoint
 from dreamerlab.train.attempt import execute
-from dreamerlab.train.recorder import Recorder
 from dreamerlab.train.runtime import StopRequest
 from dreamerlab.train.session import Session
 from dreamerlab.train.sparse import too_few_goals
-from tests.train.trials import lines, make_trial, timeless, tiny_config
+from tests.train.trials import interrupt, lines, make_trial, timeless, tiny_config
 
 HEADS = ("binary:terminal_within_9", "regression:info/shot_quality", "regression:obs/vector/13")
 EVERYTHING: dict[str, dict[str, Any]] = {
@@ -50,19 +49,7 @@ def test_a_trial_with_everything_resumed_is_the_one_that_never_stopped_F20(
     execute(whole.path, None, None)
     assert capsys.readouterr().err.count("warning: learning begins after") == 1, "M-ADD-08: said once"
 
-    written = Recorder.heartbeat
-    stops: list[StopRequest] = []
-
-    def heartbeat(self: Recorder, at: Any, spent: float) -> None:
-        written(self, at, spent)
-        if at.env_steps == 131:
-            stops[-1].reason = "stopped by SIGTERM"
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "listen", lambda self: stops.append(self))
-        patch.setattr(Recorder, "heartbeat", heartbeat)
-        with pytest.raises(BaseException, match="SIGTERM"):
-            execute(parts.path, None, None)
+    interrupt(parts, 131, monkeypatch)
     capsys.readouterr()
     execute(parts.path, None, None)
     assert "warning: learning begins" not in capsys.readouterr().err, "it had begun before"

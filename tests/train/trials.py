@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dreamerlab.config.record import to_yaml
 from dreamerlab.config.schema import Config
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.manifest import Budget, Code, Manifest, write_manifest
+from dreamerlab.train.attempt import execute
+from dreamerlab.train.recorder import Recorder
+from dreamerlab.train.runtime import StopRequest
 
 TINY: dict[str, dict[str, Any]] = {
     "env": {"id": "CartPole-v1"},
@@ -75,3 +80,20 @@ def without_probes(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for record in records
     ]
     return timeless([record for record in kept if record["values"]])
+
+
+def interrupt(trial: TrialDirectory, env_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until so many env steps are made, as an attempt that is then asked to stop."""
+    written = Recorder.heartbeat
+    stops: list[StopRequest] = []
+
+    def heartbeat(self: Recorder, at: Any, spent: float) -> None:
+        written(self, at, spent)
+        if at.env_steps == env_steps:
+            stops[-1].reason = "stopped by SIGTERM"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "listen", lambda self: stops.append(self))
+        patch.setattr(Recorder, "heartbeat", heartbeat)
+        with pytest.raises(BaseException, match="SIGTERM"):
+            execute(trial.path, None, None)
