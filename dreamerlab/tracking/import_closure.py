@@ -14,6 +14,8 @@ from pathlib import Path
 
 from dreamerlab.errors import UsageError
 
+_CALLS = ("import_module", "__import__")
+
 
 def import_closure(package: Path, entry: str) -> list[Path]:
     """Return the source files of `package` reachable from its module `entry` (a full dotted name), sorted.
@@ -21,14 +23,16 @@ def import_closure(package: Path, entry: str) -> list[Path]:
     UsageError when the entry does not exist or a file is not valid Python.
     """
     found: dict[str, Path] = {}
-    waiting = [entry]
+    seen, waiting = set[str](), [entry]
     while waiting:
         name = waiting.pop()
-        path = _locate(package, name)
-        if name in found or path is None:
+        if name in seen:
             continue
-        found[name] = path
-        waiting += [name.rpartition(".")[0], *_imports(package.name, name, path)]
+        seen.add(name)
+        path = _locate(package, name)
+        if path is not None:
+            found[name] = path
+            waiting += [name.rpartition(".")[0], *_imports(package.name, name, path)]
     if entry not in found:
         raise UsageError(f"there is no module {entry} in {package}")
     return sorted(found.values())
@@ -59,27 +63,37 @@ def _imports_of(source: bytes, top: str, inside: str, path: str) -> tuple[str, .
         tree = ast.parse(source, filename=path)
     except SyntaxError as error:
         raise UsageError(f"{path}:{error.lineno}: not valid Python: {error.msg}") from error
-    return tuple(_named(tree, top, inside))
+    calls = any(name.encode() in source for name in _CALLS)
+    return tuple(_named(tree, top, inside, calls=calls))
 
 
-def _named(tree: ast.Module, top: str, inside: str) -> Iterator[str]:
-    for node in _walk(tree):
+def _named(tree: ast.Module, top: str, inside: str, *, calls: bool) -> Iterator[str]:
+    for node in _walk(tree, calls=calls):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(inside, node)
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args and _called(node.func) in {"import_module", "__import__"}:
+        elif isinstance(node, ast.Call) and node.args and _called(node.func) in _CALLS:
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.startswith(f"{top}."):
                 yield first.value
 
 
-def _walk(tree: ast.Module) -> Iterator[ast.AST]:
-    for statement in tree.body:
-        if not (isinstance(statement, ast.FunctionDef) and statement.name == "__getattr__"):
-            yield from ast.walk(statement)
+def _walk(tree: ast.Module, *, calls: bool) -> Iterator[ast.AST]:
+    """Every node with `calls`, otherwise statements alone: imports are statements, most of a tree is expressions."""
+    waiting: list[ast.AST] = [
+        one for one in tree.body if not (isinstance(one, ast.FunctionDef) and one.name == "__getattr__")
+    ]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if calls:
+            waiting += ast.iter_child_nodes(node)
+            continue
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, block, ())
 
 
 def _absolute(inside: str, node: ast.ImportFrom) -> str:

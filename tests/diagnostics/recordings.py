@@ -22,13 +22,13 @@ FOLDER = Path(__file__).parent / "recorded"
 POINTS = 120
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.json"))
+def names(folder: Path = FOLDER) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def load(name: str) -> tuple[dict[int, Course], dict[str, Any]]:
+def load(name: str, folder: Path = FOLDER) -> tuple[dict[int, Course], dict[str, Any]]:
     """Return the courses of a recording by seed, and what is known about it."""
-    told = json.loads((FOLDER / f"{name}.json").read_text())
+    told = json.loads((folder / f"{name}.json").read_text())
     courses = {
         int(seed): Course({metric: Series(*columns) for metric, columns in one["series"].items()}, one["spent"])
         for seed, one in told.pop("seeds").items()
@@ -36,7 +36,7 @@ def load(name: str) -> tuple[dict[int, Course], dict[str, Any]]:
     return courses, told
 
 
-def record(folder: Path, rule: str, planted: str) -> Path:
+def record(folder: Path, name: str, planted: str, into: Path = FOLDER) -> Path:
     run = RunDirectory(folder)
     made = read_manifest(run.manifest_path)
     seeds = {}
@@ -44,7 +44,7 @@ def record(folder: Path, rule: str, planted: str) -> Path:
         course = read_trial(trial, {}).course
         seeds[trial.seed] = {"spent": course.spent, "series": {k: _thin(v) for k, v in sorted(course.series.items())}}
     facts = {"planted": planted, "env": made.env, "budget": made.budget.amount, "seeds": seeds}
-    path = FOLDER / f"{rule}.json"
+    path = into / f"{name}.json"
     path.write_text(json.dumps(facts, separators=(",", ":")) + "\n")
     return path
 
