@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("rest", nargs="*", help="names; before them, for keep, the folder to write into")
     parser.add_argument("--seeds", default="0")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.what == "train":
         train(given.folder.absolute(), given.seeds, given.rest or list(PLANTS))
     else:
