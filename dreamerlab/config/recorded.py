@@ -20,6 +20,8 @@ _SECTION = re.compile(r"([a-z][a-z0-9_]*):")
 _LEAF = re.compile(r"(  )?([a-z][a-z0-9_]*): (\S.*)")
 _LONGEST = 64 * 1024
 _WORD = re.compile(r"[A-Za-z0-9_+.-][A-Za-z0-9_+./-]{0,99}")
+_QUOTED = re.compile(r'"[A-Za-z0-9_+./ -]{0,99}"')
+"""A text that would mean something else without quotes, `"off"`; nothing in it needs an escape."""
 SCHEMA = 1
 """Version of the set of keys; raised by one whenever a leaf is renamed."""
 
@@ -99,10 +101,16 @@ def _as_written(path: Path) -> list[Entry] | None:
 
 def _is_plain(text: str) -> bool:
     items = text[1:-1].split(", ") if text[0] == "[" and text[-1] == "]" and text != "[]" else [text]
-    return text == "[]" or all(_WORD.fullmatch(item) and item.strip("-.") for item in items)
+    return text == "[]" or all(
+        _QUOTED.fullmatch(item) or (_WORD.fullmatch(item) and item.strip("-.")) for item in items
+    )
 
 
 def _value(text: str) -> object:
     if text[0] != "[":
-        return scalar(text)
-    return tuple(scalar(item) for item in text[1:-1].split(", ")) if text != "[]" else ()
+        return _item(text)
+    return tuple(_item(item) for item in text[1:-1].split(", ")) if text != "[]" else ()
+
+
+def _item(text: str) -> object:
+    return text[1:-1] if text[0] == '"' else scalar(text)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dreamerlab.config import recorded
 from dreamerlab.config.layers import from_flat, to_yaml
 from dreamerlab.config.recorded import load_recorded
+from dreamerlab.config.schema import Config
 from dreamerlab.config.strict_yaml import YamlFault, parse_entries
 from tests.config.strategies import any_flats
 
@@ -33,6 +34,11 @@ LINES = st.sampled_from(
         "  g: [a, [b]]",
         "  h: [a,b]",
         "  i: 'x'",
+        '  t: "off"',
+        '  u: "a b"',
+        '  v: ["no", 1]',
+        '  w: "a\\tb"',
+        '  x: "a" b',
         "  j: 0x10",
         "  k: .inf",
         "  l: 1 # one",
@@ -68,6 +74,12 @@ def test_what_our_writer_writes_needs_no_library(
     text = to_yaml(from_flat(flat, {}))
     mine, library = both(path, text)
     assert mine == library or (mine is None and '"' in text)
+
+
+def test_the_record_of_every_leaf_needs_no_library(tmp_path: Path) -> None:
+    path = tmp_path / "defaults.yaml"
+    mine, library = both(path, to_yaml(Config()))
+    assert mine is not None and mine == library
 
 
 @given(st.lists(LINES, max_size=8))

@@ -93,9 +93,8 @@ def page() -> str:
     lost = [one for one in judged if not PLANTS[one.plant].named_by and not one.is_healthy]
     alarms = [one for one in healthy if one.warned]
     first, named = sum(one.named_first for one in faulty), sum(one.named for one in faulty)
-    whole = {
-        name for name in {one.plant for one in faulty} if all(one.named_first for one in faulty if one.plant == name)
-    }
+    faults = {one.plant for one in faulty}
+    missed = {one.plant for one in faulty if not one.named_first}
     totals = (
         f"{len(faulty)} runs with one of {len(faults)} faults: the cause was named first in "
         f"**{first}**, named at all in {named}; {len(faults - missed)} faults were named first in every seed. "

@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("what", choices=("train", "keep"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("rest", nargs="*", help="names; before them, for keep, the folder to write into")
-    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--seeds", default="0-0", help="a range, or a list with commas")
     given = parser.parse_intermixed_args()
     if given.what == "train":
         train(given.folder.absolute(), given.seeds, given.rest or list(PLANTS))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from dreamerlab.diagnostics.conditions import Level
 from dreamerlab.diagnostics.engine import diagnose
 from dreamerlab.diagnostics.rule import Rule, Severity
 from dreamerlab.diagnostics.series import Course
-from tests.diagnostics.courses import LEARNS, course
+from tests.diagnostics.courses import LEARNS, course, rising
 from tests.diagnostics.stories import FLAT, NIL, RANDOM, SATURATED, STORIES
 
 HIGH = Level("behavior/value", above=5.0)
@@ -47,6 +49,34 @@ def test_a_negative_entropy_is_no_finding_M_DIAG_04_DIS_01() -> None:
     told = diagnose({0: course({**LEARNS, **shapes, "behavior/log_prob_abs_mean": 2.0})})
     assert not told.findings
     assert "entropy-below-zero" in {finding.rule.id for finding in told.healthy}
+
+
+def test_the_spread_at_which_the_entropy_is_zero_is_told_where_it_is_passed_M_ENT_03() -> None:
+    crossing = 1 / math.sqrt(2 * math.pi * math.e)
+    for std in (0.9 * crossing, 1.1 * crossing):
+        nats = 4 * math.log(std / crossing)
+        shapes = {"behavior/entropy_nats": nats, "behavior/entropy_lower_nats": -3.53, "behavior/action_std": std}
+        told = {sign.rule.id: sign for sign in diagnose({0: course({**LEARNS, **shapes})}).healthy}
+        assert ("entropy-below-zero" in told) == (std < crossing)
+        if std < crossing:
+            assert f"below {crossing:.3f}" in told["entropy-below-zero"].rule.symptom
+
+
+def test_a_return_scale_that_grows_with_skill_is_health_and_one_that_shrinks_no_fault_M_ENT_09() -> None:
+    """One source has it shrink as skill grows, another saw it grow with returns from 20 to 120 (DIS-04)."""
+    for scale, grows in ((rising(20, 120), True), (rising(120, 20), False)):
+        told = diagnose({0: course({**LEARNS, "behavior/return_scale": scale, "behavior/return_scale_raw": scale})})
+        assert not told.findings
+        assert ("scale-grows" in {sign.rule.id for sign in told.healthy}) is grows
+
+
+def test_an_entropy_called_converged_is_impossible_under_a_least_std_of_e_to_the_minus_half_M_ENT_06() -> None:
+    """M-ENT-06: 0.5 to 1.5 nats of four actions are called converged, under bounds whose least is 3.68 (DIS-02)."""
+    shapes = {**{f"behavior/action_std/{i}": 0.7 for i in range(4)}, "behavior/entropy_nats": 1.0}
+    config = {"policy.std": (math.exp(-0.5), math.exp(2.0)), "policy.dist": "tanh_normal"}
+    told = diagnose({0: course({**LEARNS, **shapes, "behavior/entropy_upper_nats": 13.68}, config=config)})
+    assert [one.rule.id for one in told.findings[:1]] == ["entropy-below-config"]
+    assert told.findings[0].evidence[0].wanted.startswith("at most 3.6")
 
 
 def test_an_entropy_of_minus_3_cannot_be_under_a_least_std_of_e_to_the_minus_2_M_ADD_10() -> None:

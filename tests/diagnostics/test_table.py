@@ -13,7 +13,7 @@ from dreamerlab.diagnostics.rule import Rule
 from dreamerlab.diagnostics.series import Course
 from dreamerlab.diagnostics.table import BY_ID, RULES, watched
 from dreamerlab.metrics import CATALOGUE
-from tests.diagnostics.courses import LEARNS, course
+from tests.diagnostics.courses import LEARNS, course, rising
 from tests.diagnostics.stories import STORIES, long_course
 
 AILING = [rule for rule in RULES if rule.severity != "healthy"]
@@ -29,7 +29,13 @@ def test_a_run_that_learns_gives_no_finding_M_DIAG_11_17() -> None:
     told = diagnose({0: course(LEARNS)})
     assert not told.findings
     signs = {finding.rule.id for finding in told.healthy}
-    assert signs >= {"learns", "converged", "advantages-in-range", "model-learns", "scale-grows"}
+    assert signs >= {"learns", "converged", "entropy-steady", "advantages-in-range", "model-learns", "scale-grows"}
+
+
+def test_more_games_won_are_a_sign_of_health_M_DIAG_17() -> None:
+    for rate, more in ((rising(0.1, 0.6), True), (0.3, False)):
+        told = diagnose({0: course({**LEARNS, "train/win_rate": rate})})
+        assert ("wins-more" in {finding.rule.id for finding in told.healthy}) is more
 
 
 @pytest.mark.parametrize("name", STORIES)
