@@ -79,7 +79,8 @@ def test_what_our_writer_writes_needs_no_library(
 def test_the_record_of_every_leaf_needs_no_library(tmp_path: Path) -> None:
     path = tmp_path / "defaults.yaml"
     mine, library = both(path, to_yaml(Config()))
-    assert mine is not None and mine == library
+    assert mine is not None
+    assert mine == library
 
 
 @given(st.lists(LINES, max_size=8))
