@@ -247,6 +247,8 @@ def test_entropies_before_and_after_tanh_are_both_told_M_ENT_05(
     assert metrics["behavior/entropy_squashed_nats"].item() == pytest.approx(squashed, abs=0.05)
     expected = {"base": base, "squashed": squashed}[rewarded]
     assert metrics["behavior/entropy_nats"].item() == pytest.approx(expected, abs=0.05)
+    beyond = math.erfc(math.atanh(0.99) / std / math.sqrt(2.0))
+    assert metrics["behavior/action_saturated_frac"].item() == pytest.approx(beyond, abs=0.01)
 
 
 QUARTERS = torch.tensor([[math.log(2.0), 0.0, 0.0]])  # probabilities (1/2, 1/4, 1/4), 1.5 ln 2 nats

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dreamerlab.dreamer.agent import Agent
+from dreamerlab.dreamer.maths import lambda_return
 from dreamerlab.dreamer.mlp_behavior import Imagined
 from tests.dreamer.mlp_cases import CHOICES, NUMBERS, generator, gradients, halves, mlp_agent, mlp_batch, reached
 
@@ -174,8 +175,10 @@ def test_the_critic_learns_from_detached_states_and_returns_M_ML_07(task: str) -
     losses, starts = behavior.losses(imagined)
     value = imagined.value[:-1].detach()
     assert torch.allclose(losses.terms["value"][0].sqrt(), (value[0] - starts).abs(), atol=1e-5)
-    error = losses.metrics["behavior/td_error"]
-    assert float(losses.metrics["behavior/value_mse"]) >= float(error) ** 2
+    returns = lambda_return(imagined.reward, imagined.cont[1:], imagined.value[1:], 0.95).detach()
+    assert torch.allclose(losses.terms["value"], (value - returns).square(), atol=1e-5)
+    assert float(losses.metrics["behavior/td_error"]) == pytest.approx(float((value - returns).mean()), abs=1e-6)
+    assert float(losses.metrics["behavior/value_mse"]) == pytest.approx(losses.terms["value"].mean().item(), rel=1e-4)
     assert not starts.requires_grad
 
 
