@@ -10,7 +10,8 @@ import json
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
     from dreamerlab.lab.execute import Voice
 
 _RELAYED = (UsageError, GateRefused, NotFound, Conflict, ToolFailed)
+
+
+@contextmanager
+def asked_to_end() -> Generator[None]:
+    """Take SIGTERM for Ctrl-C inside a block, so that what is to be tidied up is."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run_json(
@@ -53,22 +64,21 @@ def run_json(
             errors="replace",
             start_new_session=True,  # Ctrl-C reaches this process, which then ends that one
         )
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if line.startswith("progress: "):
-                    voice.say(f"  {line.removeprefix('progress: ').strip()}")
-                else:
-                    lines.append(line.rstrip())
-            code = process.wait()
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            if process.stderr is not None:
-                process.stderr.close()
-            signal.signal(signal.SIGTERM, before)
+        with asked_to_end():
+            try:
+                assert process.stderr is not None
+                for line in process.stderr:
+                    if line.startswith("progress: "):
+                        voice.say(f"  {line.removeprefix('progress: ').strip()}")
+                    else:
+                        lines.append(line.rstrip())
+                code = process.wait()
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+                if process.stderr is not None:
+                    process.stderr.close()
         out.seek(0)
         said = out.read()
     if code != 0:

@@ -17,6 +17,7 @@ from dreamerlab.atomic import atomic_write_text
 from dreamerlab.errors import LabError
 from dreamerlab.lab.html_report import Report, gather, remove_drafts, target
 from dreamerlab.lab.log_cache import run_stamp, stamp
+from dreamerlab.lab.programs import asked_to_end
 from dreamerlab.lab.report_live import what_trains
 from dreamerlab.report.live_page import unfollowed
 from dreamerlab.runs.directory import STATUS, TRIAL
@@ -37,7 +38,7 @@ def follow(
     first: Callable[[Report], None],
     warn: Callable[[str], None],
 ) -> None:
-    """Write the report every `every_s` seconds until Ctrl-C; `first` is told of the first one.
+    """Write the report every `every_s` seconds until Ctrl-C or SIGTERM; `first` is told of the first one.
 
     UsageError, NotFound or ToolFailed as `build` has them for the first report; later ones are said and tried again.
     """
@@ -45,24 +46,25 @@ def follow(
     known, gathered = "", None
     is_written, complaint, period = False, "", every_s
     try:
-        while True:
-            started, used = time.monotonic(), time.process_time()
-            try:
-                now = fingerprint(workspace)
-                if gathered is None or now != known:
-                    gathered, known = gather(workspace, films_mb=films_mb, curves_mb=curves_mb), now
-                done = gathered.write(path, what_trains(workspace, period))
-                if not is_written:
-                    first(done)
-                is_written, complaint = True, ""
-            except LabError as error:
-                if not is_written:
-                    raise
-                if complaint != error.message:
-                    warn(f"{error.message}; trying again")
-                complaint = error.message
-            period = max(every_s, math.ceil(_TENTH * (time.process_time() - used)))
-            time.sleep(max(0.0, period - (time.monotonic() - started)))
+        with asked_to_end():
+            while True:
+                started, used = time.monotonic(), time.process_time()
+                try:
+                    now = fingerprint(workspace)
+                    if gathered is None or now != known:
+                        gathered, known = gather(workspace, films_mb=films_mb, curves_mb=curves_mb), now
+                    done = gathered.write(path, what_trains(workspace, period))
+                    if not is_written:
+                        first(done)
+                    is_written, complaint = True, ""
+                except LabError as error:
+                    if not is_written:
+                        raise
+                    if complaint != error.message:
+                        warn(f"{error.message}; trying again")
+                    complaint = error.message
+                period = max(every_s, math.ceil(_TENTH * (time.process_time() - used)))
+                time.sleep(max(0.0, period - (time.monotonic() - started)))
     except KeyboardInterrupt:
         pass  # the way to end it
     finally:

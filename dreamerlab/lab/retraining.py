@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerlab.lab.origins import link_origins
+from dreamerlab.lab.programs import asked_to_end
 from dreamerlab.launch.trainer import settle, start_trainer
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
@@ -34,16 +34,12 @@ _TELL_EVERY_S = 10.0
 def scratch_folder(workspace: Workspace, name: str, what: str) -> Generator[Path]:
     """Lend a folder for a block, gone after it, whatever ends it; Conflict when another process has it."""
     folder = workspace.cache / name
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with owned_lock(workspace.hidden / f"{name}.lock", timeout_s=0.0, what=what):
-            shutil.rmtree(folder, ignore_errors=True)  # what one that was killed has left
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with asked_to_end(), owned_lock(workspace.hidden / f"{name}.lock", timeout_s=0.0, what=what):
+        shutil.rmtree(folder, ignore_errors=True)  # what one that was killed has left
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def retrain(

@@ -61,9 +61,12 @@ PLANTS: dict[str, Plant] = {
         *("cartpole", 3000, ("free-bits-no-gradient",), ("free_bits.nats=4",)),
     ),
     "cartpole-focus-always": Plant(
-        "focus above a surprise of 0.02 without a pause, the actor held back meanwhile",
+        "focus above a surprise of 0.02, in stretches of 500 updates without a pause, the actor held back meanwhile",
         *("cartpole", 3000, ("controller-always-on", "actor-withheld")),
-        ("control.focus_threshold=0.02", "control.focus_cooldown=0", "control.focus_actor_every=null"),
+        (
+            *("control.focus_threshold=0.02", "control.focus_duration=500"),
+            *("control.focus_cooldown=0", "control.focus_actor_every=null"),
+        ),
     ),
     "cartpole-focus-never": Plant(
         "focus above a surprise that never comes, 2 nats",

@@ -111,7 +111,10 @@ def test_records_are_gathered_anew_only_where_one_changed(workspace: Workspace) 
     assert fingerprint(workspace) != evaluated
 
 
-def test_a_followed_report_is_written_anew_and_left_as_a_still_page(workspace: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM])
+def test_a_followed_report_is_written_anew_and_left_as_a_still_page(
+    workspace: Workspace, tmp_path: Path, asked_by: signal.Signals
+) -> None:
     trial, out = training(workspace), tmp_path / "live.html"
     command = [sys.executable, "-m", "dreamerlab", "report", "-o", str(out), "--follow", "1"]
     process = subprocess.Popen(command, cwd=workspace.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -121,7 +124,7 @@ def test_a_followed_report_is_written_anew_and_left_as_a_still_page(workspace: W
         write_status(trial, replace(read_status(trial), spent=7700.0))
         waits_for(out, "77 % of 10,000 env steps")
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(asked_by)
         told, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
     assert told == f"{out}\n"
