@@ -21,8 +21,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "controller-always-on",
         "critical",
-        "A controller was active nearly all the time: what it holds back never happens",
-        (Share("control/*_active_frac", above=0.95),),
+        "A controller is active nearly all the time: what it holds back no longer happens",
+        (Level("control/*_active_frac", above=0.95),),  # it may have begun in the midst of the run
         ("its threshold is below what it watches ever is", "it never gets back to its resting state"),
         "Compare its threshold with the metric it watches: what share of lines is above?",
         ("M-SUR-09", "M-DIAG-29"),
