@@ -125,18 +125,19 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "actor-rate-too-high",
         "critical",
-        "The policy lost all choice at once, at an actor rate far above the critic's",
+        "The return never rose, at an actor rate far above the critic's",
         (
-            Level(ENTROPY, below=GONE, last=0.8),
+            # To which end the policy runs, no choice or all spread, is chance: a discrete one did the former, a
+            # Normal the latter.
             Level("optim/lr_actor", above=3.0, over="optim/lr_critic", last=1.0, share=0.5),
             Progress(made=False),
         ),
         ("optimizer.lr_actor is too high: the policy settles before the critic knows anything",),
-        "Look at behavior/entropy_nats over the first updates: did it fall within a tenth of the run?",
+        "Look at behavior/entropy_frac over the first updates: did it run to one end within a tenth of the run?",
         ("M-DIAG-10", "M-DIAG-13", "FACTS A13.13"),
         (_SLOWER_ACTOR,),
-        ("collapsed-early", "policy-diverges", *_AFTER_COLLAPSE),
-        also=("optim/grad_norm_actor",),
+        ("collapsed-early", "pinned-at-ceiling", "policy-diverges", *_AFTER_COLLAPSE),
+        also=(ENTROPY, "optim/grad_norm_actor"),
         recorded="CartPole, nano, optimizer.lr_actor=0.1, 2,500 env steps",
     ),
     Rule(
