@@ -5,6 +5,7 @@
     Trend      a value rises or falls between the ends of a window
     Share      the mean over the run of how much of the time something was so
     PeakDrop   the evaluation rose, and fell again, and stays down         (`peaks.py`)
+    Relapses   the evaluation fell from near its height again and again    (`peaks.py`)
     AfterPeak  what another metric did while the evaluation fell           (`peaks.py`)
     Progress   the evaluation is above its beginning, or it is not         (`peaks.py`)
     Jump       a value becomes another one from one line to the next       (`peaks.py`)

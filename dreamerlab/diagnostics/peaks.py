@@ -91,6 +91,41 @@ class PeakDrop:
 
 
 @dataclass(frozen=True)
+class Relapses:
+    """At least `times` times the evaluation fell from near its height to below half of its rise, and lately as well.
+
+    Near is the upper tenth of the rise; what happens between does not count. Lately is in the last half of the run.
+    Answers with how many times.
+    """
+
+    times: int = 2
+
+    def look(self, course: Course) -> Seen | None:
+        """Return the number of falls."""
+        peak, (metric, found) = find_peak(course), course.of(EVALUATION)
+        if peak is None:
+            return None
+        rise = peak.height - peak.beginning
+        high, half = peak.height - 0.1 * rise, peak.height - 0.5 * rise
+        falls, is_up = list[int](), False
+        for step, value in zip(found.steps, found.values, strict=True):
+            if value >= high:
+                is_up = True
+            elif value <= half and is_up:
+                falls.append(step)
+                is_up = False
+        lately = bool(falls) and falls[-1] >= (course.first + course.last) / 2
+        wanted = f"falls below {short(half)} from above {short(high)}"
+        first = falls[0] if falls else found.steps[0]
+        return Seen(len(falls) >= self.times and lately, metric, float(len(falls)), wanted, first, found.steps[-1])
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics it reads."""
+        return (EVALUATION, "train/return")
+
+
+@dataclass(frozen=True)
 class AfterPeak:
     """The level of a metric after the evaluation fell is at least, or at most, a factor of its level at the peak.
 

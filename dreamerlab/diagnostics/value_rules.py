@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dreamerlab.diagnostics.bounds import OfConfig, OfMetric
 from dreamerlab.diagnostics.conditions import Level, Share, Stays, Trend
-from dreamerlab.diagnostics.peaks import AfterPeak, PeakDrop, Progress
+from dreamerlab.diagnostics.peaks import AfterPeak, PeakDrop, Progress, Relapses
 from dreamerlab.diagnostics.rule import Change, Rule
 
 _WIDER_BINS = Change("twohot.support", to=(-20.0, 20.0))
@@ -23,6 +23,7 @@ RULES: tuple[Rule, ...] = (
         (
             "value-at-ceiling-of-config",
             "peak-then-drop",
+            "lost-again",
             "exploits-model",
             "critic-off",
             "policy-loss-rises",
@@ -119,6 +120,23 @@ RULES: tuple[Rule, ...] = (
         "Which signal moved first? dreamerlab compare RUN --lag behavior/policy_loss",
         ("M-PROT-17", "M-DIAG-24", "M-DIAG-08"),
         (Change("optimizer.lr_actor", times=0.3), Change("train.actor_every", to=4)),
+        also=("behavior/value", "behavior/policy_gradient_term"),
+    ),
+    Rule(
+        "lost-again",
+        "warning",
+        "What was learnt is lost again and again: evaluations fall from their height",
+        (Relapses(),),
+        (
+            "learning goes on at full rate where hardly anything is left to learn: rates that fall over the run held "
+            "CartPole (decision note 0011)",
+            "the actor moves on faster than critic and model can follow",
+            "replay holds little of what a good policy must not do",
+        ),
+        "Are optim/lr_actor and optim/lr_world constant? Then try optimizer.lr_schedule with the updates of the run.",
+        ("M-EXP-09", "M-PROT-17"),
+        (Change("train.actor_every", to=4), Change("optimizer.lr_world", times=0.3)),
+        unless=(PeakDrop(),),
         also=("behavior/value", "behavior/policy_gradient_term"),
     ),
     Rule(

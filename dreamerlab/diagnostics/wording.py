@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dreamerlab.diagnostics.bounds import Bound, OfConfig, OfMetric
 from dreamerlab.diagnostics.conditions import Condition, Diverged, Level, Share, Stays, Trend
-from dreamerlab.diagnostics.peaks import AfterPeak, Dips, Jump, PeakDrop, Progress
+from dreamerlab.diagnostics.peaks import AfterPeak, Dips, Jump, PeakDrop, Progress, Relapses
 from dreamerlab.diagnostics.rule import Change
 
 
@@ -31,6 +31,11 @@ def condition_words(one: Condition) -> str:
         return f"the mean of {_metric(one.metric)} over the run is {side}"
     if isinstance(one, PeakDrop):
         return f"the evaluation rose above the first episodes, lost {_percent(one.by)} of the rise, and is still down"
+    if isinstance(one, Relapses):
+        return (
+            f"the evaluation falls from the upper tenth of its rise below half of it, {one.times} times or more, and "
+            "at least once in the last half of the run"
+        )
     if isinstance(one, AfterPeak):
         if one.stays is not None:
             how = f"moved by no more than {_percent(one.stays)}"

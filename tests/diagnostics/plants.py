@@ -108,8 +108,8 @@ PLANTS: dict[str, Plant] = {
         "a prior that nothing trains", "pendulum", 4000, ("prior-not-learning",), ("loss_scales.dyn=0",)
     ),
     "cartpole-nano": Plant("nothing", "cartpole", 4000, ()),
-    "cartpole-small": Plant("nothing", "cartpole", 6000, (), (), "small"),
-    "pendulum-nano": Plant("nothing", "pendulum", 8000, ()),
+    "cartpole-small": Plant("nothing", "cartpole", 9000, (), (), "small"),
+    "pendulum-nano": Plant("nothing", "pendulum", 12000, ()),
 }
 
 

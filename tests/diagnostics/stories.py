@@ -140,6 +140,9 @@ STORIES: Mapping[str, Story] = {
     "peak-then-drop": Story(
         {**FELL, "behavior/value": peaked(5, 250, 60), "behavior/imagined_survival": rising(1, 0.5)}
     ),
+    "lost-again": Story(
+        {name: lambda x: 20.0 if x < 0.1 else 120.0 if int(x * 12) % 3 == 1 else 480.0 for name in FELL}
+    ),
     "value-too-low": Story({"probe/value_mean": 14.0, "probe/return_mean": 38.0}),
     "value-too-high": Story({"probe/value_mean": 140.0, "probe/return_mean": 38.0}),
     "critic-off": Story({**FLAT, "probe/value_explained_variance": -0.5}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dreamerlab.diagnostics.peaks import AfterPeak, Dips, Jump, PeakDrop, Progress, find_peak
+from dreamerlab.diagnostics.peaks import AfterPeak, Dips, Jump, PeakDrop, Progress, Relapses, find_peak
 from tests.diagnostics.courses import Shape, course, peaked, rising
 
 EVAL, TRAIN, VALUE = "eval/return_mode", "train/return", "behavior/value"
@@ -35,6 +35,28 @@ def test_a_drop_counts_when_half_of_the_rise_is_gone_at_the_end(shape: Shape, dr
     seen = PeakDrop().look(course({EVAL: shape, TRAIN: beginning}))
     assert seen is not None
     assert seen.holds == dropped
+
+
+@pytest.mark.parametrize(
+    ("returns", "falls"),
+    [
+        ([24, 400, 400, 125, 125, 400, 390, 40, 112], 2),
+        ([24, 400, 390, 380, 300, 310, 390, 400], 0),
+        ([24, 400, 400, 395, 405, 125, 410, 400], 1),
+        ([24, 400, 410, 400, 220, 190, 220, 190, 400, 390, 180], 2),
+    ],
+    ids=["again and again", "holds", "one dip", "a fall counts once, until it is up again"],
+)
+def test_a_return_that_is_lost_again_and_again_M_EXP_09(returns: list[float], falls: int) -> None:
+    seen = Relapses().look(course({EVAL: returns, TRAIN: 20.0}))
+    assert seen is not None
+    assert (seen.value, seen.holds) == (falls, falls >= 2)
+
+
+def test_falls_that_are_long_past_are_no_relapse() -> None:
+    seen = Relapses().look(course({EVAL: [24, 400, 125, 410, 400, 120, *[400] * 10], TRAIN: 20.0}))
+    assert seen is not None
+    assert (seen.value, seen.holds) == (2, False)
 
 
 def test_a_run_that_never_rose_has_no_peak() -> None:
