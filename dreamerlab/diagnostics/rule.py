@@ -59,6 +59,8 @@ class Rule:
     """Metrics, separated by `|`, of each of which the rule is asked, in the place of `*` in its conditions."""
     expect: tuple[str, Literal[">=", "<="], float] | None = None
     """What the change must bring about where the return has no room to rise."""
+    asks_to_hold: bool = False
+    """Whether a change is tried for what is held: the score is the lowest evaluation after the first solved one."""
     from_spent: float = 0.0
     """Not before this share of the budget is spent: what is about the whole of it, or still levels out."""
     recorded: str | None = None

@@ -121,6 +121,7 @@ RULES: tuple[Rule, ...] = (
         ("M-PROT-17", "M-DIAG-24", "M-DIAG-08"),
         (Change("optimizer.lr_actor", times=0.3), Change("train.actor_every", to=4)),
         also=("behavior/value", "behavior/policy_gradient_term"),
+        asks_to_hold=True,
     ),
     Rule(
         "lost-again",
@@ -138,6 +139,7 @@ RULES: tuple[Rule, ...] = (
         (Change("train.actor_every", to=4), Change("optimizer.lr_world", times=0.3)),
         unless=(PeakDrop(),),
         also=("behavior/value", "behavior/policy_gradient_term"),
+        asks_to_hold=True,
     ),
     Rule(
         "value-too-low",

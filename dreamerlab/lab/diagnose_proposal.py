@@ -64,7 +64,8 @@ def _command(change: Change, finding: Finding, rise: str | None, base: Base, con
     from dreamerlab.protocol.sentence import parse_sentence
 
     value = _value(change, control.flat.get(change.key))
-    expected = rise or _level(finding)
+    holds = finding.rule.asks_to_hold and _knows_span(control)
+    expected = "eval/return to rise by 10% of span" if holds else rise or _level(finding)
     if value is None or expected is None:
         return None
     sentence = f"change {change.key}={show(value)} -> expect {expected}"
@@ -79,6 +80,7 @@ def _command(change: Change, finding: Finding, rise: str | None, base: Base, con
     words += ["--experiment", base.experiment] if base.experiment else []
     for override in base.overrides:
         words += ["--set", override]
+    words += ["--reducer", "min_after_first_solve"] if holds else []
     words += ["--new-family"] if leaves()[change.key].zone.value in _FRESH_FAMILY else []
     return f'dreamerlab propose "{sentence}" {shlex.join(words)}'
 
@@ -114,6 +116,10 @@ def _rise(courses: Mapping[int, Course], control: Resolved) -> str | None:
     random = control.flat.get("reference.random")
     span = solved - random if isinstance(random, int | float) else abs(solved)
     return f"eval/return to rise by {_round(room / 2)}" if room > 0.1 * abs(span) else None
+
+
+def _knows_span(control: Resolved) -> bool:
+    return all(isinstance(control.flat.get(f"reference.{name}"), int | float) for name in ("random", "solved"))
 
 
 def _level(finding: Finding) -> str | None:

@@ -178,6 +178,17 @@ def test_every_rule_with_a_change_proposes_one_that_acts_under_some_config(ill: 
     assert quiet <= bins | controllers | set_already
 
 
+def test_what_is_lost_again_is_asked_of_the_lowest_evaluation_after_solving(ill: Workspace) -> None:
+    run = ill.run(next(path.name for path in ill.runs.iterdir() if path.name.startswith("R0002")))
+    course = STORIES["lost-again"].course()
+    (finding,) = diagnose({0: course}).findings
+    command = propose_for(ill, run.id, [finding], {0: course})["lost-again"]
+    assert "expect eval/return to rise by 10% of span" in command
+    assert "--reducer min_after_first_solve" in command
+    done = inside(ill.path, *shlex.split(command)[1:], "--dry-run", "--no-commit")
+    assert done.returncode == 0, done.stderr
+
+
 HERE = Workspace(Path(__file__).parents[2])
 """This project is a workspace itself."""
 
