@@ -15,6 +15,7 @@ RULES: tuple[Rule, ...] = (
         (),
         "Time to the solved level is the measure: dreamerlab compare RUN OTHER --level N",
         ("M-DIAG-17", "M-PROT-19"),
+        recorded="CartPole, nano, nothing planted: constant rates, 12,000 env steps",
     ),
     Rule(
         "converged",
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
         (),
         "Nothing to do; entropy should fall later.",
         ("M-DIAG-16",),
+        recorded="CartPole, nano, twohot.support=[-3, 3], 3,000 env steps",
     ),
     Rule(
         "entropy-steady",
@@ -46,6 +48,7 @@ RULES: tuple[Rule, ...] = (
         (),
         "Nothing to do.",
         ("M-DIAG-11",),
+        recorded="CartPole, nano, nothing planted: constant rates, 12,000 env steps",
     ),
     Rule(
         "entropy-below-zero",
@@ -73,6 +76,7 @@ RULES: tuple[Rule, ...] = (
         (),
         "Nothing to do.",
         ("M-DIAG-11", "M-ADD-09"),
+        recorded="CartPole, nano, nothing planted: constant rates, 12,000 env steps",
     ),
     Rule(
         "model-learns",
@@ -82,6 +86,7 @@ RULES: tuple[Rule, ...] = (
         (),
         "Nothing to do.",
         ("M-DIAG-17", "M-QC-01"),
+        recorded="CartPole, nano, nothing planted: constant rates, 12,000 env steps",
     ),
     Rule(
         "scale-grows",
@@ -91,6 +96,7 @@ RULES: tuple[Rule, ...] = (
         (),
         "Nothing to do: it follows the spread of returns, and need not shrink.",
         ("M-DIAG-11", "DIS-04"),
+        recorded="CartPole, nano, nothing planted: constant rates, 12,000 env steps",
     ),
     Rule(
         "wins-more",

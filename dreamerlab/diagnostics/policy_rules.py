@@ -57,6 +57,7 @@ RULES: tuple[Rule, ...] = (
         (Change("smooth.kernel", to="gaussian"), Change("collect.random_steps", to=5000)),
         ("no-learning-signal", "scale-at-floor", "pinned-at-ceiling", "not-learning", "below-random"),
         also=("train/return", "wm/reward_excess"),
+        recorded="CartPole behind a wrapper that pays 1 and swallows the fall, nano, 3,000 env steps",
     ),
     Rule(
         "no-learning-signal",
@@ -77,6 +78,7 @@ RULES: tuple[Rule, ...] = (
         (Change("return_norm.limit", times=0.1, unless_below=0.05), Change("behavior.horizon", to=30)),
         ("pinned-at-ceiling", "scale-at-floor", "not-learning", "below-random", "entropy-high-late", "policy-flat"),
         also=("behavior/return_scale_raw", "behavior/imagined_reward"),
+        recorded="CartPole behind a wrapper that loses the reward, nano, 3,000 env steps",
     ),
     Rule(
         "entropy-scale-too-high",
@@ -155,6 +157,7 @@ RULES: tuple[Rule, ...] = (
         (Change("optimizer.lr_actor", times=0.3), Change("behavior.entropy_scale", times=10.0)),
         _AFTER_COLLAPSE,
         also=(ADVANTAGE,),
+        recorded="CartPole, nano, optimizer.lr_actor=0.1, 2,500 env steps",
     ),
     Rule(
         "scale-amplifies-noise",
@@ -167,6 +170,7 @@ RULES: tuple[Rule, ...] = (
         (Change("return_norm.limit", to=1.0, unless_above=0.99),),
         ("collapsed-early", "advantages-out-of-scale", "policy-diverges", "not-learning", "below-random"),
         also=(ADVANTAGE,),
+        recorded="CartPole without its reward, nano, return_norm.limit=0.0001, 3,000 env steps",
     ),
     Rule(
         "scale-at-floor",
@@ -182,6 +186,7 @@ RULES: tuple[Rule, ...] = (
         (Change("return_norm.limit", times=0.1, unless_below=0.05), Change("smooth.kernel", to="gaussian")),
         ("not-learning", "below-random"),
         also=("behavior/return_scale_raw",),
+        recorded="CartPole behind a wrapper that loses the reward, nano, 3,000 env steps",
     ),
     Rule(
         "scale-abnormal",
@@ -335,5 +340,6 @@ RULES: tuple[Rule, ...] = (
         ("M-CP-33", "M-CP-31"),
         (Change("init.parts", to=("world", "behavior", "optimizer")),),
         also=("behavior/value",),
+        recorded="CartPole, nano, init.parts=[world] from a run of 4,000 env steps, 3,000 env steps",
     ),
 )

@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
         explains=("actor-withheld", "actor-idle", "not-learning", "below-random", "no-learning-signal", "policy-flat"),
         each=_WATCHFUL,
         also=("surprise/total_log_ratio", "control/updates_withheld_frac"),
+        recorded="CartPole, nano, control.focus_threshold=0.02 in stretches of 500 updates, 3,000 env steps",
     ),
     Rule(
         "controller-inert",
@@ -43,6 +44,7 @@ RULES: tuple[Rule, ...] = (
         each=_WATCHFUL,
         from_spent=0.5,
         also=("surprise/total_log_ratio",),
+        recorded="CartPole, nano, control.focus_threshold=2, 3,000 env steps",
     ),
     Rule(
         "ratio-missed",
@@ -92,6 +94,8 @@ RULES: tuple[Rule, ...] = (
         (Change("optimizer.lr_actor", times=3.0), Change("behavior.entropy_scale", times=0.3)),
         ("not-learning",),
         also=("optim/grad_norm_actor", "behavior/advantage_abs_mean"),
+        recorded="Pendulum, nano, tanh_normal, policy.std=[0.1353, 7.389], policy.entropy=base, "
+        "behavior.entropy_scale=0.03, 4,000 env steps",
     ),
     Rule(
         "training-apart-from-evaluation",
@@ -129,5 +133,6 @@ RULES: tuple[Rule, ...] = (
         (Change("train.train_ratio", times=4.0), Change("optimizer.lr_world", times=3.0)),
         ("below-random",),
         also=("wm/recon_loss", "wm/reward_excess", "behavior/entropy_frac"),
+        recorded="CartPole, nano, loss_scales.dyn=0, 3,000 env steps",
     ),
 )

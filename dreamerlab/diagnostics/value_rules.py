@@ -140,6 +140,7 @@ RULES: tuple[Rule, ...] = (
         unless=(PeakDrop(),),
         also=("behavior/value", "behavior/policy_gradient_term"),
         asks_to_hold=True,
+        recorded="CartPole, nano, nothing planted: constant rates, 12,000 env steps",
     ),
     Rule(
         "value-too-low",
@@ -245,6 +246,7 @@ RULES: tuple[Rule, ...] = (
         (Change("train.learn", to="all"),),
         ("not-learning", "below-random"),
         also=("control/updates_withheld_frac", "behavior/policy_loss"),
+        recorded="CartPole, nano, optimizer.lr_actor=0.1, 2,500 env steps",
     ),
     Rule(
         "actor-withheld",
