@@ -85,7 +85,11 @@ RULES: tuple[Rule, ...] = (
             Change("behavior.horizon", to=10, unless_below=11),
         ),
         ("peak-then-drop",),
-        unless=(AfterPeak("wm/reward_excess", above=2.0), AfterPeak("wm/kl_nats", below=0.2)),
+        unless=(
+            *(AfterPeak("wm/reward_excess", above=2.0), AfterPeak("wm/kl_nats", below=0.2)),
+            # Dreams that promise less than what comes exploit nothing: the critic is still on its way up.
+            Level("probe/imagined_return_gap", below=0.0, last=0.3, share=0.6),
+        ),
         also=("behavior/policy_gradient_term", "probe/imagined_return_gap"),
     ),
     Rule(

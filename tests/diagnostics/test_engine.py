@@ -146,3 +146,10 @@ def test_nothing_to_judge_is_no_finding() -> None:
     told = diagnose({})
     assert not told.findings
     assert diagnose({0: Course({})}).findings == []
+
+
+def test_dreams_that_promise_less_than_what_comes_exploit_nothing_M_EXP_16() -> None:
+    story = {**LEARNS, **STORIES["exploits-model"].shapes}
+    for gap, named in ((40.0, True), (-40.0, False)):
+        found = diagnose({0: course({**story, "probe/imagined_return_gap": gap})}).findings
+        assert ("exploits-model" in {one.rule.id for one in found}) == named
