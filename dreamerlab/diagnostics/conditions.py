@@ -10,6 +10,7 @@
     Progress   the evaluation is above its beginning, or it is not         (`peaks.py`)
     Jump       a value becomes another one from one line to the next       (`peaks.py`)
     Dips       how often a value fell and came back                        (`peaks.py`)
+    Configured a leaf of the config has a value, as an exception to a rule
     Diverged   a value stopped being finite
 
 What they answer is the median of what they looked at, so that a figure in a finding can be found in the records.
@@ -67,7 +68,8 @@ class Level:
     """At least `share` of the points in a window are beyond a bound: `above` it, or `below` it.
 
     `over` divides by the median of another metric in the same window; `size` looks at absolute values; `first` takes
-    the window at the beginning of learning instead of the end; `for_steps` asks for a window at least so long.
+    the window at the beginning of learning instead of the end, `start` the first point, in a run of any length;
+    `for_steps` asks for a window at least so long.
     """
 
     metric: str
@@ -79,6 +81,7 @@ class Level:
     size: bool = False
     first: float | None = None
     for_steps: int = 0
+    start: bool = False
 
     def look(self, course: Course) -> Seen | None:
         """Return the median of the window, held to the bound."""
@@ -86,7 +89,8 @@ class Level:
         bound = self.above if self.above is not None else self.below
         assert bound is not None, self
         limit = bound_value(bound, course, self.metric)
-        if len(window) < (FEWEST if self.first is None else 1) or limit is None:
+        early = self.start or self.first is not None
+        if len(window) < (1 if early else FEWEST) or limit is None:
             return None
         if window.steps[-1] - window.steps[0] < self.for_steps:
             return None
@@ -102,6 +106,9 @@ class Level:
         return Seen(met >= self.share * len(values), name, median(values), wanted, window.steps[0], window.steps[-1])
 
     def _window(self, course: Course, metric: str) -> tuple[str, Series]:
+        if self.start:
+            name, whole = course.of(metric)
+            return name, Series(whole.steps[:1], whole.values[:1])
         return course.tail(metric, self.last) if self.first is None else course.head(metric, self.first)
 
     @property
@@ -207,6 +214,25 @@ class Share:
     def metrics(self) -> tuple[str, ...]:
         """The metrics it reads."""
         return (self.metric,)
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A leaf of the recorded config has a value; says nothing where no config is known. Only ever an exception."""
+
+    key: str
+    value: object
+
+    def look(self, course: Course) -> Seen | None:
+        """Return whether it has."""
+        if self.key not in course.config:
+            return None
+        return Seen(course.config[self.key] == self.value, self.key, math.nan, "", course.first, course.last)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """None: the config says so."""
+        return ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dreamerlab.diagnostics.bounds import OfConfig
 from dreamerlab.diagnostics.conditions import Level
+from dreamerlab.diagnostics.policy_rules import BASE
 from dreamerlab.diagnostics.rule import Change, Rule
 
 _EVALUATION = "eval/return_mode|eval/return_sample"
@@ -60,7 +61,7 @@ RULES: tuple[Rule, ...] = (
         "entropy-above-config",
         "critical",
         "The logged entropy is above what the recorded policy.std allows",
-        (Level("behavior/entropy_nats", above=OfConfig("largest entropy by policy.std", 1.0, 0.01)),),
+        (Level(BASE, above=OfConfig("largest entropy by policy.std", 1.0, 0.01)),),
         _DISAGREE,
         _COMPARE,
         ("M-ADD-11", "M-DIAG-05"),
@@ -69,7 +70,7 @@ RULES: tuple[Rule, ...] = (
         "entropy-below-config",
         "critical",
         "The logged entropy is below what the recorded policy.std allows",
-        (Level("behavior/entropy_nats", below=OfConfig("least entropy by policy.std", 1.0, -0.01)),),
+        (Level(BASE, below=OfConfig("least entropy by policy.std", 1.0, -0.01)),),
         _DISAGREE,
         _COMPARE,
         ("M-ADD-10", "DIS-01"),

@@ -178,10 +178,11 @@ def _ordered(found: Sequence[Finding]) -> list[Finding]:
     for one in explained:
         by_id.setdefault(one.rule.id, []).append(one)
 
-    def weight(one: Finding) -> tuple[int, int, int, int]:
-        reach = len(Diagnosis(explained, (), {}).consequences(one))
+    def weight(one: Finding) -> tuple[bool, int, int, int, int]:
+        """Notes last; what most seeds have before what few have; then by severity, and by how much it explains."""
+        severity, reach = one.rule.severity, len(Diagnosis(explained, (), {}).consequences(one))
         few = 0 if 2 * len(one.seeds) >= len(one.judged) else 1
-        return (few, SEVERITIES.index(one.rule.severity), -reach, ORDER.get(one.rule.id, 0))
+        return (severity == "note", few, SEVERITIES.index(severity), -reach, ORDER.get(one.rule.id, 0))
 
     ordered: list[Finding] = []
 

@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "advantages-in-range",
         "healthy",
-        "Scaled advantages are within [-2, 2]",
+        "Scaled advantages are of size 2 or less on average",
         (Level("behavior/advantage_abs_mean", below=2.0),),
         (),
         "Nothing to do.",
@@ -92,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         "scale-grows",
         "healthy",
         "The return scale has grown with the returns",
-        (Trend("behavior/return_scale", factor=1.5),),
+        (Trend("behavior/return_scale", factor=1.5), Progress(made=True)),
         (),
         "Nothing to do: it follows the spread of returns, and need not shrink.",
         ("M-DIAG-11", "DIS-04"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dreamerlab.diagnostics.bounds import OfMetric
-from dreamerlab.diagnostics.conditions import Diverged, Level, Stays, Trend
+from dreamerlab.diagnostics.conditions import Configured, Diverged, Level, Stays, Trend
 from dreamerlab.diagnostics.peaks import Progress
 from dreamerlab.diagnostics.rule import Change, Rule
 
@@ -61,7 +61,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "free-bits-no-gradient",
         "warning",
-        "KL is under the free bits nearly everywhere: the prior gets no gradient",
+        "KL is under the free bits nearly everywhere: the prior gets hardly any gradient",
         (
             Level("wm/free_bits_frac", above=0.9),
             Stays("wm/kl_dyn_nats", within=0.02, relative=True),
@@ -75,6 +75,7 @@ RULES: tuple[Rule, ...] = (
         (Change("free_bits.nats", times=0.1), Change("free_bits.mode", to="straight_through")),
         ("prior-behind", "prior-not-learning", "ends-imagined-everywhere", "model-drifts", "model-no-better-than-mean"),
         also=("wm/kl_nats", "wm/latent_agreement_frac"),
+        unless=(Configured("free_bits.mode", "straight_through"),),
         expect=("wm/free_bits_frac", "<=", 0.9),
         recorded="CartPole, nano, free_bits.nats=4, 3,000 env steps",
     ),
@@ -99,7 +100,10 @@ RULES: tuple[Rule, ...] = (
         "prior-not-learning",
         "critical",
         "The prior is as unsure as on the first day: the dynamics learn nothing",
-        (Stays("wm/prior_entropy_nats", within=0.05, relative=True, last=1.0, share=0.95),),
+        (
+            Stays("wm/prior_entropy_nats", within=0.05, relative=True, last=1.0, share=0.95),
+            Level("wm/prior_entropy_nats", below=OfMetric(times=1.1, words="1.1 x its level later"), start=True),
+        ),
         (
             "the prior is frozen, or its loss is switched off (loss_scales.dyn)",
             "the KL is under the free bits everywhere, so that the prior gets no gradient",
@@ -312,7 +316,7 @@ RULES: tuple[Rule, ...] = (
         "model-not-learning",
         "warning",
         "The model's losses have not fallen",
-        (Level("wm/loss", below=OfMetric("wm/loss", 1.05, words="1.05 x its level later"), first=0.1),),
+        (Level("wm/loss", below=OfMetric(times=1.05, words="1.05 x its level later"), start=True),),
         (
             "the rate of the world model is too low or too high",
             "observations are not normalised",

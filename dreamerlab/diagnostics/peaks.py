@@ -7,7 +7,9 @@ moves by itself. No level of the task is needed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dreamerlab.diagnostics.conditions import Seen, short
 from dreamerlab.diagnostics.series import FEWEST, Course, Series, median, smooth, spread
@@ -17,6 +19,8 @@ _LAST = 0.2
 """Share of the evaluations that say where a run ended up."""
 _RISE = 0.2
 """A rise is no rise when it is less than this share of the size of where it began."""
+_BEYOND_NOISE = 3.0
+"""And when it is less than this many times what one evaluation differs from the next by chance."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,28 @@ def rise_of(evaluations: Series, beginning: float) -> tuple[bool, bool, float]:
 
 
 def find_peak(course: Course) -> Peak | None:
-    """Return the peak of the evaluation; None where there are too few, or it never rose."""
+    """Return the peak of the evaluation; None where there are too few, or it never rose beyond its own noise."""
     metric, found = course.of(EVALUATION)
     beginning = beginning_of(course)
     if len(found) < 2 * FEWEST or beginning is None:
         return None
     heights = smooth(found.values)
     top = max(heights)
-    if top - beginning <= _RISE * abs(beginning) or top <= beginning:
+    least = max(_RISE * abs(beginning), _BEYOND_NOISE * _noise(found.values))
+    if top - beginning <= least or top <= beginning:
         return None
     near = [i for i, value in enumerate(heights) if value >= top - 0.1 * (top - beginning)]
     end = median(found.values[-max(FEWEST, int(_LAST * len(found))) :])
     return Peak(metric, beginning, top, end, found.steps[near[-1]])
+
+
+def _noise(values: Sequence[float]) -> float:
+    """Return the standard deviation of one value beside its neighbours, were it Normal: their mean difference / 1.128.
+
+    Not by quartiles: where most evaluations are alike and some are far off, quartiles see no noise at all.
+    """
+    steps = [abs(after - before) for before, after in pairwise(values)]
+    return math.fsum(steps) / len(steps) * math.sqrt(math.pi) / 2
 
 
 @dataclass(frozen=True)
@@ -92,10 +106,11 @@ class PeakDrop:
 
 @dataclass(frozen=True)
 class Relapses:
-    """At least `times` times the evaluation fell from near its height to below half of its rise, and lately as well.
+    """At least `times` times the evaluation fell from near its height and lost its rise, and lately as well.
 
-    Near is the upper tenth of the rise; what happens between does not count. Lately is in the last half of the run.
-    Answers with how many times.
+    Near is the upper tenth of the rise. It is lost when two evaluations in a row are below half of the rise, or one is
+    below a quarter: a single evaluation is a handful of episodes. Where there are many evaluations a twentieth of them
+    has to be such a fall. Lately is in the last half of the run. Answers with how many times.
     """
 
     times: int = 2
@@ -106,18 +121,20 @@ class Relapses:
         if peak is None:
             return None
         rise = peak.height - peak.beginning
-        high, half = peak.height - 0.1 * rise, peak.height - 0.5 * rise
-        falls, is_up = list[int](), False
+        high, half, quarter = (peak.height - share * rise for share in (0.1, 0.5, 0.75))
+        falls, is_up, before = list[int](), False, math.inf
         for step, value in zip(found.steps, found.values, strict=True):
             if value >= high:
                 is_up = True
-            elif value <= half and is_up:
+            elif is_up and (value <= quarter or max(value, before) <= half):
                 falls.append(step)
                 is_up = False
+            before = value
         lately = bool(falls) and falls[-1] >= (course.first + course.last) / 2
         wanted = f"falls below {short(half)} from above {short(high)}"
         first = falls[0] if falls else found.steps[0]
-        return Seen(len(falls) >= self.times and lately, metric, float(len(falls)), wanted, first, found.steps[-1])
+        often = len(falls) >= max(self.times, len(found) / 20)
+        return Seen(often and lately, metric, float(len(falls)), wanted, first, found.steps[-1])
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -167,7 +184,9 @@ class AfterPeak:
 class Progress:
     """The evaluation is above the return of the first training episodes (`made`), or it is not.
 
-    `spent`: not before this share of the budget is spent, where the answer is no.
+    `spent`: not before this share of the budget is spent, where the answer is no. A run that went on from another one
+    has no beginning of its own, and one that is nearly solved has no room: neither lacks progress, where the config
+    says so.
     """
 
     made: bool
@@ -180,6 +199,7 @@ class Progress:
         if len(found) < FEWEST or beginning is None or (not self.made and course.spent < self.spent):
             return None
         risen, flat, level = rise_of(found, beginning)
+        flat = flat and course.config.get("init.checkpoint") is None and not _is_nearly_solved(course, level)
         wanted = f"{'above' if self.made else 'no better than'} the beginning, {short(beginning)}"
         late = found.steps[-max(FEWEST, len(found) // 3)]
         return Seen(risen if self.made else flat, metric, level, wanted, late, found.steps[-1])
@@ -188,6 +208,14 @@ class Progress:
     def metrics(self) -> tuple[str, ...]:
         """The metrics it reads."""
         return (EVALUATION, "train/return")
+
+
+def _is_nearly_solved(course: Course, level: float) -> bool:
+    """Tell whether a level is three quarters of the way from random play to solved, by the config; unknown is no."""
+    random, solved = (course.config.get(f"reference.{name}") for name in ("random", "solved"))
+    if not isinstance(random, int | float) or not isinstance(solved, int | float):
+        return False
+    return level >= random + 0.75 * (solved - random)
 
 
 @dataclass(frozen=True)

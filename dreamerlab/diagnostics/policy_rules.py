@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dreamerlab.diagnostics.bounds import OfMetric
 from dreamerlab.diagnostics.conditions import Level, Share, Stays, Trend
-from dreamerlab.diagnostics.peaks import Jump, Progress
+from dreamerlab.diagnostics.peaks import Jump, PeakDrop, Progress
 from dreamerlab.diagnostics.rule import Change, Rule
 
 ENTROPY = "behavior/entropy_frac"
@@ -26,8 +26,12 @@ BONUS = "behavior/entropy_contribution|behavior/entropy_term"
 HIGH, GONE, NIL = 0.9, 0.1, 0.01
 """Of the interval: an entropy that says nothing was learnt, and one that leaves no choice. Of the scale: advantages
 that tell nothing (S1's own words for it, M-ENT-09)."""
-_FAR_FROM_ENTROPY = OfMetric("behavior/entropy_nats", 1.0, 10.0, "10 + entropy", size=True)
-"""The mean of -log p IS the entropy, 13.7 nats at the widest spread of four actions: only what is beyond diverges."""
+BASE = "behavior/entropy_base_nats|behavior/entropy_nats"
+"""Of the head itself: under `policy.entropy=squashed` behavior/entropy_nats is another quantity."""
+_FAR_FROM_ENTROPY = OfMetric(
+    "behavior/entropy_squashed_nats|behavior/entropy_nats", 1.0, 10.0, "10 + size of the entropy", size=True
+)
+"""The mean of -log p IS the entropy of the actions: only what is beyond diverges (M-DIAG-14 has 10)."""
 _SMALLER_BONUS = Change("behavior.entropy_scale", to=3e-4, unless_below=4e-4)
 _SLOWER_ACTOR = Change("optimizer.lr_actor", times=0.1)
 _AFTER_COLLAPSE = (
@@ -40,7 +44,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "reward-says-nothing",
         "critical",
-        "Every imagined state promises the same reward, and none an end",
+        "Every imagined state promises nearly the same reward, and none an end",
         (
             # Not the advantages: while the critic still climbs to what a constant reward is worth they are not nil.
             Level("behavior/imagined_reward_std", below=0.01),
@@ -54,7 +58,7 @@ RULES: tuple[Rule, ...] = (
         ),
         "Print the rewards of a few training episodes: do two of them differ? Then look at probe/reward_correlation.",
         ("M-DIAG-01", "M-DIAG-06", "M-QC-04"),
-        (Change("smooth.kernel", to="gaussian"), Change("collect.random_steps", to=5000)),
+        (),
         ("no-learning-signal", "scale-at-floor", "pinned-at-ceiling", "not-learning", "below-random"),
         also=("train/return", "wm/reward_excess"),
         recorded="CartPole behind a wrapper that pays 1 and swallows the fall, nano, 3,000 env steps",
@@ -75,7 +79,7 @@ RULES: tuple[Rule, ...] = (
         ),
         "Is behavior/return_scale_raw far below return_norm.limit? Then compare train/return over episodes.",
         ("M-DIAG-01", "M-DIAG-16", "M-DIAG-19"),
-        (Change("return_norm.limit", times=0.1, unless_below=0.05), Change("behavior.horizon", to=30)),
+        (Change("smooth.kernel", to="gaussian"), Change("behavior.horizon", to=30)),
         ("pinned-at-ceiling", "scale-at-floor", "not-learning", "below-random", "entropy-high-late", "policy-flat"),
         also=("behavior/return_scale_raw", "behavior/imagined_reward"),
         recorded="CartPole behind a wrapper that loses the reward, nano, 3,000 env steps",
@@ -107,7 +111,7 @@ RULES: tuple[Rule, ...] = (
         (
             # Only the end: an agent may take most of its budget to climb there.
             Level(ENTROPY, above=0.97, last=0.15),
-            Stays("behavior/entropy_nats", within=0.02, relative=True, last=0.15),
+            Stays(BASE, within=0.02, relative=True, last=0.15),
             Level("behavior/action_saturated_frac", above=0.5, last=0.15),
         ),
         (
@@ -139,6 +143,7 @@ RULES: tuple[Rule, ...] = (
         ("M-DIAG-10", "M-DIAG-13", "FACTS A13.13"),
         (_SLOWER_ACTOR,),
         ("collapsed-early", "pinned-at-ceiling", "policy-diverges", *_AFTER_COLLAPSE),
+        unless=(PeakDrop(),),
         also=(ENTROPY, "optim/grad_norm_actor"),
         recorded="CartPole, nano, optimizer.lr_actor=0.1, 2,500 env steps",
     ),
@@ -156,13 +161,14 @@ RULES: tuple[Rule, ...] = (
         ("M-DIAG-10", "M-DIAG-16", "M-QC-06"),
         (Change("optimizer.lr_actor", times=0.3), Change("behavior.entropy_scale", times=10.0)),
         _AFTER_COLLAPSE,
+        unless=(PeakDrop(),),
         also=(ADVANTAGE,),
         recorded="CartPole, nano, optimizer.lr_actor=0.1, 2,500 env steps",
     ),
     Rule(
         "scale-amplifies-noise",
         "warning",
-        "Advantages are divided by less than 1: noise of tiny returns becomes the signal",
+        "Advantages are divided by less than 1: noise of tiny returns can become the signal",
         (Level("behavior/return_scale", below=0.5),),
         ("return_norm.limit is far below 1, and returns spread by less than that",),
         "How large is behavior/return_scale_raw beside the noise of train/return?",
@@ -183,7 +189,7 @@ RULES: tuple[Rule, ...] = (
         ),
         "How far is behavior/return_scale_raw below the limit, and does it grow? At the limit alone nothing is stuck.",
         ("M-DIAG-06", "DIS-03"),
-        (Change("return_norm.limit", times=0.1, unless_below=0.05), Change("smooth.kernel", to="gaussian")),
+        (Change("smooth.kernel", to="gaussian"), Change("return_norm.limit", times=0.1, unless_below=0.05)),
         ("not-learning", "below-random"),
         also=("behavior/return_scale_raw",),
         recorded="CartPole behind a wrapper that loses the reward, nano, 3,000 env steps",
@@ -253,16 +259,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "policy-diverges",
         "critical",
-        "Actions are scored as all but impossible: the policy diverges",
+        "Log-probabilities of actions are far from what the policy's entropy says: it diverges",
         (Level("behavior/log_prob_abs_mean", above=_FAR_FROM_ENTROPY),),
         (
+            "under tanh: actions at the end of their range, where the density has no bounds",
             "the actor's rate is too high, or its gradients explode",
-            "under tanh: actions at the end of their range, where the density has no bottom",
         ),
         "Look at behavior/action_saturated_frac and optim/grad_norm_actor at the same env steps.",
         ("M-DIAG-13", "M-DIAG-14"),
         (Change("optimizer.lr_actor", times=0.3), Change("policy.dist", to="bounded_normal")),
         ("not-learning", "below-random", "actions-saturated"),
+        unless=(Progress(made=True),),
         also=("optim/grad_norm_actor", "behavior/action_saturated_frac"),
     ),
     Rule(
@@ -281,7 +288,7 @@ RULES: tuple[Rule, ...] = (
         "entropy-outside-interval",
         "critical",
         "The logged entropy is impossible under the interval of its own head",
-        (Level("behavior/entropy_nats", above=OfMetric("behavior/entropy_upper_nats", 1.0, 0.01, "its interval")),),
+        (Level(BASE, above=OfMetric("behavior/entropy_upper_nats", 1.0, 0.01, "its interval")),),
         ("log and head disagree: another entropy is logged than the one that is meant",),
         "Compute ½ ln(2πe σ²) a dimension from behavior/action_std, and compare.",
         ("M-ADD-10", "M-ADD-11"),
@@ -290,7 +297,7 @@ RULES: tuple[Rule, ...] = (
         "entropy-below-interval",
         "critical",
         "The logged entropy is below what its own head can have",
-        (Level("behavior/entropy_nats", below=OfMetric("behavior/entropy_lower_nats", 1.0, -0.01, "its interval")),),
+        (Level(BASE, below=OfMetric("behavior/entropy_lower_nats", 1.0, -0.01, "its interval")),),
         ("log and head disagree: another entropy is logged than the one that is meant",),
         "Compute ½ ln(2πe σ²) a dimension from behavior/action_std, and compare.",
         ("M-ADD-10", "M-ADD-11"),
@@ -325,13 +332,13 @@ RULES: tuple[Rule, ...] = (
         "warning",
         "Actor and critic began at nothing on a world model that was trained already",
         (
-            Level("wm/loss", below=OfMetric("wm/loss", 1.5, words="1.5 x its level later"), first=0.02),
-            Level(ENTROPY, above=0.9, first=0.02),
+            Level("wm/loss", below=OfMetric("wm/loss", 1.5, words="1.5 x its level later"), start=True),
+            Level(ENTROPY, above=0.9, start=True),
             Level(
                 "behavior/value",
                 below=OfMetric("behavior/value", 0.1, words="a tenth of later", size=True),
                 size=True,
-                first=0.02,
+                start=True,
             ),
             Level("behavior/value", above=1.0, size=True),
         ),

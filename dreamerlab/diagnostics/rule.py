@@ -22,7 +22,8 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "note", "healthy")
 class Change:
     """A leaf to try another value of: `to` it, or `times` its present one.
 
-    `unless_below` and `unless_above` leave it out where the present value is already beyond that.
+    `unless_below` and `unless_above` leave it out where the present value is already beyond that, `where` unless the
+    present value is that one. In `to`, `{updates}` stands for the updates of the run.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Change:
     times: float | None = None
     unless_below: float | None = None
     unless_above: float | None = None
+    where: object = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from dreamerlab.diagnostics.conditions import Level, Share
 from dreamerlab.diagnostics.peaks import Progress
 from dreamerlab.diagnostics.rule import Change, Rule
 
-_WATCHFUL = "|".join(f"control/{name}_active_frac" for name in ("focus", "camp", "kl_pause", "surprise_rate"))
-"""Controllers that wait for something to happen; a schedule that is always on, or a freeze that never came, is none."""
+_HOLDING = "|".join(f"control/{name}_active_frac" for name in ("focus", "camp", "kl_pause"))
+_WATCHFUL = f"{_HOLDING}|control/surprise_rate_active_frac"
+"""Controllers that wait for something to happen; a schedule that is always on, or a freeze that never came, is none.
+The first three hold the actor back; a rate that is slowed a little all the time does what it is there for."""
 _LESS_OFTEN = (
     ("control.focus_threshold", 5.0),
     ("control.camp_threshold", 5.0),
@@ -20,15 +22,15 @@ _LESS_OFTEN = (
 RULES: tuple[Rule, ...] = (
     Rule(
         "controller-always-on",
-        "critical",
-        "A controller is active nearly all the time: what it holds back no longer happens",
+        "warning",
+        "A controller that waits for something is active nearly all the time",
         (Level("control/*_active_frac", above=0.95),),  # it may have begun in the midst of the run
         ("its threshold is below what it watches ever is", "it never gets back to its resting state"),
         "Compare its threshold with the metric it watches: what share of lines is above?",
         ("M-SUR-09", "M-DIAG-29"),
         tuple(Change(leaf, times=factor) for leaf, factor in _LESS_OFTEN),
         explains=("actor-withheld", "actor-idle", "not-learning", "below-random", "no-learning-signal", "policy-flat"),
-        each=_WATCHFUL,
+        each=_HOLDING,
         also=("surprise/total_log_ratio", "control/updates_withheld_frac"),
         recorded="CartPole, nano, control.focus_threshold=0.02 in stretches of 500 updates, 3,000 env steps",
     ),
@@ -49,7 +51,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ratio-missed",
         "warning",
-        "Far fewer or more steps are replayed than the configured ratio asks for",
+        "Far fewer steps are replayed than the configured ratio asks for",
         (
             Level(
                 "replay/train_ratio_effective",

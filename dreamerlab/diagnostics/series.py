@@ -63,11 +63,15 @@ class Course:
         return max((one.steps[-1] for one in self.series.values() if len(one)), default=0)
 
     def of(self, names: str) -> tuple[str, Series]:
-        """Return the first series that exists of `a|b|c`, with its name; an empty one under the first name."""
+        """Return the first series of `a|b|c` that is long enough to tell something, else the first there is at all.
+
+        With its name; an empty one under the first name where there is none.
+        """
         choices = names.split("|")
-        for name in choices:
-            if len(found := self.series.get(name, EMPTY)):
-                return name, found
+        for fewest in (FEWEST, 1):
+            for name in choices:
+                if len(found := self.series.get(name, EMPTY)) >= fewest:
+                    return name, found
         return choices[0], EMPTY
 
     def tail(self, names: str, share: float) -> tuple[str, Series]:

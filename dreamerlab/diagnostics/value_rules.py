@@ -8,6 +8,7 @@ from dreamerlab.diagnostics.peaks import AfterPeak, PeakDrop, Progress, Relapses
 from dreamerlab.diagnostics.rule import Change, Rule
 
 _WIDER_BINS = Change("twohot.support", to=(-20.0, 20.0))
+_FALLING_RATES = Change("optimizer.lr_schedule", to="cosine to 0.03x over {updates} updates", where="constant")
 
 # Too low is what one log saw, 14 beside 38. Above, more room: a critic that runs a little ahead is how learning looks.
 RULES: tuple[Rule, ...] = (
@@ -67,7 +68,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "exploits-model",
         "warning",
-        "The value kept rising while the real return fell, and the model looked unchanged",
+        "The value held while the real return fell, and the model looked unchanged",
         (
             PeakDrop(),
             AfterPeak("behavior/value", above=0.95),
@@ -133,14 +134,13 @@ RULES: tuple[Rule, ...] = (
         "What was learnt is lost again and again: evaluations fall from their height",
         (Relapses(),),
         (
-            "learning goes on at full rate where hardly anything is left to learn: rates that fall over the run held "
-            "CartPole (decision note 0011)",
+            "learning goes on where hardly anything is left to learn, at a rate that unmakes what was learnt",
             "the actor moves on faster than critic and model can follow",
             "replay holds little of what a good policy must not do",
         ),
         "Are optim/lr_actor and optim/lr_world constant? Then try optimizer.lr_schedule with the updates of the run.",
         ("M-EXP-09", "M-PROT-17"),
-        (Change("train.actor_every", to=4), Change("optimizer.lr_world", times=0.3)),
+        (_FALLING_RATES, Change("optimizer.lr_world", times=0.3)),
         unless=(PeakDrop(),),
         also=("behavior/value", "behavior/policy_gradient_term"),
         asks_to_hold=True,
@@ -238,12 +238,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "actor-idle",
         "critical",
-        "The actor is not trained: its loss or its gradient is exactly nothing",
+        "The actor is not trained: its gradient is exactly nothing",
         (Stays("optim/grad_norm_actor", within=1e-12, at=0.0),),
         (
             "a controller holds actor and critic back all the time",
             "train.learn is set to the world model alone",
-            "advantages are exactly nil",
+            "advantages are exactly nil, or a policy without any choice left has no gradient to give",
         ),
         "dreamerlab show RUN lists actor updates beside updates; then look at control/updates_withheld_frac.",
         ("M-DIAG-23", "M-SUR-09", "M-QC-06"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dreamerlab.diagnostics.bounds import Bound, OfConfig, OfMetric
-from dreamerlab.diagnostics.conditions import Condition, Diverged, Level, Share, Stays, Trend
+from dreamerlab.diagnostics.conditions import Condition, Configured, Diverged, Level, Share, Stays, Trend
 from dreamerlab.diagnostics.peaks import AfterPeak, Dips, Jump, PeakDrop, Progress, Relapses
 from dreamerlab.diagnostics.rule import Change
 
@@ -15,6 +15,8 @@ def condition_words(one: Condition) -> str:
         what = f"the size of {_metric(one.metric)}" if one.size else _metric(one.metric)
         what += f" over the size of {_metric(one.over)}" if one.over else ""
         where = f"first {_percent(one.first)}" if one.first is not None else f"last {_percent(one.last)}"
+        if one.start:
+            return f"{what} is {side} in the first line"
         length = f", if that is {one.for_steps:,} env steps or more" if one.for_steps else ""
         return f"{what} is {side} in {_percent(one.share)} of the lines of the {where} of the run{length}"
     if isinstance(one, Stays):
@@ -29,12 +31,14 @@ def condition_words(one: Condition) -> str:
     if isinstance(one, Share):
         side = f"at least {one.above:g}" if one.above is not None else f"at most {one.below or 0:g}"
         return f"the mean of {_metric(one.metric)} over the run is {side}"
+    if isinstance(one, Configured):
+        return f"`{one.key}` is {one.value}"
     if isinstance(one, PeakDrop):
         return f"the evaluation rose above the first episodes, lost {_percent(one.by)} of the rise, and is still down"
     if isinstance(one, Relapses):
         return (
-            f"the evaluation falls from the upper tenth of its rise below half of it, {one.times} times or more, and "
-            "at least once in the last half of the run"
+            "the evaluation falls from the upper tenth of its rise below half of it twice in a row, or once below a "
+            f"quarter, {one.times} times or more (and in 5 % of the evaluations), at least once in the last half"
         )
     if isinstance(one, AfterPeak):
         if one.stays is not None:

@@ -32,8 +32,9 @@ is a cause. The severity is *critical* where nothing can be learnt so, *warning*
 *note* where it is worth knowing; signs of health are shown with `--all` and are no findings. Windows are shares of a
 run in env steps, from the first update on. No finding decides a verdict.
 
-"Recorded" names the real run that was provoked to show the symptom and that the rule's test reads; "not yet" means that
-its test reads a course made by hand. Which rules watch a metric is told [at the end](#{_PLACE})."""
+"Recorded" names a real run in which the rule fires and that its test reads: most were provoked to show this very
+symptom, some show it beside another one. "Not yet" means that its test reads a course made by hand. Which rules watch a
+metric is told [at the end](#{_PLACE})."""
 
 
 def page() -> str:

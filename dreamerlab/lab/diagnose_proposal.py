@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _RETURN = "eval/return_mode|eval/return_sample"
 _FRESH_FAMILY = ("ARCHITECTURE", "ENVIRONMENT")
+_STEPS_BEFORE = ("train.learning_starts", "collect.random_steps")
+"""Leaves whose value is env steps before anything is learnt."""
 
 
 def propose_for(
@@ -40,11 +42,11 @@ def propose_for(
         control = resolve(workspace.path, base.env, base.experiment, base.overrides)
     except LabError:
         return {}  # its layers are not here any more: nothing that could be pasted
-    rise = _rise(courses, control)
+    rise, was_solved = _rise(courses, control), _was_solved(courses, control)
     found: dict[str, str] = {}
     for one in wanted:
         for change in _of_subject(one):
-            command = _command(change, one, rise, base, control)
+            command = _command(change, one, rise, base, control, courses, was_solved=was_solved)
             if command is not None:
                 found[one.key] = command
                 break
@@ -57,14 +59,25 @@ def _of_subject(finding: Finding) -> Sequence[Change]:
     return [one for one in finding.rule.changes if not name or one.key.startswith(f"control.{name}")]
 
 
-def _command(change: Change, finding: Finding, rise: str | None, base: Base, control: Resolved) -> str | None:
+def _command(
+    change: Change,
+    finding: Finding,
+    rise: str | None,
+    base: Base,
+    control: Resolved,
+    courses: Mapping[int, Course],
+    *,
+    was_solved: bool,
+) -> str | None:
     from dreamerlab.config.catalogue import leaves
     from dreamerlab.config.diff import show
     from dreamerlab.protocol.reading import read_changes, read_metric
     from dreamerlab.protocol.sentence import parse_sentence
 
-    value = _value(change, control.flat.get(change.key))
-    holds = finding.rule.asks_to_hold and _knows_span(control)
+    value = _value(change, control.flat.get(change.key), courses)
+    if change.key in _STEPS_BEFORE and not _leaves_room(value, control):
+        return None
+    holds = finding.rule.asks_to_hold and was_solved
     expected = "eval/return to rise by 10% of span" if holds else rise or _level(finding)
     if value is None or expected is None:
         return None
@@ -85,8 +98,10 @@ def _command(change: Change, finding: Finding, rise: str | None, base: Base, con
     return f'dreamerlab propose "{sentence}" {shlex.join(words)}'
 
 
-def _value(change: Change, present: object) -> object:
+def _value(change: Change, present: object, courses: Mapping[int, Course]) -> object:
     """Return the value to try; None where the present one is that already, or is out of the rule's reach."""
+    if change.where is not None and present != change.where:
+        return None
     number = float(present) if isinstance(present, int | float) and not isinstance(present, bool) else None
     if number is not None:
         if change.unless_below is not None and number < change.unless_below:
@@ -94,6 +109,9 @@ def _value(change: Change, present: object) -> object:
         if change.unless_above is not None and number > change.unless_above:
             return None
     if change.times is None:
+        if isinstance(change.to, str) and "{updates}" in change.to:
+            updates = _updates(courses)
+            return change.to.format(updates=updates) if updates else None
         return None if change.to == present else change.to
     if not number:
         return None
@@ -118,8 +136,31 @@ def _rise(courses: Mapping[int, Course], control: Resolved) -> str | None:
     return f"eval/return to rise by {_round(room / 2)}" if room > 0.1 * abs(span) else None
 
 
-def _knows_span(control: Resolved) -> bool:
-    return all(isinstance(control.flat.get(f"reference.{name}"), int | float) for name in ("random", "solved"))
+def _was_solved(courses: Mapping[int, Course], control: Resolved) -> bool:
+    """Tell whether at least half of the seeds have an evaluation that solves the task: only then it can be held."""
+    random, solved = (control.flat.get(f"reference.{name}") for name in ("random", "solved"))
+    if not isinstance(random, int | float) or not isinstance(solved, int | float):
+        return False
+    did = sum(max(one.of(_RETURN)[1].values, default=-math.inf) >= solved for one in courses.values())
+    return 2 * did >= len(courses) > 0
+
+
+def _updates(courses: Mapping[int, Course]) -> int:
+    """Return how many updates a seed has made, in two digits; 0 where that was not measured."""
+    counts = [
+        one.last * median(window.values)
+        for one in courses.values()
+        if len(window := one.tail("replay/updates_per_env_step", 0.5)[1])
+    ]
+    return int(float(f"{sum(counts) / len(counts):.1e}")) if counts else 0
+
+
+def _leaves_room(value: object, control: Resolved) -> bool:
+    """Tell whether learning would begin before half of the budget is gone."""
+    amount = control.flat.get("budget.amount")
+    if control.flat.get("budget.unit") != "env_steps" or not isinstance(amount, int | float):
+        return True
+    return isinstance(value, int | float) and 2 * value < amount
 
 
 def _level(finding: Finding) -> str | None:

@@ -147,8 +147,10 @@ def _evidence_data(one: Evidence) -> dict[str, Any]:
 
 
 def _without(one: RunDiagnosis, other: RunDiagnosis) -> list[Finding]:
+    """Return what is found in `one` and not in `other`, though it could be asked there."""
     known = {_key(finding) for finding in other.diagnosis.findings}
-    return [finding for finding in one.diagnosis.findings if _key(finding) not in known]
+    silent = other.diagnosis.silent
+    return [one for one in one.diagnosis.findings if _key(one) not in known and one.rule.id not in silent]
 
 
 def _key(one: Finding) -> tuple[str, str]:

@@ -110,7 +110,7 @@ STORIES: Mapping[str, Story] = {
     "advantages-out-of-scale": one("behavior/advantage_abs_mean", 40.0),
     "policy-loss-rises": one("behavior/policy_gradient_term", rising(-0.3, 0.4)),
     "action-std-collapsing": one("behavior/action_std", lambda x: 0.6 if x < 0.7 else 0.02),
-    "policy-diverges": one("behavior/log_prob_abs_mean", 60.0),
+    "policy-diverges": Story({**FLAT, "behavior/log_prob_abs_mean": 60.0}),
     "actions-saturated": Story({**FLAT, "behavior/action_saturated_frac": 0.97}),
     "entropy-outside-interval": one("behavior/entropy_nats", 0.8),
     "entropy-below-interval": one("behavior/entropy_nats", -3.0),
@@ -141,7 +141,7 @@ STORIES: Mapping[str, Story] = {
         {**FELL, "behavior/value": peaked(5, 250, 60), "behavior/imagined_survival": rising(1, 0.5)}
     ),
     "lost-again": Story(
-        {name: lambda x: 20.0 if x < 0.1 else 120.0 if int(x * 12) % 3 == 1 else 480.0 for name in FELL}
+        {name: lambda x: 20.0 if x < 0.1 else 120.0 if int(x * 24) % 3 == 1 else 480.0 for name in FELL}
     ),
     "value-too-low": Story({"probe/value_mean": 14.0, "probe/return_mean": 38.0}),
     "value-too-high": Story({"probe/value_mean": 140.0, "probe/return_mean": 38.0}),

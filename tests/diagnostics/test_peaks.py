@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from dreamerlab.diagnostics.peaks import AfterPeak, Dips, Jump, PeakDrop, Progress, Relapses, find_peak
 from tests.diagnostics.courses import Shape, course, peaked, rising
 
+HIGH = (400, 390, 395, 400, 405)
 EVAL, TRAIN, VALUE = "eval/return_mode", "train/return", "behavior/value"
 
 
@@ -40,12 +43,13 @@ def test_a_drop_counts_when_half_of_the_rise_is_gone_at_the_end(shape: Shape, dr
 @pytest.mark.parametrize(
     ("returns", "falls"),
     [
-        ([24, 400, 400, 125, 125, 400, 390, 40, 112], 2),
-        ([24, 400, 390, 380, 300, 310, 390, 400], 0),
-        ([24, 400, 400, 395, 405, 125, 410, 400], 1),
-        ([24, 400, 410, 400, 220, 190, 220, 190, 400, 390, 180], 2),
+        ([24, *HIGH, 125, 125, *HIGH, 40, 112, 112], 2),
+        ([24, *HIGH, 300, 310, *HIGH], 0),
+        ([24, *HIGH, 60, *HIGH], 1),
+        ([24, *HIGH, 190, 180, 220, 190, *HIGH, 60], 2),
+        ([24, *HIGH, 150, *HIGH, 150, *HIGH], 0),
     ],
-    ids=["again and again", "holds", "one dip", "a fall counts once, until it is up again"],
+    ids=["again and again", "holds", "one dip", "a fall counts once, until it is up again", "single shallow dips"],
 )
 def test_a_return_that_is_lost_again_and_again_M_EXP_09(returns: list[float], falls: int) -> None:
     seen = Relapses().look(course({EVAL: returns, TRAIN: 20.0}))
@@ -54,9 +58,27 @@ def test_a_return_that_is_lost_again_and_again_M_EXP_09(returns: list[float], fa
 
 
 def test_falls_that_are_long_past_are_no_relapse() -> None:
-    seen = Relapses().look(course({EVAL: [24, 400, 125, 410, 400, 120, *[400] * 10], TRAIN: 20.0}))
+    seen = Relapses().look(course({EVAL: [24, *HIGH, 60, *HIGH, 60, *HIGH, *HIGH, *HIGH], TRAIN: 20.0}))
     assert seen is not None
     assert (seen.value, seen.holds) == (2, False)
+
+
+def test_success_at_four_of_five_is_not_lost_again_by_the_noise_of_five_episodes() -> None:
+    chance = random.Random(7)
+    for _ in range(50):
+        shares = [sum(chance.random() < 0.8 for _ in range(5)) / 5 for _ in range(200)]
+        seen = Relapses().look(course({EVAL: [0.0, *shares], TRAIN: 0.0}))
+        assert seen is None or not seen.holds
+
+
+@pytest.mark.parametrize(("level", "noise"), [(21.0, 9.0), (-0.5, 5.0), (-1400.0, 120.0)])
+def test_evaluations_that_only_scatter_have_no_peak(level: float, noise: float) -> None:
+    chance = random.Random(3)
+    peaks = 0
+    for _ in range(200):
+        found = find_peak(course({EVAL: [chance.gauss(level, noise) for _ in range(40)], TRAIN: level}))
+        peaks += found is not None
+    assert peaks <= 10
 
 
 def test_a_run_that_never_rose_has_no_peak() -> None:

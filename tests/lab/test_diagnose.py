@@ -199,7 +199,7 @@ def test_the_stuck_entropy_of_the_first_question_sheet_is_named_M_DIAG_19() -> N
     first, *rest = told
     assert (first.rule.id, len(first.seeds)) == ("pinned-at-ceiling", 3)
     assert [one.rule.id for one in rest if one.is_root] == []
-    assert {one.metric for one in first.evidence} >= {"behavior/entropy_nats", "behavior/action_saturated_frac"}
+    assert {one.metric for one in first.evidence} >= {"behavior/entropy_base_nats", "behavior/action_saturated_frac"}
 
 
 @pytest.mark.parametrize("run", ["R0010-mie", "R0012-d2w", "R0013-ed1"])

@@ -12,10 +12,10 @@ from dreamerlab.lab.diagnose_reading import read_trial
 from dreamerlab.runs.store import Workspace, find_run
 
 ROOT = Path(__file__).parent.parent.parent
-HEALTHY = ("R5", "R6", "R8")
-"""Pendulum, Acrobot, CartPole from pictures, 7 seeds: every one of them learnt and kept it."""
-LOST = {"R1": [10, 11, 13], "R2": [13], "R4": [3, 4], "R9": [5]}
-"""CartPole from numbers, 16 seeds: every one of them learnt, and these fell below half of their rise twice or more."""
+HEALTHY = ("R1", "R2", "R5", "R6", "R8", "R9")
+"""CartPole from numbers and from pictures, Pendulum, Acrobot, 18 seeds: all learnt, and none lost it for long."""
+LOST = {"R4": [4]}
+"""One of its five seeds went up and down to the end."""
 
 
 def told(run: str) -> Diagnosis:
@@ -53,7 +53,6 @@ def test_free_bits_of_1_nat_in_a_task_as_small_as_cartpole_are_named_M_CP_52() -
 def test_a_recorded_seed_that_lost_what_it_had_learnt_is_named() -> None:
     findings = told("R3").findings
     assert [(finding.rule.id, list(finding.seeds)) for finding in findings] == [
-        ("lost-again", [20, 22]),
         ("exploits-model", [21]),
         ("peak-then-drop", [21]),
     ]
