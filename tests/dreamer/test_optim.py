@@ -189,7 +189,7 @@ def test_scaled_rates_move_their_groups_less_and_come_back_to_the_last_bit_M_SUR
 
 def test_moments_and_count_are_saved_and_rates_are_not() -> None:
     weight, optimizer = single([1.0, -2.0], rate=0.1, warmup_updates=10)
-    grads: list[Tensor] = list(torch.randn(5, 2))
+    grads: list[Tensor] = list(torch.randn(5, 2, generator=torch.Generator().manual_seed(3)))
     for grad in grads[:4]:
         optimizer.step([grad])
     assert set(optimizer.state_dict()) == {"updates", "square", "momentum"}
@@ -198,7 +198,8 @@ def test_moments_and_count_are_saved_and_rates_are_not() -> None:
     before = weight.detach().clone()
     optimizer.step([grads[4]])
     other.step([grads[4]])
-    assert torch.allclose(other_weight - before, 2 * (weight - before), rtol=1e-4)
+    # Differences of float32 near 2 are known to some 1e-7, however small the step.
+    assert torch.allclose(other_weight - before, 2 * (weight - before), rtol=1e-4, atol=1e-6)
 
 
 # -- groups of parameters
