@@ -29,6 +29,7 @@ def _leave_signals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StopRequest, "listen", lambda self: None)
 
 
+@pytest.mark.slow
 def test_what_is_found_at_an_evaluation_is_in_the_status_and_after_a_resume_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
