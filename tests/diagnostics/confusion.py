@@ -40,8 +40,8 @@ review with courses made by hand found conditions that took noise for a peak or 
 they were corrected; so both are told here, what the rules said as they were fixed, and what they say today.
 
 Every seed is judged as a run of its own, from metrics alone, 120 points of each: rules that read the config say nothing
-here. Two of the faults are rates, which are logged as metrics: their rule reads what was set (marked \\*). *Named first*:
-the first finding is one that was written down for this fault. *Named*: it is among the findings. A run with nothing
+here. Two of the faults are rates, which are logged as metrics: their rule reads what was set (marked \\*). *Named
+first*: the first finding is one that was written down for this fault. *Named*: it is among the findings. A run with nothing
 planted is healthy where three of four evaluations of its last third are at a level worth having; a warning or worse
 there is a false alarm. One that did not hold its level is listed by itself: nobody knows its cause."""
 _LOGGED_SETTING = ("actor-rate-too-high",)
@@ -109,11 +109,11 @@ def page() -> str:
     then_alarms = sum(bool(frozen["warned"].get(f"{one.plant} {one.seed}")) for one in healthy)
     spoken = [one for one in lost if one.warned]
     totals = (
-        f"{len(faulty)} runs with one of {len(faults)} faults: the cause is named first in **{first}** and named at all "
+        f"{len(faulty)} runs with one of {len(faults)} faults: the cause is named first in **{first}**, and at all "
         f"in {named}; {len(faults - missed)} faults are named first in every seed. {len(healthy)} healthy runs: "
         f"**{len(alarms)}** with a false alarm. {len(lost)} runs with nothing planted did not hold their level, and "
-        f"{len(spoken)} of them got a warning. By the rules as they were fixed (commit {frozen['commit'][:7]}): {then} of "
-        f"{len(faulty)} named first, {then_alarms} false alarms in {len(healthy)} healthy runs."
+        f"{len(spoken)} of them got a warning. By the rules as they were fixed (commit {frozen['commit'][:7]}): "
+        f"{then} of {len(faulty)} named first, {then_alarms} false alarms in {len(healthy)} healthy runs."
     )
     parts = [_HEAD, totals, "## Faults", _faults(faulty), "## Nothing planted", _clean(healthy + lost)]
     parts += ["## Planted against named first", _confusion(judged)]
