@@ -41,9 +41,9 @@ they were corrected; so both are told here, what the rules said as they were fix
 
 Every seed is judged as a run of its own, from metrics alone, 120 points of each: rules that read the config say nothing
 here. Two of the faults are rates, which are logged as metrics: their rule reads what was set (marked \\*). *Named
-first*: the first finding is one that was written down for this fault. *Named*: it is among the findings. A run with nothing
-planted is healthy where three of four evaluations of its last third are at a level worth having; a warning or worse
-there is a false alarm. One that did not hold its level is listed by itself: nobody knows its cause."""
+first*: the first finding is one that was written down for this fault. *Named*: it is among the findings. A run with
+nothing planted is healthy where three of four evaluations of its last third are at a level worth having; a warning or
+worse there is a false alarm. One that did not hold its level is listed by itself: nobody knows its cause."""
 _LOGGED_SETTING = ("actor-rate-too-high",)
 
 
