@@ -95,7 +95,8 @@ def _command(
         words += ["--set", override]
     words += ["--reducer", "min_after_first_solve"] if holds else []
     words += ["--new-family"] if leaves()[change.key].zone.value in _FRESH_FAMILY else []
-    return f'dreamerlab propose "{sentence}" {shlex.join(words)}'
+    quoted = shlex.quote(sentence) if '"' in sentence else f'"{sentence}"'
+    return f"dreamerlab propose {quoted} {shlex.join(words)}"
 
 
 def _value(change: Change, present: object, courses: Mapping[int, Course]) -> object:

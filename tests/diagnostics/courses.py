@@ -83,6 +83,7 @@ LEARNS: Mapping[str, Shape] = {
     "wm/feature_std": 0.3,
     "replay/train_ratio_effective": 250.0,
     "replay/train_ratio_configured": 256.0,
+    "replay/updates_per_env_step": 1.0,
     "control/camp_active_frac": 0.2,
     "control/updates_withheld_frac": 0.1,
     "probe/open_loop_error_5": 0.01,

@@ -183,7 +183,8 @@ def test_what_is_lost_again_is_asked_of_the_lowest_evaluation_after_solving(ill:
     course = STORIES["lost-again"].course()
     (finding,) = diagnose({0: course}).findings
     command = propose_for(ill, run.id, [finding], {0: course})["lost-again"]
-    assert "expect eval/return to rise by 10% of span" in command
+    assert "expect eval/return to rise by 10% of span" in shlex.split(command)[2]
+    assert "optimizer.lr_schedule=" in shlex.split(command)[2]
     assert "--reducer min_after_first_solve" in command
     done = inside(ill.path, *shlex.split(command)[1:], "--dry-run", "--no-commit")
     assert done.returncode == 0, done.stderr
