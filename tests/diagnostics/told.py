@@ -62,10 +62,14 @@ STORIES = (
         "{holds}",
     ),
     Story(
-        "The critic stands at 147",
+        "The critic's bins end at 147",
         "An agent is solved, collapses, and stays down; its critic had read 147 all the while.",
         "`twohot.support=[-5, 5]`: the largest bin stands for 147, and 500 steps at this discount are worth 259",
         "R18",
+        "This one is not re-enacted: after 12,000 env steps the largest value is at 0.65 to 0.94 of the ceiling, no "
+        "seed stands at it, and what is found is how two seeds fell, not why. That the bins are too small was said "
+        "before launch, by `propose` and by `config audit`. With bins that end at 19 the critic is at its ceiling, and "
+        "that is named first in all four scored runs.",
     ),
     Story(
         "A threshold of 0.02, and actor and critic learn nothing",
@@ -73,7 +77,7 @@ STORIES = (
         "0, and nobody saw that the controller was always on.",
         "`control.focus_threshold=0.02` in stretches of 500 updates without a pause, in which the actor is held "
         "back: at first a surprise never lasts, later there is always one before the next update",
-        "R19",
+        "R20",
     ),
     Story(
         "The KL loss reads 1.00",
