@@ -75,9 +75,9 @@ STORIES = (
         "A threshold of 0.02, and actor and critic learn nothing",
         "World-model focus was switched on at a surprise above 0.02. The losses of actor and critic read exactly "
         "0, and nobody saw that the controller was always on.",
-        "`control.focus_threshold=0.02` in stretches of 500 updates without a pause, in which the actor is held "
-        "back: at first a surprise never lasts, later there is always one before the next update",
-        "R20",
+        "`control.focus_threshold=0.02` with stretches of 5,000 updates, in which the actor is held back: the first "
+        "surprise opens one, and the run is over before it ends",
+        "R21",
     ),
     Story(
         "The KL loss reads 1.00",
@@ -118,7 +118,7 @@ def _what_holds(clone: Path) -> str:
     return (
         "What would have held it, asked one by one of this run's seeds at its budget, the difference of means with its "
         f"95 % interval:\n\n{table.to_markdown()}\n\nNone of the four keeps a solved agent solved at these rates. "
-        "With rates that fall over the run (the preset `small`, H0004) four of five seeds held."
+        "With rates that fall over the run (the preset `small`, H0004) the same is said of one seed of five."
     )
 
 
