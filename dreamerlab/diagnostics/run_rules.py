@@ -29,7 +29,10 @@ RULES: tuple[Rule, ...] = (
         "Compare its threshold with the metric it watches: what share of lines is above?",
         ("M-SUR-09", "M-DIAG-29"),
         tuple(Change(leaf, times=factor) for leaf, factor in _LESS_OFTEN),
-        explains=("actor-withheld", "actor-idle", "not-learning", "below-random", "no-learning-signal", "policy-flat"),
+        explains=(
+            *("actor-withheld", "actor-idle", "focus-never-rests", "not-learning", "below-random"),
+            *("no-learning-signal", "policy-flat", "value-too-low", "critic-off", "peak-then-drop", "lost-again"),
+        ),
         each=_HOLDING,
         also=("surprise/total_log_ratio", "control/updates_withheld_frac"),
         recorded="CartPole, nano, control.focus_threshold=0.02 in stretches of 500 updates, 3,000 env steps",

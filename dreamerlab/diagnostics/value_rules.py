@@ -261,7 +261,7 @@ RULES: tuple[Rule, ...] = (
         "Compare the threshold with surprise/total_log_ratio: how often is it above?",
         ("M-SUR-09", "M-DIAG-29", "M-DIAG-23"),
         (),
-        ("actor-idle", "not-learning", "below-random", "policy-flat", "no-learning-signal"),
+        ("actor-idle", "not-learning", "below-random", "policy-flat", "no-learning-signal", "value-too-low"),
         also=("surprise/total_log_ratio",),
     ),
 )
