@@ -122,23 +122,27 @@ def show(
 def _show_run(workspace: Workspace, run_id: str, plot: Path | None, *, provenance: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from dreamerlab.cli.provenance_page import provenance_page
     from dreamerlab.cli.run_page import page
     from dreamerlab.lab import show as use_case
     from dreamerlab.lab.effective import of_details
-    from dreamerlab.lab.run_provenance import provenance as provenance_of
     from dreamerlab.lab.show_hypothesis import hypothesis_line
     from dreamerlab.tracking.mirror_state import standing_and_cure
 
     details = use_case.collect(workspace, workspace.run(run_id))
     if plot is not None:
         output.say(f"drew {use_case.draw(details, plot)}")
-    facts = provenance_of(workspace, details) if provenance else None
+    facts = None
+    if provenance:
+        from dreamerlab.lab.run_provenance import provenance as provenance_of
+
+        facts = provenance_of(workspace, details)
     done, mirrored = of_details(details), standing_and_cure(workspace, details.run)
     if as_json:
         found = use_case.to_data(details) | {"effective": [asdict(line) for line in done], "mlflow": mirrored}
         output.emit_json(found | ({"provenance": facts} if facts else {}))
     elif facts:
+        from dreamerlab.cli.provenance_page import provenance_page
+
         output.emit(provenance_page(details.manifest.id, facts))
     else:
         output.emit(page(details, hypothesis_line(workspace, details), mirrored, done))

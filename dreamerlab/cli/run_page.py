@@ -6,14 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from dreamerlab.cli.output import has_unicode
-from dreamerlab.lab.hockey_results import OUTCOMES, TOO_FEW, share_words
 from dreamerlab.lab.show import RunDetails
 from dreamerlab.metrics import is_return
 from dreamerlab.report.facts import NOT_AS_CONFIGURED, Effective
 from dreamerlab.report.hypothesis_words import moment
 from dreamerlab.report.wording import amount, duration, figure, seeds_text, sparkline
 from dreamerlab.runs.reducers import parse_reducer
-from dreamerlab.stats.wilson import FEWEST_GAMES, share_interval
 from dreamerlab.tables import Table
 
 _CHART_WIDTH = 48
@@ -89,8 +87,13 @@ def scores(details: RunDetails) -> str:
 def _outcomes(details: RunDetails) -> str:
     """Return wins, draws and losses of the last evaluation of each seed; empty where no games are played."""
     games = details.games or 0
+    if not games:
+        return ""
+    from dreamerlab.lab.hockey_results import OUTCOMES, TOO_FEW, share_words
+    from dreamerlab.stats.wilson import FEWEST_GAMES, share_interval
+
     lines: list[tuple[object, ...]] = []
-    for trial in details.trials if games else ():
+    for trial in details.trials:
         for policy in ("mode", "sample"):
             rates = [trial.last_values.get(f"eval/{outcome}_rate_{policy}") for outcome in OUTCOMES]
             shares = [share_interval(round(rate * games), games) for rate in rates if rate is not None]

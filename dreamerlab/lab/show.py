@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dreamerlab.atomic import number
 from dreamerlab.errors import LabError, NotFound
-from dreamerlab.lab.run_findings import Findings, findings_of
 from dreamerlab.lab.status import TrialView, view_run
 from dreamerlab.lab.surroundings import cautions
 from dreamerlab.protocol.violations import named
@@ -29,6 +28,7 @@ from dreamerlab.runs.summary import read_summary
 from dreamerlab.tracking import dvc_store
 
 if TYPE_CHECKING:
+    from dreamerlab.lab.run_findings import Findings
     from dreamerlab.report.plots import Curve
 
 FEWEST_SEEDS = 3
@@ -76,6 +76,8 @@ class RunDetails:
     @cached_property
     def findings(self) -> Findings:
         """What the rules of diagnosis say, read when it is asked for."""
+        from dreamerlab.lab.run_findings import findings_of
+
         return findings_of(self.run, self.manifest.seeds, _recorded(self.run))
 
     @property
