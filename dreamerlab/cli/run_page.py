@@ -87,7 +87,7 @@ def scores(details: RunDetails) -> str:
 def _outcomes(details: RunDetails) -> str:
     """Return wins, draws and losses of the last evaluation of each seed; empty where no games are played."""
     games = details.games or 0
-    if not games:
+    if not games or not any("win_rate" in name for trial in details.trials for name in trial.last_values):
         return ""
     from dreamerlab.lab.hockey_results import OUTCOMES, TOO_FEW, share_words
     from dreamerlab.stats.wilson import FEWEST_GAMES, share_interval
