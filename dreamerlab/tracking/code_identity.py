@@ -25,7 +25,7 @@ from dreamerlab.runs.directory import PATCH, UNTRACKED
 from dreamerlab.runs.manifest import Manifest
 from dreamerlab.runs.store import Workspace
 from dreamerlab.tracking.environment import package_version
-from dreamerlab.tracking.import_closure import import_closure
+from dreamerlab.tracking.import_closure import import_closure, parsed
 
 ENTRY = "train.__main__"
 VERSIONED = ("torch", "numpy", "gymnasium", "box2d", "pygame")
@@ -96,7 +96,8 @@ def code_paths(workspace: Workspace) -> tuple[str, ...]:
 def snapshot(workspace: Workspace, code: CodeIdentity) -> Path:
     """Return the folder that holds this code, made now or verified and, where damaged, mended from the tree.
 
-    Conflict when a source changes while it is copied; ToolFailed when the disk refuses.
+    UsageError when a new one would hold a module of the package that is not valid Python; Conflict when a source
+    changes while it is copied; ToolFailed when the disk refuses.
     """
     target = snapshot_path(workspace, code.identity)
     try:
@@ -104,6 +105,7 @@ def snapshot(workspace: Workspace, code: CodeIdentity) -> Path:
             for name in _faults(target, code.files):
                 _mend(target, code, name)
             return target
+        _require_python(code)
         workspace.snapshots.mkdir(parents=True, exist_ok=True)
         building = target.with_name(f".new-{target.name}-{os.getpid()}")
         shutil.rmtree(building, ignore_errors=True)
@@ -187,6 +189,14 @@ def _faults(target: Path, files: Mapping[str, str]) -> list[str]:
     bad = [name for name, digest in files.items() if _digest_or_none(target / name) != digest]
     present = {path.relative_to(target).as_posix() for path in target.rglob("*.py")}
     return bad + sorted(present - set(files))
+
+
+def _require_python(code: CodeIdentity) -> None:
+    """Parse the package's modules to their ends, which the closure does not; what else is copied is its owner's."""
+    package = Path(dreamerlab.__file__).parent.name
+    for name, path in code.sources.items():
+        if name.startswith(f"{package}/"):
+            parsed(path.read_bytes(), str(path))
 
 
 def _mend(target: Path, code: CodeIdentity, name: str) -> None:

@@ -3,6 +3,8 @@
 Imports inside functions count, so do both readings of `from package.x import y` (a module `y`, or a name in `x`),
 relative imports, `import_module("package.x")`, and the `__init__` of every package on the way. The one exception is a
 module-level `__getattr__`: it is a door for people at a prompt, and what lies behind it is not what a trial executes.
+
+Nothing after the last word `import` of a file can import, so a file is read as far as that: a fifth of the package.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _CALLS = ("import_module", "__import__")
 def import_closure(package: Path, entry: str) -> list[Path]:
     """Return the source files of `package` reachable from its module `entry` (a full dotted name), sorted.
 
-    UsageError when the entry does not exist or a file is not valid Python.
+    UsageError when the entry does not exist or a file is, as far as it is read, not valid Python.
     """
     found: dict[str, Path] = {}
     seen, waiting = set[str](), [entry]
@@ -60,11 +62,25 @@ def _imports(top: str, name: str, path: Path) -> tuple[str, ...]:
 def _imports_of(source: bytes, top: str, inside: str, path: str) -> tuple[str, ...]:
     # One command asks for the code identity several times; what a text imports is read from it once.
     try:
-        tree = ast.parse(source, filename=path)
-    except SyntaxError as error:
-        raise UsageError(f"{path}:{error.lineno}: not valid Python: {error.msg}") from error
+        tree = ast.parse(_head(source))
+    except SyntaxError:  # cut inside brackets, a text or a block
+        tree = parsed(source, path)
     calls = any(name.encode() in source for name in _CALLS)
     return tuple(_named(tree, top, inside, calls=calls))
+
+
+def _head(source: bytes) -> bytes:
+    last = source.rfind(b"import")
+    end = source.find(b"\n", last)
+    return b"" if last < 0 else source if end < 0 else source[: end + 1]
+
+
+def parsed(source: bytes, path: str) -> ast.Module:
+    """Return the tree of a whole file; UsageError names the line that is not valid Python."""
+    try:
+        return ast.parse(source, filename=path)
+    except SyntaxError as error:
+        raise UsageError(f"{path}:{error.lineno}: not valid Python: {error.msg}") from error
 
 
 def _named(tree: ast.Module, top: str, inside: str, *, calls: bool) -> Iterator[str]:

@@ -62,12 +62,36 @@ def test_the_closure_is_what_can_be_imported(package: Path) -> None:
     assert found == REACHED
 
 
-def test_a_file_that_is_not_python_is_named_with_its_line(package: Path) -> None:
-    (package / "train" / "loop.py").write_text("x = 1\nthis is no python\n")
+def test_a_file_that_is_not_python_is_named_with_its_line_before_anything_is_copied(
+    workspace: Workspace, package: Path
+) -> None:
+    loop = package / "train" / "loop.py"
+    loop.write_text("x = 1\nthis is no python\n")
+    with pytest.raises(UsageError, match=r"loop\.py:2: not valid Python"):
+        snapshot(workspace, compute(workspace, package))
+    assert not workspace.snapshots.exists()
+    loop.write_text("x = 1\nthis is no python\nimport os\n")
     with pytest.raises(UsageError, match=r"loop\.py:2: not valid Python"):
         import_closure(package, "dreamerlab.train.__main__")
     with pytest.raises(UsageError, match=r"no module dreamerlab\.nothing"):
         import_closure(package, "dreamerlab.nothing")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from dreamerlab.runs import (\n    store,\n)",
+        "from dreamerlab.runs import \\\n    store",
+        "if True:\n    try:\n        import dreamerlab.runs.store\n    except ImportError:\n        pass\n",
+        "x = 1; import dreamerlab.runs.store as s; y = 2",
+        "import dreamerlab.runs.store\nx = '''\nno import here\n'''\n",
+        "from importlib import import_module\nx = [\n    import_module(\n        'dreamerlab.runs.store'\n    )\n]\n",
+        "x = __import__(\n    'dreamerlab.runs.store'\n)\n# the important part\n",
+    ],
+)
+def test_an_import_is_found_however_the_file_ends(package: Path, text: str) -> None:
+    (package / "train" / "loop.py").write_text(f"def main():\n    return 1\n\n\n{text}")
+    assert package / "runs" / "store.py" in import_closure(package, "dreamerlab.train.__main__")
 
 
 def test_the_closure_of_the_real_trainer_holds_what_python_really_imports() -> None:
