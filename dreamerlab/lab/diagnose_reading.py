@@ -15,16 +15,15 @@ from typing import cast
 from dreamerlab.atomic import number
 from dreamerlab.diagnostics.series import Course, make_series
 from dreamerlab.diagnostics.table import watched
-from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.curves import read_curves
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.runs.sampled import sample_lines
+from dreamerlab.runs.sampled import Sample, sample_metrics
 from dreamerlab.runs.series import Line, read_evals
 from dreamerlab.runs.status import effective_state, read_status
 
 LINES = 600
 """Metric lines that are looked at in each seed: windows and shares of a run are known to a percent."""
-_PROBES = "probe/"
+_PROBES = b'"probe/'
 _Points = dict[str, list[tuple[int, float]]]
 
 
@@ -56,7 +55,9 @@ def read_trial(trial: TrialDirectory, config: Mapping[str, object], *, most_byte
     points: _Points = defaultdict(list)
     wanted = _chooser()
     lean = most_bytes is not None and _metrics_bytes(trial) > most_bytes
-    damaged = 0 if lean else _from_metrics(trial, points, wanted)
+    sample = Sample() if lean else sample_metrics(trial, LINES, fewest=100, rare=_PROBES)
+    for line in sample.lines:
+        _take(line, points, wanted)
     source = "metrics" if points else "none"
     evals, torn = read_evals(trial)
     if not points:
@@ -74,28 +75,7 @@ def read_trial(trial: TrialDirectory, config: Mapping[str, object], *, most_byte
     spent = 1.0 if over else min(1.0, status.spent / (status.budget_amount or 1))
     diverged = (status.reason or "a value was not finite") if status.diverged else None
     series = {name: made for name, found in points.items() if len(made := make_series(sorted(found, key=_by_step)))}
-    return Reading(trial.seed, Course(series, spent, diverged, config), state, source, damaged + len(torn))
-
-
-def _from_metrics(trial: TrialDirectory, points: _Points, wanted: Callable[[str], bool]) -> int:
-    """Fill in what the metric lines of all attempts say, and return how many lines were damaged."""
-    attempts = trial.attempts()
-    begins = {
-        int(one["attempt"]): int(one["start_env_steps"])
-        for one in read_attempts(trial)
-        if isinstance(one.get("attempt"), int) and isinstance(one.get("start_env_steps"), int)
-    }
-    damaged = 0
-    limit = LINES // max(1, len(attempts))
-    for attempt in attempts:
-        later = [begins[other] for other in attempts if other > attempt and other in begins]
-        until = min(later, default=None)
-        path = trial.metrics_path(attempt)
-        sample = sample_lines(path, max(100, limit), until=until, rare=f'"{_PROBES}'.encode())
-        damaged += sample.damaged
-        for line in sample.lines:
-            _take(line, points, wanted)
-    return damaged
+    return Reading(trial.seed, Course(series, spent, diverged, config), state, source, sample.damaged + len(torn))
 
 
 def _metrics_bytes(trial: TrialDirectory) -> int:

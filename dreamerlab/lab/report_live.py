@@ -13,9 +13,8 @@ from dreamerlab.errors import LabError
 from dreamerlab.lab.run_findings import roots_said
 from dreamerlab.lab.status import RunView, TrialView, view_recent
 from dreamerlab.report.live_page import TILES, Live, LiveTrial
-from dreamerlab.runs.attempts import read_attempts
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.runs.sampled import sample_lines
+from dreamerlab.runs.sampled import sample_metrics
 from dreamerlab.runs.series import line_values, read_evals
 from dreamerlab.runs.store import Workspace
 
@@ -66,14 +65,7 @@ def _readable(trial: TrialDirectory) -> Mapping[str, Series]:
 def _series(trial: TrialDirectory) -> Mapping[str, Series]:
     """Return the metrics that are drawn, over env steps; a later attempt counts from where it began."""
     points: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    attempts = trial.attempts()
-    begins = {one.get("attempt"): one.get("start_env_steps") for one in read_attempts(trial)}
-    for attempt in attempts:
-        later = [start for other in attempts if other > attempt and isinstance(start := begins.get(other), int)]
-        path = trial.metrics_path(attempt)
-        for line in sample_lines(path, max(20, LINES // len(attempts)), until=min(later, default=None)).lines:
-            _take(line, points)
-    for line in read_evals(trial)[0]:
+    for line in [*sample_metrics(trial, LINES, fewest=20).lines, *read_evals(trial)[0]]:
         _take(line, points)
     return {
         name: made

@@ -18,10 +18,11 @@ from typing import Any
 from dreamerlab.lab.origins import link_origins
 from dreamerlab.lab.programs import asked_to_end
 from dreamerlab.launch.trainer import settle, start_trainer
+from dreamerlab.runs.attempts import read_starts
 from dreamerlab.runs.directory import RunDirectory, TrialDirectory
 from dreamerlab.runs.lock import owned_lock
 from dreamerlab.runs.manifest import Budget, Manifest, write_manifest
-from dreamerlab.runs.series import Line, join_attempts, read_attempts, read_episodes, read_evals, read_lines
+from dreamerlab.runs.series import Line, join_attempts, read_episodes, read_evals, read_lines
 from dreamerlab.runs.status import Status, read_status, write_status
 from dreamerlab.runs.store import Workspace
 
@@ -85,14 +86,9 @@ def retrain(
 
 def lines_of(trial: TrialDirectory) -> dict[str, list[Line]]:
     """Return every line that counts of a trial, by kind, attempts joined; without the artifacts only evaluations."""
-    starts = {
-        record["attempt"]: record["start_env_steps"]
-        for record in read_attempts(trial)
-        if isinstance(record.get("attempt"), int) and isinstance(record.get("start_env_steps"), int)
-    }
     metrics = [line for attempt in trial.attempts() for line in read_lines(trial.metrics_path(attempt))[0]]
     return {
-        "metrics": join_attempts(metrics, starts),
+        "metrics": join_attempts(metrics, read_starts(trial)),
         "evaluations": read_evals(trial)[0],
         "episodes": read_episodes(trial)[0],
     }

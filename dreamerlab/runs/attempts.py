@@ -26,6 +26,15 @@ def read_attempts(trial: TrialDirectory) -> list[Record]:
     return [cast("Record", item) for item in items if isinstance(item, dict)]
 
 
+def read_starts(trial: TrialDirectory) -> dict[int, int]:
+    """Return the env steps at which each attempt started, by its number, where that is recorded."""
+    return {
+        record["attempt"]: record["start_env_steps"]
+        for record in read_attempts(trial)
+        if isinstance(record.get("attempt"), int) and isinstance(record.get("start_env_steps"), int)
+    }
+
+
 def open_attempt(trial: TrialDirectory, attempt: int, **facts: Any) -> None:
     """Record the start of an attempt, before its first line is written."""
     record = {"attempt": attempt, "started_at": now(), "ended_at": None, "state": "running", "reason": None, **facts}

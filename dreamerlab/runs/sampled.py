@@ -16,6 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from dreamerlab.runs.attempts import read_starts
+from dreamerlab.runs.directory import TrialDirectory
+
 _STEPS = re.compile(rb'"env_steps": ?([0-9]{1,15})')
 _FIRST_BYTES = 1 << 16
 _RARE = 4
@@ -46,6 +49,22 @@ def sample_lines(path: Path, limit: int, *, until: int | None = None, rare: byte
                 return _sample(data, limit, until, rare)
     except FileNotFoundError:
         return Sample()
+
+
+def sample_metrics(trial: TrialDirectory, limit: int, *, fewest: int, rare: bytes | None = None) -> Sample:
+    """Return about `limit` metric lines of a trial, at least `fewest` of each attempt that has them, oldest first.
+
+    None of an attempt beyond the env steps at which a later one started. `rare` is that of `sample_lines`.
+    """
+    attempts, starts = trial.attempts(), read_starts(trial)
+    found = Sample()
+    for attempt in attempts:
+        until = min((starts[other] for other in attempts if other > attempt and other in starts), default=None)
+        own = sample_lines(trial.metrics_path(attempt), max(fewest, limit // len(attempts)), until=until, rare=rare)
+        found.lines += own.lines
+        found.damaged += own.damaged
+        found.whole = found.whole and own.whole
+    return found
 
 
 def _sample(data: mmap.mmap, limit: int, until: int | None, rare: bytes | None) -> Sample:

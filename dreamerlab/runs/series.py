@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from dreamerlab.atomic import append_line, number, read_small
-from dreamerlab.runs.attempts import read_attempts
+from dreamerlab.runs.attempts import read_attempts, read_starts
 from dreamerlab.runs.directory import TrialDirectory
 
 __all__ = [
@@ -129,7 +129,7 @@ def read_series(trial: TrialDirectory) -> Series:
         torn += bad
     evals, bad = read_lines(trial.evals_path)
     torn += bad
-    starts = _starts(trial)
+    starts = read_starts(trial)
     points: dict[str, list[Point]] = defaultdict(list)
     kept = [*join_attempts(metrics, starts), *join_attempts(evals, starts)]
     for line in kept:
@@ -141,13 +141,13 @@ def read_series(trial: TrialDirectory) -> Series:
 def read_evals(trial: TrialDirectory) -> tuple[list[Line], list[str]]:
     """Return the evaluations that count, attempts joined, and the reports of unreadable lines."""
     lines, torn = read_lines(trial.evals_path)
-    return join_attempts(lines, _starts(trial)), torn
+    return join_attempts(lines, read_starts(trial)), torn
 
 
 def read_episodes(trial: TrialDirectory) -> tuple[list[Line], list[str]]:
     """Return the training episodes that count, attempts joined, and the reports of unreadable lines."""
     lines, torn = read_lines(trial.episodes_path)
-    return join_attempts(lines, _starts(trial)), torn
+    return join_attempts(lines, read_starts(trial)), torn
 
 
 def thin(points: Sequence[Point], limit: int = THIN_LIMIT) -> list[Point]:
@@ -186,14 +186,6 @@ def line_values(line: Line) -> dict[str, float]:
         return {}
     items = cast("dict[str, Any]", values).items()
     return {name: value for name, item in items if (value := number(item)) is not None}
-
-
-def _starts(trial: TrialDirectory) -> dict[int, int]:
-    return {
-        int(item["attempt"]): int(item["start_env_steps"])
-        for item in read_attempts(trial)
-        if isinstance(item.get("attempt"), int) and isinstance(item.get("start_env_steps"), int)
-    }
 
 
 def _attempt(line: Line) -> int:

@@ -9,7 +9,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamerlab.runs.sampled import sample_lines
+from dreamerlab.runs.attempts import open_attempt
+from dreamerlab.runs.directory import TrialDirectory
+from dreamerlab.runs.sampled import sample_lines, sample_metrics
+from tests.runs.records import a_line, write_metrics
 
 
 def write(path: Path, count: int, word: str = "", every: int = 1) -> Path:
@@ -61,6 +64,21 @@ def test_no_file_and_an_empty_one_hold_no_lines(tmp_path: Path) -> None:
     assert sample_lines(tmp_path / "none.jsonl", 10).lines == []
     (tmp_path / "empty.jsonl").touch()
     assert sample_lines(tmp_path / "empty.jsonl", 10).lines == []
+
+
+def test_metric_lines_of_earlier_attempts_end_where_a_later_one_began(tmp_path: Path) -> None:
+    trial = TrialDirectory(tmp_path / "R0001-abc" / "seed-1")
+    trial.path.mkdir(parents=True)
+    assert sample_metrics(trial, 100, fewest=20).lines == []
+    for attempt, start, end in ((1, 0, 90), (2, 70, 80), (3, 40, 120)):
+        open_attempt(trial, attempt, start_env_steps=start)
+        write_metrics(trial, attempt, [a_line(steps, attempt) for steps in range(start + 10, end + 1, 10)])
+    with trial.metrics_path(3).open("ab") as file:
+        file.write(b"{\n")
+    sample = sample_metrics(trial, 100, fewest=20)
+    assert [line["env_steps"] for line in sample.lines] == [*range(10, 41, 10), *range(50, 121, 10)]
+    assert {line["attempt"] for line in sample.lines} == {1, 3}
+    assert sample.damaged == 1
 
 
 @settings(max_examples=50)
