@@ -60,6 +60,17 @@ def bound_words(bound: Bound, value: float) -> str:
     return f"{value:g}" if isinstance(bound, float | int) else f"{value:.3g}"
 
 
+def reference_of(config: Mapping[str, object]) -> tuple[float | None, float | None]:
+    """Return what random play scores and what counts as solved, by a flat config; None for what is not said."""
+    return _leaf(config, "reference.random"), _leaf(config, "reference.solved")
+
+
+def level_between(config: Mapping[str, object], share: float) -> float | None:
+    """Return the return that is `share` of the way from random play to solved; None where one of them is not said."""
+    random, solved = reference_of(config)
+    return None if random is None or solved is None else random + share * (solved - random)
+
+
 def _leaf(config: Mapping[str, object], key: str) -> float | None:
     value = config.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -90,14 +101,6 @@ def _entropy_at(course: Course, end: int) -> float | None:
     return dimensions * (0.5 * math.log(2 * math.pi * math.e) + math.log(sigma))
 
 
-def _share_of_span(share: float) -> Callable[[Course], float | None]:
-    def level(course: Course) -> float | None:
-        random, solved = (_leaf(course.config, f"reference.{name}") for name in ("random", "solved"))
-        return None if random is None or solved is None else random + share * (solved - random)
-
-    return level
-
-
 def _most_focus(course: Course) -> float | None:
     """Return the largest share of updates that focus can take: its duration over duration and cooldown."""
     on, rest = (_leaf(course.config, f"control.focus_{name}") for name in ("duration", "cooldown"))
@@ -115,9 +118,9 @@ QUANTITIES: dict[str, Callable[[Course], float | None]] = {
     "least entropy by policy.std": lambda course: _entropy_at(course, 0),
     "largest entropy by policy.std": lambda course: _entropy_at(course, 1),
     "most that focus can be on": _most_focus,
-    "random play": _share_of_span(0.0),
-    "a quarter of the way from random to solved": _share_of_span(0.25),
-    "three quarters of the way from random to solved": _share_of_span(0.75),
+    "random play": lambda course: level_between(course.config, 0.0),
+    "a quarter of the way from random to solved": lambda course: level_between(course.config, 0.25),
+    "three quarters of the way from random to solved": lambda course: level_between(course.config, 0.75),
     "optimizer.lr_world": _configured("optimizer.lr_world"),
     "optimizer.lr_actor": _configured("optimizer.lr_actor"),
     "optimizer.lr_critic": _configured("optimizer.lr_critic"),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dreamerlab.diagnostics.bounds import level_between
 from dreamerlab.diagnostics.conditions import Seen, short
 from dreamerlab.diagnostics.series import FEWEST, Course, Series, median, smooth, spread
 
@@ -212,10 +213,8 @@ class Progress:
 
 def _is_nearly_solved(course: Course, level: float) -> bool:
     """Tell whether a level is three quarters of the way from random play to solved, by the config; unknown is no."""
-    random, solved = (course.config.get(f"reference.{name}") for name in ("random", "solved"))
-    if not isinstance(random, int | float) or not isinstance(solved, int | float):
-        return False
-    return level >= random + 0.75 * (solved - random)
+    nearly = level_between(course.config, 0.75)
+    return nearly is not None and level >= nearly
 
 
 @dataclass(frozen=True)

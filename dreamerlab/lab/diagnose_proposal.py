@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dreamerlab.diagnostics.bounds import reference_of
 from dreamerlab.diagnostics.engine import Finding
 from dreamerlab.diagnostics.rule import Change
 from dreamerlab.diagnostics.series import Course, median
@@ -128,19 +129,19 @@ def _rise(courses: Mapping[int, Course], control: Resolved) -> str | None:
     levels = [median(window.values) for one in courses.values() if len(window := one.tail(_RETURN, 0.3)[1])]
     if not levels:
         return None
-    level, solved = sum(levels) / len(levels), control.flat.get("reference.solved")
-    if not isinstance(solved, int | float):
+    level = sum(levels) / len(levels)
+    random, solved = reference_of(control.flat)
+    if solved is None:
         return f"eval/return to rise by {_round(max(1.0, 0.2 * abs(level)))}"
     room = solved - level
-    random = control.flat.get("reference.random")
-    span = solved - random if isinstance(random, int | float) else abs(solved)
+    span = abs(solved) if random is None else solved - random
     return f"eval/return to rise by {_round(room / 2)}" if room > 0.1 * abs(span) else None
 
 
 def _was_solved(courses: Mapping[int, Course], control: Resolved) -> bool:
     """Tell whether at least half of the seeds have an evaluation that solves the task: only then it can be held."""
-    random, solved = (control.flat.get(f"reference.{name}") for name in ("random", "solved"))
-    if not isinstance(random, int | float) or not isinstance(solved, int | float):
+    random, solved = reference_of(control.flat)
+    if random is None or solved is None:
         return False
     did = sum(max(one.of(_RETURN)[1].values, default=-math.inf) >= solved for one in courses.values())
     return 2 * did >= len(courses) > 0
