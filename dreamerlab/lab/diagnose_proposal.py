@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dreamerlab.diagnostics.bounds import reference_of
 from dreamerlab.diagnostics.engine import Finding
@@ -28,6 +28,18 @@ _STEPS_BEFORE = ("train.learning_starts", "collect.random_steps")
 """Leaves whose value is env steps before anything is learnt."""
 
 
+class _Run(NamedTuple):
+    """What every change that is proposed for a run is read under."""
+
+    base: Base
+    control: Resolved
+    """The run's own layers, resolved."""
+    courses: Mapping[int, Course]
+    rise: str | None
+    """What to expect of the return; None where it has no room."""
+    was_solved: bool
+
+
 def propose_for(
     workspace: Workspace, run_id: str, findings: Sequence[Finding], courses: Mapping[int, Course]
 ) -> dict[str, str]:
@@ -43,11 +55,11 @@ def propose_for(
         control = resolve(workspace.path, base.env, base.experiment, base.overrides)
     except LabError:
         return {}  # its layers are not here any more: nothing that could be pasted
-    rise, was_solved = _rise(courses, control), _was_solved(courses, control)
+    run = _Run(base, control, courses, _rise(courses, control), _was_solved(courses, control))
     found: dict[str, str] = {}
     for one in wanted:
         for change in _of_subject(one):
-            command = _command(change, one, rise, base, control, courses, was_solved=was_solved)
+            command = _command(change, one, run)
             if command is not None:
                 found[one.key] = command
                 break
@@ -60,39 +72,30 @@ def _of_subject(finding: Finding) -> Sequence[Change]:
     return [one for one in finding.rule.changes if not name or one.key.startswith(f"control.{name}")]
 
 
-def _command(
-    change: Change,
-    finding: Finding,
-    rise: str | None,
-    base: Base,
-    control: Resolved,
-    courses: Mapping[int, Course],
-    *,
-    was_solved: bool,
-) -> str | None:
+def _command(change: Change, finding: Finding, run: _Run) -> str | None:
     from dreamerlab.config.catalogue import leaves
     from dreamerlab.config.diff import show
     from dreamerlab.protocol.reading import read_changes, read_metric
     from dreamerlab.protocol.sentence import parse_sentence
 
-    value = _value(change, control.flat.get(change.key), courses)
-    if change.key in _STEPS_BEFORE and not _leaves_room(value, control):
+    value = _value(change, run.control.flat.get(change.key), run.courses)
+    if change.key in _STEPS_BEFORE and not _leaves_room(value, run.control):
         return None
-    holds = finding.rule.asks_to_hold and was_solved
-    expected = "eval/return to rise by 10% of span" if holds else rise or _level(finding)
+    holds = finding.rule.asks_to_hold and run.was_solved
+    expected = "eval/return to rise by 10% of span" if holds else run.rise or _level(finding)
     if value is None or expected is None:
         return None
     sentence = f"change {change.key}={show(value)} -> expect {expected}"
     try:
         said = parse_sentence(sentence)
-        if not read_changes(said, control) or said.expectation is None:
+        if not read_changes(said, run.control) or said.expectation is None:
             return None
         read_metric(said.expectation, said)
     except LabError:
         return None
-    words = ["--env", base.env]
-    words += ["--experiment", base.experiment] if base.experiment else []
-    for override in base.overrides:
+    words = ["--env", run.base.env]
+    words += ["--experiment", run.base.experiment] if run.base.experiment else []
+    for override in run.base.overrides:
         words += ["--set", override]
     words += ["--reducer", "min_after_first_solve"] if holds else []
     words += ["--new-family"] if leaves()[change.key].zone.value in _FRESH_FAMILY else []
