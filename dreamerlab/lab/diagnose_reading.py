@@ -15,7 +15,7 @@ from typing import cast
 from dreamerlab.atomic import number
 from dreamerlab.diagnostics.series import Course, make_series
 from dreamerlab.diagnostics.table import watched
-from dreamerlab.runs.curves import read_curves
+from dreamerlab.runs.curves import read_thinned
 from dreamerlab.runs.directory import TrialDirectory
 from dreamerlab.runs.sampled import Sample, sample_metrics
 from dreamerlab.runs.series import Line, read_evals
@@ -61,7 +61,9 @@ def read_trial(trial: TrialDirectory, config: Mapping[str, object], *, most_byte
     source = "metrics" if points else "none"
     evals, torn = read_evals(trial)
     if not points:
-        for name, curve in read_curves(trial).items():
+        thinned = read_thinned(trial)
+        torn += thinned.torn
+        for name, curve in thinned.points.items():
             if wanted(name):
                 points[name] = [(point.env_steps, point.value) for point in curve]
         source = "curves" if points else source

@@ -12,7 +12,7 @@ from typing import Any
 
 from dreamerlab.atomic import atomic_write_text, number, to_json
 from dreamerlab.runs.directory import TrialDirectory
-from dreamerlab.runs.series import Point, read_lines, read_series, thin
+from dreamerlab.runs.series import Point, Series, read_lines, read_series, thin
 
 
 def write_curves(trial: TrialDirectory) -> None:
@@ -27,13 +27,18 @@ def read_curves(trial: TrialDirectory, only: Collection[str] = ()) -> dict[str, 
 
     `only` names the metrics that are wanted, several times faster than all of them.
     """
-    lines, _ = read_lines(trial.curves_path, tuple(f'{{"metric": {json.dumps(name)},'.encode() for name in only))
+    return read_thinned(trial, only).points
+
+
+def read_thinned(trial: TrialDirectory, only: Collection[str] = ()) -> Series:
+    """Return what `read_curves` does, with the reports of unreadable lines."""
+    lines, torn = read_lines(trial.curves_path, tuple(f'{{"metric": {json.dumps(name)},'.encode() for name in only))
     curves: dict[str, list[Point]] = {}
     for line in lines:
         columns = [line.get(key, []) for key in ("env_steps", "updates", "wall_s", "time", "attempt", "values")]
         rows = zip(*columns, strict=False)
         curves[str(line.get("metric"))] = [Point(*row[:5], value=_float(row[5])) for row in rows]
-    return curves
+    return Series(curves, torn)
 
 
 def _curve(name: str, points: Sequence[Point]) -> dict[str, Any]:

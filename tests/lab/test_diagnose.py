@@ -150,6 +150,10 @@ def test_a_clone_without_artifacts_is_diagnosed_from_the_committed_curves(tmp_pa
     after = examine(workspace, run)
     assert [one.rule.id for one in after.diagnosis.findings] == before
     assert any("committed curves" in remark for remark in after.remarks)
+    assert not any("damaged" in remark for remark in after.remarks)
+    with run.trial(0).curves_path.open("ab") as file:
+        file.write(b'{"metric": "wm/lo\n[1]\n')
+    assert "2 damaged lines left out" in examine(workspace, run).remarks
     run.config_path.unlink()
     assert any("rules that read the config say nothing" in remark for remark in examine(workspace, run).remarks)
 
