@@ -13,6 +13,9 @@ how many states). Where the task was over nothing is taken off.
 
 Looking changes nothing: rows are copies, random numbers come from streams of their own, begun anew each time, and
 nothing learns. So what is found follows from agent, replay and seed.
+
+Windows go through the agent in batches that are always of one size, the first ones again where there are too few, and
+those are cut off before anything is counted: the libraries below torch keep something of every new shape, for good.
 """
 
 from __future__ import annotations
@@ -92,7 +95,7 @@ class _Look:
         ends = self._draw(np.flatnonzero(fits & self.rows.is_terminal), WINDOWS)
         if not len(some):
             return {}
-        batch = self._windows(np.concatenate([some, ends]))
+        batch = self._windows(np.resize(np.concatenate([np.resize(some, 2 * WINDOWS), ends]), 3 * WINDOWS))
         features = self.agent.world.observe(batch, self.generator).features
         says = self.agent.world.predict_reward, self.agent.world.predict_continue
         reward, cont = (_numbers(head(features.flatten(0, 1))).reshape(batch.reward.shape) for head in says)
@@ -103,7 +106,11 @@ class _Look:
         rewarded = ~first  # on the first row there is nothing to receive
         return {
             **of_rewards(reward[: len(some)][rewarded], real[rewarded].astype(np.float64)),
-            **of_ends(over[len(some) :, -1], over[: len(some)][~terminal], float(self.rows.is_terminal.mean())),
+            **of_ends(
+                over[2 * WINDOWS :][: len(ends), -1],
+                over[: len(some)][~terminal],
+                float(self.rows.is_terminal.mean()),
+            ),
         }
 
     def values(self) -> dict[str, float]:
@@ -113,14 +120,14 @@ class _Look:
         if not len(chosen):
             return {}
         world, behavior = self.agent.world, self.agent.behavior
-        ends = self.rows.last[chosen]
-        batch = self._windows(np.concatenate([chosen, ends]))
-        states, last = world.observe(batch, self.generator).features[:, -1].split(len(chosen))
+        filled, count = np.resize(chosen, WINDOWS), len(chosen)
+        batch = self._windows(np.concatenate([filled, self.rows.last[filled]]))
+        states, last = world.observe(batch, self.generator).features[:, -1].split(WINDOWS)
         returns, tail = self.rows.outcomes(chosen, self.discount)
-        beyond = tail * _numbers(behavior.predict_value(last))
-        imagined = self._imagined_return(states) - beyond
+        beyond = tail * _numbers(behavior.predict_value(last))[:count]
+        imagined = self._imagined_return(states)[:count] - beyond
         return {
-            **of_values(_numbers(behavior.predict_value(states)) - beyond, returns),
+            **of_values(_numbers(behavior.predict_value(states))[:count] - beyond, returns),
             "imagined_return_gap": float((imagined - returns).mean()),
             "tail_frac": float((tail > 0.0).mean()),
         }
@@ -149,15 +156,18 @@ class _Look:
             return {}
         count = WINDOWS if decoder.vectors else WINDOWS // 4
         drawn = {ahead: self._draw(np.flatnonzero(self.rows.with_room(CONTEXT, ahead)), count) for ahead in AHEAD}
-        windows = {ahead: self._windows(chosen, ahead) for ahead, chosen in drawn.items() if len(chosen)}
+        filled = {ahead: np.resize(chosen, count) for ahead, chosen in drawn.items() if len(chosen)}
+        windows = {ahead: self._windows(chosen, ahead) for ahead, chosen in filled.items()}
         found: dict[str, float] = {}
-        for ahead, foreseen in self._foreseen(windows, [drawn[ahead] for ahead in windows]):
+        for ahead, foreseen in self._foreseen(windows, list(filled.values())):
+            obs, different = windows[ahead].obs, len(drawn[ahead])
             if decoder.vectors:
-                expected, real, most = decoder(foreseen), squash(windows[ahead].obs, decoder.vectors), 1.0
+                expected, real, most = decoder(foreseen), squash(obs, decoder.vectors), 1.0
             else:
                 keys, pictures = decoder.pictures.keys, decoder.pictures_of(foreseen)
                 expected = torch.cat([pictures[key].flatten(1) for key in keys], -1)
-                real, most = torch.cat([windows[ahead].obs[key].flatten(2) for key in keys], -1), 255.0
+                real, most = torch.cat([obs[key].flatten(2) for key in keys], -1), 255.0
+            expected, real = expected[:different], real[:different]
             target = real[:, -1].to(expected.dtype) / most
             mean = real.flatten(0, 1).mean(0, dtype=expected.dtype) / most
             found[f"open_loop_error_{ahead}"] = float((expected - target).square().mean())

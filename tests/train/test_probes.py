@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.metrics import CATALOGUE
 from dreamerlab.train import checkpoint
@@ -143,6 +144,24 @@ def test_looking_changes_nothing_and_repeats(sections: dict[str, Any]) -> None:
     assert found == look(session)
     assert flat(session.state_dict()) == before
     assert all(parameter.grad is None for parameter in session.agent.parameters())
+
+
+def test_batches_are_of_one_size_however_little_is_played_M_QC_07(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every new shape costs memory that no one gives back: over a long trial the lengths of episodes bring hundreds."""
+    sizes: list[int] = []
+
+    def observe(world: WorldModel, batch: Batch, *args: Any, **kwargs: Any) -> Any:
+        sizes.append(len(batch.reward))
+        return whole(world, batch, *args, **kwargs)
+
+    whole = WorldModel.observe
+    monkeypatch.setattr(WorldModel, "observe", observe)
+    seen: list[list[int]] = []
+    for steps in (25, 60, 110, 2000):
+        assert look(played("Constant", steps)).keys() >= {"value_mean", "open_loop_error_5", "termination_count"}
+        seen.append(sizes.copy())
+        sizes.clear()
+    assert seen[0] == seen[1] == seen[2] == seen[3] == [120, 80, 40]
 
 
 def test_before_anything_is_played_there_is_nothing_to_tell() -> None:
