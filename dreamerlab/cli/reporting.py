@@ -62,14 +62,18 @@ def _tell(done: Report, *, as_json: bool) -> None:
     if as_json:
         output.emit_json(done.to_data())
     else:
+        from dreamerlab.protocol.violations import count_of
         from dreamerlab.report.wording import size
 
         output.emit(str(done.path))
-        output.say(f"{done.hypotheses} hypotheses and {done.runs} runs, {size(done.size_bytes)}")
+        hypotheses = "1 hypothesis" if done.hypotheses == 1 else f"{done.hypotheses} hypotheses"
+        output.say(f"{hypotheses} and {count_of(done.runs, 'run')}, {size(done.size_bytes)}")
         if done.films_left_out:
             output.say(f"films left out for their size: {', '.join(done.films_left_out)} (--films-mb makes room)")
         if done.runs_without_curves:
-            output.say(f"{done.runs_without_curves} runs with the curves of their scores only (--curves-mb makes room)")
+            output.say(
+                f"{count_of(done.runs_without_curves, 'run')} with the curves of their scores only (--curves-mb makes room)"
+            )
 
 
 def _open(path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dreamerlab.diagnostics.engine import Evidence, Finding
 from dreamerlab.diagnostics.series import Course
 from dreamerlab.metrics import CATALOGUE
+from dreamerlab.protocol.violations import count_of
 from dreamerlab.report.diagnosis import Changed, RunDiagnosis, agreement
 from dreamerlab.report.diagnosis_text import figure_of, shown_metric, stretch_of
 from dreamerlab.report.html_text import escaped
@@ -47,8 +48,9 @@ def _run(one: RunDiagnosis, level: int) -> Iterator[str]:
         yield f"<h2>{escaped(one.title)}</h2>"
     roots = one.roots
     facts = f"{one.env}, {len(one.read)} of {len(one.seeds)} seeds, {one.env_steps:,} env steps."
-    told = "No finding." if not roots else f"{len(roots)} cause{'' if len(roots) == 1 else 's'} found"
-    told += "" if not roots else f", {len(one.diagnosis.findings)} findings with what follows from them."
+    following = len(one.diagnosis.findings) - len(roots)
+    told = f"{count_of(len(roots), 'cause')} found" if roots else "No finding"
+    told += f", {count_of(following, 'finding')} following from that." if following else "."
     yield f"<p><strong>{told}</strong> {escaped(facts)}</p>"
     context = next((name for name in _CONTEXT if any(len(course.of(name)[1]) for course in one.courses.values())), None)
     if context is not None:

@@ -63,7 +63,8 @@ class RecordTable {
       left += fits;
     }
     const all = this.rows.length;
-    const text = left === all ? `${all} ${this.name}` : `${left} of ${all} ${this.name}`;
+    const noun = all === 1 ? { hypotheses: "hypothesis", runs: "run" }[this.name] : this.name;
+    const text = left === all ? `${all} ${noun}` : `${left} of ${all} ${noun}`;
     if (this.count.textContent !== text) this.count.textContent = text;
     this.order();
   }
