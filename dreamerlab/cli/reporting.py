@@ -71,9 +71,8 @@ def _tell(done: Report, *, as_json: bool) -> None:
         if done.films_left_out:
             output.say(f"films left out for their size: {', '.join(done.films_left_out)} (--films-mb makes room)")
         if done.runs_without_curves:
-            output.say(
-                f"{count_of(done.runs_without_curves, 'run')} with the curves of their scores only (--curves-mb makes room)"
-            )
+            few = count_of(done.runs_without_curves, "run")
+            output.say(f"{few} with the curves of their scores only (--curves-mb makes room)")
 
 
 def _open(path: Path) -> None:
