@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks.startup import ROUNDS, cpu_seconds
+from benchmarks.startup import cpu_seconds
 from dreamerlab.diagnostics.live import Watch
 from dreamerlab.metrics import CATALOGUE
 from dreamerlab.runs.directory import TrialDirectory
@@ -24,7 +24,7 @@ from tests.diagnostics.courses import LEARNS, course
 from tests.diagnostics.stories import STORIES
 from tests.lab.diagnosed import a_run, a_workspace
 
-LIMIT_S = 2.0
+LIMIT_S, ROUNDS = 2.0, 7
 LIVE_LIMIT = 0.005
 SEEDS, LINES = 5, 40_000
 PROBED = 10

@@ -94,7 +94,8 @@ def _of_preset(preset: str | None, overrides: list[str]) -> list[tuple[str, floa
     batch = to_batch(sample, torch.device("cpu"))
     with Recording() as recording:
         losses, observed = session.agent.losses(batch, torch.Generator().manual_seed(0))
-    kept = [*losses.terms.values(), *observed, *session.agent.state_dict(keep_vars=True).values()]
+    assert losses.model is not None  # what replay may rank rows by
+    kept = [*losses.terms.values(), losses.model, *observed, *session.agent.state_dict(keep_vars=True).values()]
     extra = only_for_metrics(recording.operations, kept)
 
     # Called as directly as Python can: an operation in its place has no wrapper of the recording around it.

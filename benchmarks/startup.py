@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.workspace import Size, fill
 
-HYPOTHESES, RECENT, SEEDS, ROUNDS = 1000, 30, 3, 7
+HYPOTHESES, RECENT, SEEDS, ROUNDS = 1000, 30, 3, 15
 LIMIT = 3.0
 _BYTECODE = tempfile.TemporaryDirectory(prefix="bytecode-")
 

@@ -125,8 +125,8 @@ class Agent(nn.Module):
             metrics = losses.metrics | self.optimizer.step(grads, look, groups=groups)
             if done is None:
                 deter, stoch = observed.deter.detach(), observed.stoch.to(torch.int16)
-                model_loss = self._model_loss(losses.terms)
-                done = Update(metrics, deter, stoch, model_loss, model_loss if losses.rank is None else losses.rank)
+                assert losses.model is not None
+                done = Update(metrics, deter, stoch, losses.model, losses.model if losses.rank is None else losses.rank)
             else:  # what is reported is how the batch was met, not how well it is known after some steps on it
                 done = done._replace(metrics=metrics | done.metrics)
         if learn != "world":
@@ -178,10 +178,12 @@ class Agent(nn.Module):
         with torch.set_grad_enabled(learn != "behavior"):
             observed = self.world.observe(batch, generator)
             world = self.world.losses(batch, observed)
-        metrics = {"wm/loss": self._model_loss(world.terms).mean(), **world.metrics}
+        model_loss = self._model_loss(world.terms)
+        metrics = {"wm/loss": model_loss.mean(), **world.metrics}
         by_worth = self.config.replay.priority == "xp"
         if learn == "world":
-            return Losses(world.terms, metrics, worth(world.terms["recon"]) if by_worth else None), observed
+            rank = worth(world.terms["recon"]) if by_worth else None
+            return Losses(world.terms, metrics, rank, model_loss), observed
 
         starts = self.config.train.imagination_starts
         kept = batch.action.shape[1] if starts == "all" else starts
@@ -196,7 +198,7 @@ class Agent(nn.Module):
         rank = None
         if by_worth:
             rank = worth(terms["recon"], returns.view(shape), terms["value"].detach().mean(0).view(shape))
-        return Losses(terms, metrics | behavior.metrics | replay.metrics, rank), observed
+        return Losses(terms, metrics | behavior.metrics | replay.metrics, rank, model_loss), observed
 
     @torch.no_grad()
     def _model_loss(self, terms: Mapping[str, Tensor]) -> Float[Tensor, "B T"]:

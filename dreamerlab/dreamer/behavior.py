@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from dreamerlab.config.schedule import parse_schedule
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
-from dreamerlab.dreamer.distributions import TwoHot
+from dreamerlab.dreamer.distributions import Encoded, TwoHot
 from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses
 from dreamerlab.dreamer.family import Imaginable
 from dreamerlab.dreamer.freezing import frozen
@@ -176,7 +176,7 @@ class Behavior(nn.Module):
             made,
         )
 
-        value_loss, excess = self._critic_loss(value_logits, value_probs, returns, slow_value[:horizon])
+        value_loss, towards, target = self._critic_loss(value_logits, value_probs, returns, slow_value[:horizon])
         value_loss = weight * value_loss
         low, high = self.return_scale.ends()
         metrics = {
@@ -196,7 +196,7 @@ class Behavior(nn.Module):
             "behavior/value_std": value[:-1].std(correction=0),
             "behavior/value_ceiling_frac": value.abs().max() / self.twohot.largest,
             "behavior/value_loss": value_loss.detach().mean(),
-            "behavior/value_excess": excess.mean(),
+            "behavior/value_excess": (towards - self.twohot.floor(target)).mean(),
         }
         return Losses({"policy": policy, "value": value_loss}, metrics), returns[0]
 
@@ -229,7 +229,7 @@ class Behavior(nn.Module):
         if not self.config.replay_value_grad:
             features = features.detach()
         logits = self.critic(features[:, :-1].flatten(0, 1))
-        loss, _ = self._critic_loss(logits, logits.detach().softmax(-1), returns, slow_value[:, :-1])
+        loss, _, _ = self._critic_loss(logits, logits.detach().softmax(-1), returns, slow_value[:, :-1])
         loss = (1.0 - last.T[:, :-1]) * loss
         return Losses({"replay_value": loss}, {"behavior/replay_value_loss": loss.detach().mean()})
 
@@ -239,14 +239,12 @@ class Behavior(nn.Module):
         probs: Float[Tensor, "N L"],
         returns: Float[Tensor, "X Y"],
         slow_value: Float[Tensor, "X Y"],
-    ) -> tuple[Float[Tensor, "X Y"], Float[Tensor, "X Y"]]:
-        """Return the cross-entropy towards returns and slow critic, and the first one's excess over its floor."""
+    ) -> tuple[Float[Tensor, "X Y"], Float[Tensor, " N"], Encoded]:
+        """Return the cross-entropy towards returns and slow critic; that towards the returns, detached; and these."""
         target = self.twohot.encode(torch.stack([returns, slow_value], -1).flatten(0, 1))  # (N, 2 targets, 2 bins)
         both = self.twohot.cross_entropy(logits, probs, target)
         loss = torch.add(both[:, 0], both[:, 1], alpha=self.config.slow_regularizer)
-        with torch.no_grad():
-            excess = both[:, 0] - self.twohot.floor(target)[:, 0]
-        return loss.view(returns.shape), excess.view(returns.shape)
+        return loss.view(returns.shape), both[:, 0].detach(), Encoded(target.bins[:, 0], target.weights[:, 0])
 
     def predict_value(self, features: Float[Tensor, "N F"]) -> Float[Tensor, " N"]:
         """Return the critic's value of each state."""

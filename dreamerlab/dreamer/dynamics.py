@@ -47,6 +47,8 @@ class Losses(NamedTuple):
     metrics: dict[str, Tensor]
     rank: Tensor | None = None
     """Of every row of a window, where replay ranks rows by something else than the world model's loss."""
+    model: Tensor | None = None
+    """Of a whole agent: the weighted sum of the world model's losses, (B, T), without gradient."""
 
 
 @runtime_checkable
