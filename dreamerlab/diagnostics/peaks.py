@@ -132,7 +132,7 @@ class Relapses:
                 is_up = False
             before = value
         lately = bool(falls) and falls[-1] >= (course.first + course.last) / 2
-        wanted = f"times below {short(half)} from above {short(high)}"
+        wanted = f"falls counted from above {short(high)} to below {short(half)}"
         first = falls[0] if falls else found.steps[0]
         often = len(falls) >= max(self.times, len(found) / 20)
         return Seen(often and lately, metric, float(len(falls)), wanted, first, found.steps[-1])

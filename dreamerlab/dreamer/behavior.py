@@ -240,7 +240,7 @@ class Behavior(nn.Module):
         returns: Float[Tensor, "X Y"],
         slow_value: Float[Tensor, "X Y"],
     ) -> tuple[Float[Tensor, "X Y"], Float[Tensor, " N"], Encoded]:
-        """Return the cross-entropy towards returns and slow critic; that towards the returns, detached; and these."""
+        """Return the loss per element, its part towards the returns without gradient, and the returns as two bins."""
         target = self.twohot.encode(torch.stack([returns, slow_value], -1).flatten(0, 1))  # (N, 2 targets, 2 bins)
         both = self.twohot.cross_entropy(logits, probs, target)
         loss = torch.add(both[:, 0], both[:, 1], alpha=self.config.slow_regularizer)

@@ -126,11 +126,12 @@ def examine(
 
     `overrides` are KEY=VALUE of the launch; `new_family` None means as proposed; `jobs` None as many as the cores
     carry; `seeds` are those asked for on the command line, if any. Raises ConfigError or NotFound when the base
-    cannot be resolved at all.
+    cannot be resolved at all, UsageError when the code is no valid Python.
     """
-    from dreamerlab.tracking.code_identity import compute
+    from dreamerlab.tracking.code_identity import compute, require_python
 
     code = compute(workspace)
+    require_python(workspace, code)
     state = hypothesis_or_proposal if isinstance(hypothesis_or_proposal, Hypothesis) else None
     if state is not None and state.phase not in (OPEN, QUEUED):
         return _after_launch(workspace, state, code, overrides, seeds, jobs)

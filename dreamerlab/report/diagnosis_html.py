@@ -47,7 +47,7 @@ def _run(one: RunDiagnosis, level: int) -> Iterator[str]:
     if level > 1:
         yield f"<h2>{escaped(one.title)}</h2>"
     roots = one.roots
-    facts = f"{one.env}, {len(one.read)} of {len(one.seeds)} seeds, {one.env_steps:,} env steps."
+    facts = f"{one.env}, {len(one.read)} of {count_of(len(one.seeds), 'seed')}, {one.env_steps:,} env steps."
     following = len(one.diagnosis.findings) - len(roots)
     told = f"{count_of(len(roots), 'cause')} found" if roots else "No finding"
     told += f", {count_of(following, 'finding')} following from that." if following else "."
@@ -68,8 +68,8 @@ def _run(one: RunDiagnosis, level: int) -> Iterator[str]:
             f"<li><code>{escaped(rule)}</code>: {escaped(', '.join(dict.fromkeys(missing)))}</li>"
             for rule, missing in one.unasked.items()
         )
-        count = len(one.unasked)
-        yield f"<details><summary>{count} rules could not be asked</summary><ul>{rows}</ul></details>"
+        count = count_of(len(one.unasked), "rule")
+        yield f"<details><summary>{count} could not be asked</summary><ul>{rows}</ul></details>"
     if one.remarks:
         yield "<p><small>" + "<br>".join(escaped(remark) for remark in one.remarks) + "</small></p>"
 
@@ -124,7 +124,7 @@ def _plot(metric: str, courses: Mapping[int, Course], fired: Sequence[int], piec
     values = [value for found in known.values() for value in found.values if drawable(value)]
     most = max(found.steps[-1] for found in known.values())
     unit = f", {CATALOGUE[metric].unit}" if metric in CATALOGUE else ""
-    drawing = Drawing(_WIDTH, _HEIGHT, f"{metric} over env steps, {len(known)} seeds")
+    drawing = Drawing(_WIDTH, _HEIGHT, f"{metric} over env steps, {count_of(len(known), 'seed')}")
     drawing.text(12, 20, metric + unit, bold=True)
     across = Scale(0.0, float(most or 1), _LEFT, _WIDTH - 14)
     up = Scale(*widened(values), _HEIGHT - _BOTTOM, _TOP)

@@ -93,6 +93,19 @@ def code_paths(workspace: Workspace) -> tuple[str, ...]:
     return tuple(cast("list[str]", paths))
 
 
+def require_python(workspace: Workspace, code: CodeIdentity) -> None:
+    """Parse the package's modules to their ends, which the closure does not, unless a snapshot of this code is there.
+
+    UsageError names the line that is not valid Python. What else is copied is its owner's.
+    """
+    if snapshot_path(workspace, code.identity).is_dir():
+        return
+    package = Path(dreamerlab.__file__).parent.name
+    for name, path in code.sources.items():
+        if name.startswith(f"{package}/") and path.suffix == ".py":
+            parsed(path.read_bytes(), str(path))
+
+
 def snapshot(workspace: Workspace, code: CodeIdentity) -> Path:
     """Return the folder that holds this code, made now or verified and, where damaged, mended from the tree.
 
@@ -105,7 +118,7 @@ def snapshot(workspace: Workspace, code: CodeIdentity) -> Path:
             for name in _faults(target, code.files):
                 _mend(target, code, name)
             return target
-        _require_python(code)
+        require_python(workspace, code)
         workspace.snapshots.mkdir(parents=True, exist_ok=True)
         building = target.with_name(f".new-{target.name}-{os.getpid()}")
         shutil.rmtree(building, ignore_errors=True)
@@ -189,14 +202,6 @@ def _faults(target: Path, files: Mapping[str, str]) -> list[str]:
     bad = [name for name, digest in files.items() if _digest_or_none(target / name) != digest]
     present = {path.relative_to(target).as_posix() for path in target.rglob("*.py")}
     return bad + sorted(present - set(files))
-
-
-def _require_python(code: CodeIdentity) -> None:
-    """Parse the package's modules to their ends, which the closure does not; what else is copied is its owner's."""
-    package = Path(dreamerlab.__file__).parent.name
-    for name, path in code.sources.items():
-        if name.startswith(f"{package}/"):
-            parsed(path.read_bytes(), str(path))
 
 
 def _mend(target: Path, code: CodeIdentity, name: str) -> None:

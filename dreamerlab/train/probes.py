@@ -14,8 +14,9 @@ how many states). Where the task was over nothing is taken off.
 Looking changes nothing: rows are copies, random numbers come from streams of their own, begun anew each time, and
 nothing learns. So what is found follows from agent, replay and seed.
 
-Windows go through the agent in batches that are always of one size, the first ones again where there are too few, and
-those are cut off before anything is counted: the libraries below torch keep something of every new shape, for good.
+Windows go through the agent in batches that are always of one size (of the open loop, one for each of AHEAD that has
+room): the first ones stand in again where there are too few, and are cut off before anything is counted. For the
+libraries below torch keep something of every new shape, for good.
 """
 
 from __future__ import annotations

@@ -77,6 +77,14 @@ def test_a_file_that_is_not_python_is_named_with_its_line_before_anything_is_cop
         import_closure(package, "dreamerlab.nothing")
 
 
+def test_what_is_no_python_may_be_copied_beside_the_package(workspace: Workspace, package: Path) -> None:
+    extra = workspace.path / "dreamerlab" / "site" / "table.js"
+    extra.parent.mkdir(parents=True)
+    extra.write_text("const left = 1;\n")
+    workspace.marker.write_text("schema: 1\ncode:\n  paths: [dreamerlab]\n")
+    assert (snapshot(workspace, compute(workspace, package)) / "dreamerlab" / "site" / "table.js").is_file()
+
+
 @pytest.mark.parametrize(
     "text",
     [
