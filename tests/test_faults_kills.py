@@ -29,7 +29,7 @@ from tests.lab.conftest import ran as ran
 from tests.lab.hypotheses import noted
 from tests.lab.standin import lab
 from tests.lab.told import Told, tell
-from tests.lab.workspaces import data, dreamerlab, git, inside, without
+from tests.lab.workspaces import data, dreamerlab, git, inside, remove_git_locks, without
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def killed_and_repeated(told: Told, path: Path, step: int, *words: str) -> bool:
     assert all(content.endswith(b"\n") for content in after.values())
     for record in registry_of(mine.workspace).all(ENTRY):
         assert record.faults == (), f"{record.id} after step {step}"
-    (path / ".git" / "index.lock").unlink(missing_ok=True)  # of a git that went with the command
+    remove_git_locks(path)  # of a git that went with the command
     again = lab(path, *words)
     assert again.returncode == 0, f"step {step}: {again.stderr}"
     entered = [one for one in registry_of(mine.workspace).all(ENTRY) if one.events[0].event == COMPARED]
@@ -114,7 +114,7 @@ def test_a_killed_push_loses_nothing_and_is_completed_by_the_next_one(ran: Ran, 
         for path, content in before.items():
             if path.suffix in (".pt", ".jsonl", ".json"):
                 assert path.read_bytes() == content, path
-        (folder / ".git" / "index.lock").unlink(missing_ok=True)
+        remove_git_locks(folder)
     assert killed >= 3
     pushed = dreamerlab(folder, "data", "push", "first")
     assert pushed.returncode == 0, pushed.stderr

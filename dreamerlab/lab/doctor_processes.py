@@ -39,7 +39,7 @@ def locks(workspace: Workspace) -> Iterator[Finding]:
         elif owner.dead is None and (_age(owner) or 0) > ELSEWHERE_S:
             text = f"{_held_by(owner)}, which cannot be judged from here"
             yield Finding("old lock", str(path), text, hint=f"if that process is gone for good: rm '{path}'")
-    yield from _git_lock(workspace)
+    yield from _git_locks(workspace)
 
 
 def held_locks(workspace: Workspace) -> Iterator[str]:
@@ -95,19 +95,20 @@ def _free(path: Path) -> None:
         pass  # taking it breaks the dead owner's hold, leaving it frees it
 
 
-def _git_lock(workspace: Workspace) -> Iterator[Finding]:
-    """Yield git's own lock, which names no owner, when no git is at work here that could hold it."""
+def _git_locks(workspace: Workspace) -> Iterator[Finding]:
+    """Yield git's own locks, which name no owner, when no git is at work here that could hold them."""
     top = next((one for one in (workspace.path, *workspace.path.parents) if (one / ".git").is_dir()), None)
     if top is None:
         return
-    path = top / ".git" / "index.lock"
-    try:
-        age = time.time() - path.stat().st_mtime
-    except OSError:
-        return
-    if age > _GIT_LOCK_S and not _git_works_in(top):
-        text = f"git left it {duration(age)} ago, and nothing can be committed while it is there"
-        yield Finding("stale lock", str(path), text, "remove it", partial(path.unlink, missing_ok=True))
+    git = top / ".git"
+    for path in (git / "index.lock", git / "HEAD.lock", *sorted((git / "refs" / "heads").rglob("*.lock"))):
+        try:
+            age = time.time() - path.stat().st_mtime
+        except OSError:
+            continue
+        if age > _GIT_LOCK_S and not _git_works_in(top):
+            text = f"git left it {duration(age)} ago, and nothing can be committed while it is there"
+            yield Finding("stale lock", str(path), text, "remove it", partial(path.unlink, missing_ok=True))
 
 
 def _git_works_in(top: Path) -> bool:

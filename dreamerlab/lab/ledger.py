@@ -88,12 +88,12 @@ def commit_paths(
     try:
         return commit(workspace.path, paths, message)
     except GitSilent as silence:
-        warn(f"the records are kept, and not committed: {silence}{_advice(str(silence))}")
+        warn(f"the records are kept, and not committed: {silence}{_advice(silence.finds_lock)}")
         return False
 
 
-def _advice(silence: str) -> str:
-    if "index.lock" in silence and "File exists" in silence:
+def _advice(finds_lock: bool) -> str:
+    if finds_lock:
         return " If no git command is at work here, one died: remove that file, and the next record brings these along."
     return "; the next record that is committed brings these along"
 

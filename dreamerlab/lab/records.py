@@ -79,7 +79,7 @@ def commit(folder: Path, paths: Sequence[Path], message: str) -> bool:
             # Hooks are for code; they must not reformat or hold up a record.
             git(folder, "commit", "--quiet", "--no-verify", "--message", message, "--", *names)
         except GitSilent as silence:
-            if "index.lock" not in str(silence) or attempt == _TRIES:
+            if not silence.finds_lock or attempt == _TRIES:
                 raise
             time.sleep(0.3)  # another git command is at work in this repository
         else:

@@ -49,6 +49,11 @@ class GitState:
 class GitSilent(Exception):
     """Git is missing, too slow, or answered with an error; the message is one line."""
 
+    @property
+    def finds_lock(self) -> bool:
+        """Whether a lock is in the way, of the index, HEAD or a branch: another git is at work, or one was killed."""
+        return ".lock'" in str(self) and "File exists" in str(self)
+
 
 def capture(folder: Path, scope: Sequence[str]) -> GitState:
     """Return the state of the paths in `scope` (relative to `folder`) of the repository that holds `folder`."""

@@ -95,8 +95,9 @@ def test_a_lock_in_use_is_a_note_and_one_of_another_host_is_for_a_person_to_judg
     assert mine.exists()
 
 
-def test_the_lock_that_a_killed_git_left_is_found(workspace: Workspace) -> None:
-    lock = old(workspace.path / ".git" / "index.lock")
+@pytest.mark.parametrize("name", ["index.lock", "HEAD.lock", "refs/heads/mine/main.lock"])
+def test_the_lock_that_a_killed_git_left_is_found(workspace: Workspace, name: str) -> None:
+    lock = old(workspace.path / ".git" / name)
     (one,) = findings(workspace)
     assert (one["kind"], one["where"], one["remedy"]) == ("stale lock", str(lock), "remove it")
     lock.touch()

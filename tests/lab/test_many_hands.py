@@ -22,7 +22,7 @@ from dreamerlab.protocol import state
 from dreamerlab.protocol.registry import ENTRY, HYPOTHESIS
 from dreamerlab.runs.store import Workspace
 from tests.lab.hypotheses import noted, propose
-from tests.lab.workspaces import data, git, inside, light_workspace
+from tests.lab.workspaces import data, git, inside, light_workspace, remove_git_locks
 
 SENTENCE = "change train.batch_size=64 -> expect eval/return to rise by 20"
 
@@ -110,7 +110,7 @@ def test_a_disk_that_refuses_git_in_the_middle_of_a_commit_keeps_the_record(work
     assert "the records are kept, and not committed: " in done.stderr
     kept = json.loads(done.stdout)["id"]
     assert registry_of(workspace).read(kept).faults == ()
-    (workspace.path / ".git/index.lock").unlink(missing_ok=True)  # a git that was killed leaves it
+    remove_git_locks(workspace.path)  # a git that was killed leaves them
     data(inside(workspace.path, "note", "after", "--json"))
     assert git(workspace.path, "status", "--porcelain", "protocol/registry") == ""
 
@@ -145,7 +145,7 @@ def torment(workspace: Workspace, kills: int, seed: int) -> int:
                 os.kill(command.pid, signal.SIGKILL)
             else:
                 os.killpg(command.pid, signal.SIGKILL)
-                (workspace.path / ".git/index.lock").unlink(missing_ok=True)  # as the next warning would advise
+                remove_git_locks(workspace.path)  # as the next warning would advise
         out, _ = command.communicate()
         if out.strip().endswith("}") and words[0] in ("note", "propose", "withdraw", "amend"):
             acknowledged.add(json.loads(out)["id"])
@@ -159,7 +159,7 @@ def torment(workspace: Workspace, kills: int, seed: int) -> int:
 
 def calm(workspace: Workspace) -> None:
     """After all that the next command works and brings what git lacks along."""
-    (workspace.path / ".git/index.lock").unlink(missing_ok=True)
+    remove_git_locks(workspace.path)
     data(inside(workspace.path, "note", "the end", "--json"))
     check(workspace)
     assert git(workspace.path, "status", "--porcelain", "protocol/registry") == ""
@@ -172,11 +172,13 @@ def test_a_few_kills_lose_nothing(workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_a_lock_that_a_killed_git_left_is_named_with_what_to_do(workspace: Workspace) -> None:
-    (workspace.path / ".git/index.lock").touch()
+@pytest.mark.parametrize("name", ["index.lock", "HEAD.lock", "refs/heads/BRANCH.lock"])
+def test_a_lock_that_a_killed_git_left_is_named_with_what_to_do(workspace: Workspace, name: str) -> None:
+    branch = git(workspace.path, "symbolic-ref", "--short", "HEAD").strip()
+    (workspace.path / ".git" / name.replace("BRANCH", branch)).touch()
     done = inside(workspace.path, "note", "kept all the same")
     assert (done.returncode, len(list(registry_of(workspace).all(ENTRY)))) == (0, 1)
-    assert "index.lock" in done.stderr
+    assert name.replace("BRANCH", branch) in done.stderr
     assert "one died: remove that file" in done.stderr
 
 

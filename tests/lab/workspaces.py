@@ -75,6 +75,12 @@ def git(folder: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
+def remove_git_locks(folder: Path) -> None:
+    """Do what the warning asks for after a git was killed."""
+    for lock in (folder / ".git").rglob("*.lock"):
+        lock.unlink(missing_ok=True)
+
+
 def without(folder: Path, *packages: str) -> dict[str, str]:
     """Return environment variables under which Python finds none of `packages`; uses `folder` for a file."""
     folder.mkdir(parents=True, exist_ok=True)
