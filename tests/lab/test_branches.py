@@ -44,6 +44,7 @@ def propose(workspace: Workspace, size: int, *words: str) -> str:
     return str(made["id"])
 
 
+@pytest.mark.slow
 def test_both_branches_records_are_there_after_a_merge_without_conflict(workspace: Workspace) -> None:
     folder = workspace.path
     queued = propose(workspace, 64, "--queue")

@@ -312,6 +312,7 @@ def test_a_config_that_does_not_fit_together_is_a_caveat_of_the_arm_it_is_in(wor
     assert any(line.startswith("with the change: returns reach") for line in found.caveats)
 
 
+@pytest.mark.slow
 def test_what_has_ended_is_not_run_again_and_gets_no_more_seeds(workspace: Workspace) -> None:
     def phase_of(made: str, **words: Any) -> Examination:
         return examine(workspace, fold(registry_of(workspace).read(made)), **words)

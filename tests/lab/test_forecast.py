@@ -69,6 +69,7 @@ def test_what_is_not_tested_has_no_power(workspace: Workspace) -> None:
     assert forecast(workspace, "nothing -> expect eval/return reaches 300 by 2k env_steps", *NANO)["detectable"] is None
 
 
+@pytest.mark.slow
 def test_the_cost_is_that_of_earlier_runs_with_the_baseline_where_it_has_to_be_measured(workspace: Workspace) -> None:
     assert forecast(workspace, RISE, *ARM)["cost"] is None
     # Its pace is a tenth of a second per env step.

@@ -125,6 +125,7 @@ def test_ctrl_c_keeps_everything_and_resume_goes_on_from_there(workspace: Worksp
     assert run.trial(0).summary_path.exists()
 
 
+@pytest.mark.slow
 def test_a_failing_trainer_is_told_with_its_reason_and_the_others_go_on(tmp_path: Path) -> None:
     folder = light_workspace(tmp_path / "lab").path
     leaves = ["env.id=toy_envs:RaiseInStep-v0", *TINY]

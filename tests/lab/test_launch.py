@@ -116,6 +116,7 @@ def test_an_override_outside_the_declared_change_is_refused_and_nothing_is_creat
     assert {state.phase for state in states(workspace)} == {"open"}
 
 
+@pytest.mark.slow
 def test_a_look_that_decides_spares_the_seeds_that_are_left(tmp_path: Path) -> None:
     levels = {"treatment": [200.0 + seed for seed in range(7)], "baseline": [100.0 + seed for seed in range(5)]}
     workspace = proposed(tmp_path / "lab", "--seeds", "7", "--looks", "5,7", "--baseline-seeds", "5", **levels)

@@ -47,6 +47,7 @@ def changed_code(ran: Ran, folder: Path) -> tuple[Workspace, RunDirectory]:
     return workspace, run
 
 
+@pytest.mark.slow
 def test_code_that_trains_the_same_lets_its_baseline_serve(ran: Ran, tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     workspace, run = changed_code(ran, folder)

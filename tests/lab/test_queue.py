@@ -188,6 +188,7 @@ def test_the_hockey_experiments_that_are_shipped_can_be_loaded(workspace: Worksp
     assert {first.base.env, second.base.env} == {"hockey"}
 
 
+@pytest.mark.slow
 def test_the_disputes_that_are_shipped_can_be_loaded(workspace: Workspace) -> None:
     loaded = data(inside(workspace.path, "queue", "load", "disputes", "--json"))
     made = [one.proposal for one in state.hypotheses(registry_of(workspace))]

@@ -43,6 +43,7 @@ def test_a_recorded_seed_comes_out_again(ran: Ran) -> None:
     assert not (ran.workspace.cache / "reproduce").exists()
 
 
+@pytest.mark.slow
 def test_what_differs_first_is_named_with_both_values_and_the_machine_before_it(ran: Ran, tmp_path: Path) -> None:
     copied = ran.copy(tmp_path / "lab")
     trial = copied.run.trial(0)

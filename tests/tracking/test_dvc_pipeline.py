@@ -28,6 +28,7 @@ def dvc(lab: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_an_edited_pipeline_stays_and_one_of_an_earlier_version_is_brought_up_to_date(ran: Ran, tmp_path: Path) -> None:
     lab = ran.copy(tmp_path / "lab").workspace.path
     bare = without(tmp_path / "blocked", "dvc", "mlflow")

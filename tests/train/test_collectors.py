@@ -131,6 +131,7 @@ def require_broken_off(session: Session, abandoned: int, ended: int) -> None:
     assert sum(session._processes._shared.taken) == session.collector.env_steps
 
 
+@pytest.mark.slow
 def test_a_killed_collector_starts_again_and_its_episode_is_abandoned(capfd: pytest.CaptureFixture[str]) -> None:
     """Every row that was sent is kept, env steps are counted once, and no random stream is used again."""
     with session_of(1, env=PENDULUM, train={"train_ratio": 1.0}) as session:
