@@ -16,6 +16,7 @@ from dreamerlab.diagnostics.rule import SEVERITIES
 from dreamerlab.diagnostics.series import Course
 from dreamerlab.errors import LabError
 from dreamerlab.lab.diagnose_reading import read_trial
+from dreamerlab.protocol.violations import count_of
 from dreamerlab.report.wording import seeds_named
 from dreamerlab.runs.directory import RunDirectory
 from dreamerlab.runs.status import effective_state, read_status
@@ -44,7 +45,7 @@ class Root:
     def words(self) -> str:
         """The line: symptom, rule, seeds."""
         now = ", while it trains" if self.training else ""
-        return f"{self.symptom} ({self.key}, in {len(self.seeds)} of {seeds_of(self.judged)}{now})"
+        return f"{self.symptom} ({self.key}, in {len(self.seeds)} of {count_of(self.judged, 'seed')}{now})"
 
     def to_data(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
@@ -112,11 +113,6 @@ def findings_of(run: RunDirectory, seeds: Sequence[int], config: Mapping[str, ob
 def roots_said(said: Mapping[int, Sequence[str]]) -> list[Root]:
     """Return what trials say while they train, by seed -> lines, put together over seeds."""
     return _roots(NONE.diagnosis, said)
-
-
-def seeds_of(count: int) -> str:
-    """Return `1 seed`, `5 seeds`."""
-    return f"{count} seed{'' if count == 1 else 's'}"
 
 
 def _roots(told: Diagnosis, said: Mapping[int, Sequence[str]]) -> list[Root]:
