@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,6 +22,12 @@ os.environ["DVC_NO_ANALYTICS"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 for leaking in ("MLFLOW_TRACKING_URI", "DREAMERLAB_SUPERVISOR", "PYTHONPATH"):
     os.environ.pop(leaking, None)
+# Many tests start commands. Where the environment forbids to write bytecode, each would compile all that it imports;
+# the first process of the tests makes the folder and removes it, its workers and their commands inherit it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+if "PYTHONPYCACHEPREFIX" not in os.environ:
+    _bytecode = tempfile.TemporaryDirectory(prefix="bytecode-", ignore_cleanup_errors=True)
+    os.environ["PYTHONPYCACHEPREFIX"] = _bytecode.name
 # Commits made by tests carry a fixed author, whatever the machine's git configuration says.
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "dreamerlab tests"
@@ -39,6 +47,15 @@ except ModuleNotFoundError:  # the light wing is tested without the training win
     pass
 else:
     install_import_hook("dreamerlab.dreamer", "beartype.beartype")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests may take longest: begun last, one would leave the other workers idle."""
+    allowed: dict[Path, float] = {}
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        allowed[item.path] = max(allowed.get(item.path, 0.0), float(marker.args[0]) if marker else 0.0)
+    items.sort(key=lambda item: -allowed[item.path])
 
 
 @pytest.fixture(scope="module")
