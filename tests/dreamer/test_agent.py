@@ -407,7 +407,10 @@ def test_size1m_has_as_many_parameters_as_the_reference_A11() -> None:
 
 @pytest.mark.slow
 def test_a_bandit_is_solved_F22(make_config: MakeConfig) -> None:
-    """Episodes of two rows: action 1 is paid 1, the others nothing. Value and policy must find out."""
+    """Episodes of two rows: action 1 is paid 1, the others nothing. Value and policy must find out.
+
+    The value is still on its way after 400 updates: 0.78 to 0.88 in seeds 0-3, and 0.985 to 0.990 after 800.
+    """
     rates = {"lr_world": 3e-3, "lr_actor": 1e-3, "lr_critic": 3e-3, "warmup_updates": 20}
     config = make_config(
         optimizer=rates, behavior={"horizon": 3}, free_bits={"nats": 0.1}, train={"batch_size": 16, "batch_length": 6},
@@ -417,7 +420,7 @@ def test_a_bandit_is_solved_F22(make_config: MakeConfig) -> None:
     agent = Agent(EnvSpec({"vector": ObsSpec.vector(1)}, ActionSpec.discrete(3)), config)
     generator = torch.Generator().manual_seed(0)
     first = torch.tensor([True, False] * 3).expand(16, 6)
-    for _ in range(400):
+    for _ in range(800):
         action = torch.randint(0, 3, (16, 6, 1), generator=generator) * first.unsqueeze(-1)
         paid = torch.cat([torch.zeros(16, 1), (action[:, :-1, 0] == 1).float()], 1) * ~first
         batch = Batch(
@@ -433,7 +436,7 @@ def test_a_bandit_is_solved_F22(make_config: MakeConfig) -> None:
     one_hot = agent.world.dynamics.one_hot[carry.stoch].flatten(1)
     value_probs = agent.behavior.critic(torch.cat([carry.deter, one_hot], -1)).softmax(-1)
     value = agent.behavior.twohot.mean(value_probs)
-    assert value.mean().item() == pytest.approx(1.0, abs=0.15)
+    assert value.mean().item() == pytest.approx(1.0, abs=0.05)
     assert metrics["wm/reward_excess"].item() < 0.2
 
 
