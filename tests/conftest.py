@@ -24,8 +24,7 @@ for leaking in ("MLFLOW_TRACKING_URI", "DREAMERLAB_SUPERVISOR", "PYTHONPATH"):
     os.environ.pop(leaking, None)
 # Many tests start commands. Where the environment forbids to write bytecode, each would compile all that it imports;
 # the first process of the tests makes the folder and removes it, its workers and their commands inherit it.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-if "PYTHONPYCACHEPREFIX" not in os.environ:
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     _bytecode = tempfile.TemporaryDirectory(prefix="bytecode-", ignore_cleanup_errors=True)
     os.environ["PYTHONPYCACHEPREFIX"] = _bytecode.name
 # Commits made by tests carry a fixed author, whatever the machine's git configuration says.
