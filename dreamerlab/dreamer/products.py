@@ -1,9 +1,10 @@
 """Matrix products x @ weight + bias and their gradients, each by the fastest library at hand.
 
 On a CPU torch hands float32 products to MKL, which uses half the vector width of processors that are not Intel's;
-oneDNN, which torch brings along for convolutions, is more than twice as fast there and no slower elsewhere
-(protocol/reference/benchmarks.md). It takes products that are large enough to pay for its call; small ones, other types
-and other devices go the usual way. The rule looks at shapes and types only, so that a run repeats bit for bit.
+oneDNN, which torch brings along for convolutions, is more than twice as fast there, and slower on Intel's: up to twice
+for 256 rows, 1.4 times for weight gradients (protocol/reference/benchmarks.md). Where it is used it takes products that
+are large enough to pay for its call; small ones, other types and other devices go the usual way. The rule looks at the
+processor's maker, shapes and types only, so that a run repeats bit for bit.
 
 `computing_in(torch.bfloat16)` rounds the factors of every product here, sums in float32 and returns float32: the rest
 of the agent does not know (FACTS A9).
@@ -11,8 +12,10 @@ of the agent does not know (FACTS A9).
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +30,20 @@ NARROW = 16
 """Outputs below which, for `MANY` rows, MKL is several times faster on a weight that lies column by column."""
 MANY = 64
 
-_ONEDNN = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+
+def is_intel(listing: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether the processor is Intel's, from the kernel's listing or, elsewhere than on Linux, from its name."""
+    try:
+        return "GenuineIntel" in listing.read_text(errors="replace")
+    except OSError:
+        return "GenuineIntel" in platform.processor()
+
+
+_ONEDNN = (
+    torch.backends.mkldnn.is_available()
+    and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    and not is_intel()
+)
 _rounded_to: torch.dtype | None = None
 
 

@@ -5,6 +5,7 @@ Both ways see the same random numbers, so they draw the same latents and the sam
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -124,11 +125,20 @@ def test_gathered_rows_of_a_weight_are_the_product_with_one_hots() -> None:
             assert torch.allclose(run_stack(x, layers, known), run_stack(x, layers), atol=1e-5)
 
 
+@pytest.fixture(params=["oneDNN", "MKL"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who takes large products: either library can on any processor with AVX, whichever is the faster on this one."""
+    if request.param == "oneDNN" and not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        pytest.skip("oneDNN is used on processors with AVX")
+    monkeypatch.setattr(products, "_ONEDNN", request.param == "oneDNN")
+    return str(request.param)
+
+
 @pytest.mark.parametrize("one_bias", [True, False])
 @pytest.mark.parametrize("outputs", [1, 2, 48])
 @pytest.mark.parametrize("rows", [3, 700, 3000])
-def test_products_of_any_size_have_the_right_gradients(rows: int, outputs: int, one_bias: bool) -> None:
-    """3 rows are MKL's everywhere, many of 48 outputs oneDNN's where there is one, few outputs a case of their own."""
+def test_products_of_any_size_have_the_right_gradients(rows: int, outputs: int, one_bias: bool, library: str) -> None:
+    """3 rows are MKL's everywhere, many of 48 outputs oneDNN's where it is used, few outputs a case of their own."""
     g = torch.Generator().manual_seed(rows)
     x, weight = (torch.randn(shape, generator=g).requires_grad_() for shape in ((rows, 64), (64, outputs)))
     bias = torch.randn((outputs,) if one_bias else (rows, outputs), generator=g).requires_grad_()
@@ -142,12 +152,46 @@ def test_products_of_any_size_have_the_right_gradients(rows: int, outputs: int, 
         assert (a.double() - b).norm() <= 1e-5 * b.norm()
 
 
+def test_large_products_are_given_to_onednn_where_it_is_used(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, ...]] = []
+    onednn = products._onednn
+
+    def note(x: Tensor, transposed: Tensor, bias: Tensor | None) -> Tensor:
+        given.append(tuple(x.shape))
+        return onednn(x, transposed, bias)
+
+    monkeypatch.setattr(products, "_onednn", note)
+    x, weight = torch.randn(2000, 64), torch.randn(64, 48)
+    product(x, weight)
+    product(x[:3], weight)
+    assert given == ([(2000, 64)] if library == "oneDNN" else [])
+
+
+@pytest.mark.parametrize(
+    ("listing", "intel"), [("vendor_id\t: GenuineIntel\n", True), ("vendor_id\t: AuthenticAMD\n", False)]
+)
+def test_the_maker_is_read_from_the_kernels_listing(tmp_path: Path, listing: str, intel: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(listing)
+    assert products.is_intel(tmp_path / "cpuinfo") is intel
+
+
+@pytest.mark.parametrize(
+    ("name", "intel"), [("Intel64 Family 6 Model 143 Stepping 8, GenuineIntel", True), ("arm", False), ("", False)]
+)
+def test_without_a_listing_the_name_of_the_processor_tells_the_maker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, intel: bool
+) -> None:
+    monkeypatch.setattr(platform, "processor", lambda: name)
+    assert products.is_intel(tmp_path / "none") is intel
+
+
 def test_unpacked_factors_are_not_given_to_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slice of columns is neither packed by rows nor by columns: oneDNN would fall back to a crawl."""
 
     def refuse(*_: object) -> Tensor:
         raise AssertionError("not packed")
 
+    monkeypatch.setattr(products, "_ONEDNN", True)
     monkeypatch.setattr(products, "_onednn", refuse)
     x, wide = torch.randn(2000, 64), torch.randn(64, 96)
     assert torch.allclose(product(x, wide[:, :48]), x @ wide[:, :48])
