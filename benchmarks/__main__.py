@@ -50,10 +50,10 @@ def main() -> int:
     names = sys.argv[1:] or list(BENCHMARKS)
     table = Table(("benchmark", "measured", "limit", ""), right=frozenset({"measured", "limit"}))
     passed = True
+    after = pace.slowness()
     for name in names:
-        before = pace.slowness()
-        rows = BENCHMARKS[name]()
-        slowness = (before + pace.slowness()) / 2
+        before, rows, after = after, BENCHMARKS[name](), pace.slowness()
+        slowness = (before + after) / 2
         for what, value, limit in rows:
             scale = slowness if what.endswith("CPU s") else 1.0
             within = limit is None or value <= limit * scale

@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,8 +47,47 @@ def measure() -> list[tuple[str, float, float | None]]:
     return [*rows, ("peak memory of this process, MiB", peak, None)]
 
 
+class Training(NamedTuple):
+    """What training between two updates consists of, in CPU seconds."""
+
+    train_ratio: float
+    update: float
+    acting: float
+    """One env step with policy and insert."""
+    choosing: float
+    """Of it the policy."""
+    sampling: float
+    steps_per_update: float
+    steps_per_line: int
+    """Env steps between two lines of metrics."""
+
+    @property
+    def whole(self) -> float:
+        """An update with the env steps that belong to it."""
+        return self.update + self.acting * self.steps_per_update + self.sampling
+
+    @property
+    def line(self) -> float:
+        """All between two lines of metrics."""
+        return self.whole / self.steps_per_update * self.steps_per_line
+
+
 def _shares(preset: str | None, ratio: float | None) -> list[tuple[str, float, float | None]]:
     """Return what an update of a trial costs, and the share of its training that is not learning."""
+    at = training(preset, ratio)
+    without_s = (at.acting - at.choosing) * at.steps_per_update + at.sampling
+    name = f"{preset or 'size1m'} at train_ratio {at.train_ratio:g}"
+    return [
+        (f"{name}: update, CPU ms", 1000 * at.update, None),
+        (f"{name}: env step with policy and insert, CPU ms", 1000 * at.acting, None),
+        (f"{name}: of it the policy, CPU ms", 1000 * at.choosing, None),
+        (f"{name}: env steps, inserts and sampling, % of training", 100 * without_s / at.whole, LIMIT_SHARE),
+        (f"{name}: the same with the policy, % of training", 100 * (at.whole - at.update) / at.whole, None),
+    ]
+
+
+def training(preset: str | None, ratio: float | None = None) -> Training:
+    """Train a preset for some updates and return the medians."""
     from dreamerlab.config.layers import resolve
     from dreamerlab.train.session import Session
 
@@ -72,19 +111,9 @@ def _shares(preset: str | None, ratio: float | None) -> list[tuple[str, float, f
         )
         update.append(_cpu_seconds(session.update))
     session.close()
-    update_s, acting_s, choosing_s, sampling_s = map(statistics.median, (update, acting, choosing, sampling))
+    medians = map(statistics.median, (update, acting, choosing, sampling))
     per_update = train.batch_size * train.batch_length / train.train_ratio
-    with_policy_s = acting_s * per_update + sampling_s
-    without_s = (acting_s - choosing_s) * per_update + sampling_s
-    name = f"{preset or 'size1m'} at train_ratio {train.train_ratio:g}"
-    whole_s = update_s + with_policy_s
-    return [
-        (f"{name}: update, CPU ms", 1000 * update_s, None),
-        (f"{name}: env step with policy and insert, CPU ms", 1000 * acting_s, None),
-        (f"{name}: of it the policy, CPU ms", 1000 * choosing_s, None),
-        (f"{name}: env steps, inserts and sampling, % of training", 100 * without_s / whole_s, LIMIT_SHARE),
-        (f"{name}: the same with the policy, % of training", 100 * with_policy_s / whole_s, None),
-    ]
+    return Training(train.train_ratio, *medians, per_update, config.log.every)
 
 
 class Timed:
