@@ -20,7 +20,12 @@ def rms_silu(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Float
     """Return silu(scale * x / rms(x)), the root mean square over the last axis with eps 1e-4 inside the root."""
     if torch.is_grad_enabled():
         return _RmsSiLU.apply(x, scale)  # type: ignore[no-any-return]
-    return functional.silu((x * _inverse_rms(x)).mul_(scale), inplace=True)
+    return _activated(x * _inverse_rms(x), scale)
+
+
+def rms_silu_(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Float[Tensor, "*rows F"]:
+    """Return `rms_silu` in the memory of x, without gradient: fresh memory costs more than the arithmetic."""
+    return _activated(x.mul_(_inverse_rms(x)), scale)
 
 
 class Normed(NamedTuple):
@@ -28,23 +33,16 @@ class Normed(NamedTuple):
 
     inverse: Float[Tensor, "*rows 1"]
     normed: Float[Tensor, "*rows F"]
-    scaled: Float[Tensor, "*rows F"]
 
 
 def norm_silu(
     x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."], out: tuple[Tensor, Normed] | None = None
 ) -> tuple[Float[Tensor, "*rows F"], Normed]:
-    """Return `rms_silu` and what its gradient needs, written into `out` if given."""
-    if out is None:
-        inverse = _inverse_rms(x)
-        normed = x * inverse
-        scaled = normed * scale
-        return functional.silu(scaled), Normed(inverse, normed, scaled)
-    result, saved = out
-    torch.mul(x, _inverse_rms(x, saved.inverse), out=saved.normed)
-    torch.mul(saved.normed, scale, out=saved.scaled)
-    torch.ops.aten.silu.out(saved.scaled, out=result)
-    return out
+    """Return `rms_silu` and what its gradient needs, written into `out`; without it x is overwritten."""
+    result, (inverse, normed) = out or (None, (None, x))
+    inverse = _inverse_rms(x, inverse)
+    normed = torch.mul(x, inverse, out=normed)
+    return functional.silu(torch.mul(normed, scale, out=result), inplace=True), Normed(inverse, normed)
 
 
 def norm_silu_gradient(
@@ -54,11 +52,17 @@ def norm_silu_gradient(
 
     With n = x / rms: dx = (w * d - n * mean(w * d * n)) / rms and dw = d * n, d the gradient before SiLU.
     """
-    before = torch.ops.aten.silu_backward(grad, saved.scaled)
+    # What went into SiLU is cheaper to make again than to keep.
+    scaled = saved.normed * scale
+    before = torch.ops.aten.silu_backward.grad_input(grad, scaled, grad_input=scaled)
     weighted = before * saved.normed
     along = (weighted @ scale if scale.ndim == 1 else torch.linalg.vecdot(weighted, scale)).unsqueeze(-1)
     before = before.mul_(scale).addcmul_(saved.normed, along, value=-1.0 / saved.normed.shape[-1])
     return before.mul_(saved.inverse), weighted
+
+
+def _activated(normed: Tensor, scale: Tensor) -> Tensor:
+    return functional.silu(normed.mul_(scale), inplace=True)
 
 
 def _inverse_rms(x: Tensor, out: Tensor | None = None) -> Tensor:
@@ -77,7 +81,8 @@ class _RmsSiLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
-        result, saved = norm_silu(x, scale)
+        fresh = torch.empty_like(x), Normed(x.new_empty(*x.shape[:-1], 1), torch.empty_like(x))
+        result, saved = norm_silu(x, scale, fresh)
         ctx.save_for_backward(*saved, scale)
         return result
 

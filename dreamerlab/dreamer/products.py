@@ -88,6 +88,15 @@ def product(
     return x @ weight if bias is None else torch.addmm(bias, x, weight)
 
 
+def add_product(
+    total: Float[Tensor, "N O"], x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"]
+) -> Float[Tensor, "N O"]:
+    """Return total + x @ weight + bias without gradient; `total` may be overwritten."""
+    if _rounded_to is not None or _ONEDNN or _narrow(x, weight):
+        return product(x.contiguous(), weight, bias).add_(total)
+    return total.addmm_(x, weight).add_(bias)
+
+
 def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Float[Tensor, "I O"]:
     """Return x^T @ grad: the gradient of a weight from its inputs and the gradient of its outputs, all rows at once."""
     if _rounded_to is not None:

@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient, rms_silu
-from dreamerlab.dreamer.products import product, weight_gradient
+from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient, rms_silu_
+from dreamerlab.dreamer.products import add_product, product, weight_gradient
 
 
 def rows_at_once(width: int) -> int:
@@ -119,7 +119,7 @@ def one_hot_product(
         return product(x, weight, bias)
     start, columns = one_hots
     gathered = functional.embedding_bag(columns, weight, mode="sum")
-    return product(x[:, :start].contiguous(), weight[:start], bias).add_(gathered) if start else gathered.add_(bias)
+    return add_product(gathered, x[:, :start], weight[:start], bias) if start else gathered.add_(bias)
 
 
 def _parts(x: Tensor, one_hots: OneHots | None, layers: Sequence[Layer]) -> list[tuple[Tensor, OneHots | None]]:
@@ -193,8 +193,8 @@ class _Room(NamedTuple):
 
 def _room(rows: int, weight: Tensor) -> _Room:
     """Return memory for `rows` rows of a layer."""
-    output, normed, scaled = weight.new_empty(3, rows, weight.shape[1]).unbind()
-    return _Room(output, Normed(weight.new_empty(rows, 1), normed, scaled))
+    output, normed = weight.new_empty(2, rows, weight.shape[1]).unbind()
+    return _Room(output, Normed(weight.new_empty(rows, 1), normed))
 
 
 def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
@@ -212,7 +212,7 @@ def _forward(
         if scale is None:
             continue
         if room is None:
-            x = rms_silu(x, scale)
+            x = rms_silu_(x, scale)
             continue
         x, normed = norm_silu(x, scale, room[number] if room else None)
         kept.append(_Kept(x if number + 1 < len(layers) else None, normed))
