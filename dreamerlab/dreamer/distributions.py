@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dreamerlab.dreamer.maths import running_sum, symexp, symexp_bins, symlog, symlog_bins
+from dreamerlab.dreamer.maths import ones, running_sum, symexp, symexp_bins, symlog, symlog_bins
 
 
 class Categorical(NamedTuple):
@@ -123,11 +123,12 @@ def leave_free(
     return kl.clamp(min=nats)
 
 
-def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> Float[Tensor, "*rows M"]:
+def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> Float[Tensor, "*rows K"]:
     """Return what `sample` compares the cumulative softmax with; hoisted out of loops, one call for all steps.
 
     The first class whose mixed cumulative probability exceeds u is drawn. Solved for the softmax part c:
     (1 - unimix) * c_k + unimix * (k + 1) / K <= u  <=>  c_k <= (u - unimix * (k + 1) / K) / (1 - unimix).
+    The last class is drawn if no other is: its threshold is out of reach.
     """
     return (uniform.unsqueeze(-1) - _uniform_part(classes, unimix, uniform.dtype, uniform.device)) / (1.0 - unimix)
 
@@ -135,24 +136,32 @@ def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> 
 @functools.cache
 def _uniform_part(classes: int, unimix: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # acting may ask first
-        return torch.arange(1, classes, device=device, dtype=dtype) * (unimix / classes)
+        part = torch.arange(1, classes + 1, device=device, dtype=dtype) * (unimix / classes)
+        part[-1] = math.inf
+        return part
 
 
-def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"]) -> Int[Tensor, "*rows"]:
+def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]) -> Int[Tensor, "*rows"]:
     """Return a class drawn by inverting the cumulative distribution, given `thresholds` of uniform numbers."""
     cumulative = running_sum((logits - logits.amax(-1, keepdim=True)).exp_())
-    return (cumulative[..., :-1] <= threshold * cumulative[..., -1:]).sum(-1)
+    return _count_reached(cumulative, threshold).long()
 
 
 def sample_with_probs(
-    logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows M"], out: Int[Tensor, "*rows"] | None = None
+    logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"], out: Int[Tensor, "*rows"] | None = None
 ) -> tuple[Int[Tensor, "*rows"], Float[Tensor, "*rows K"]]:
     """Return what `sample` returns, written into `out` if given, and the softmax of the logits; without gradient."""
     exp = (logits - logits.amax(-1, keepdim=True)).exp_()
     cumulative = running_sum(exp)
-    total = cumulative[..., -1:]
-    index = torch.sum(cumulative[..., :-1] <= threshold * total, -1, out=out)
-    return index, exp.div_(total)
+    reached = _count_reached(cumulative, threshold)
+    return reached.long() if out is None else out.copy_(reached), exp.div_(cumulative[..., -1:])
+
+
+def _count_reached(cumulative: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
+    """Return how many of the cumulative sums do not exceed their threshold's share of the last one."""
+    # As a product: counting truth values along short rows takes three times as long.
+    reach = threshold * cumulative[..., -1:]
+    return torch.le(cumulative, reach, out=reach) @ ones(reach.shape[-1], reach.dtype, reach.device)
 
 
 def softmax_gradient(grad: Float[Tensor, "*rows K"], probs: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:

@@ -30,6 +30,11 @@ def tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.rsub(torch.sigmoid(x + x), -1.0, alpha=-2.0) if x.is_cpu else torch.tanh(x)
 
 
+def tanh_(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return `tanh` in the memory of x, bit for bit the same; without gradient."""
+    return x.add_(x).sigmoid_().mul_(2.0).sub_(1.0) if x.is_cpu else x.tanh_()
+
+
 def logit(p: float) -> float:
     """Return ln(p / (1 - p)), the inverse of the sigmoid."""
     return math.log(p / (1.0 - p))
@@ -56,6 +61,13 @@ def triangle(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tenso
     """Return a matrix whose column k has ones in its rows 0 .. k."""
     with torch.inference_mode(False):  # acting may ask first, and learning has to differentiate with it
         return torch.ones(size, size, dtype=dtype, device=device).triu_()
+
+
+@functools.cache
+def ones(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, " {size}"]:
+    """Return so many ones."""
+    with torch.inference_mode(False):
+        return torch.ones(size, dtype=dtype, device=device)
 
 
 def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:

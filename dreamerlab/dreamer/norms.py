@@ -46,16 +46,19 @@ def norm_silu(
 
 
 def norm_silu_gradient(
-    grad: Float[Tensor, "*rows F"], saved: Normed, scale: Float[Tensor, " ..."]
+    grad: Float[Tensor, "*rows F"],
+    saved: Normed,
+    scale: Float[Tensor, " ..."],
+    spare: Float[Tensor, "*rows F"] | None = None,
 ) -> tuple[Float[Tensor, "*rows F"], Float[Tensor, "*rows F"]]:
-    """Return the gradient of x and, row by row, that of scale.
+    """Return the gradient of x and, row by row, that of scale, the latter in `spare`, which may be `grad` itself.
 
     With n = x / rms: dx = (w * d - n * mean(w * d * n)) / rms and dw = d * n, d the gradient before SiLU.
     """
     # What went into SiLU is cheaper to make again than to keep.
     scaled = saved.normed * scale
     before = torch.ops.aten.silu_backward.grad_input(grad, scaled, grad_input=scaled)
-    weighted = before * saved.normed
+    weighted = torch.mul(before, saved.normed, out=spare)
     along = (weighted @ scale if scale.ndim == 1 else torch.linalg.vecdot(weighted, scale)).unsqueeze(-1)
     before = before.mul_(scale).addcmul_(saved.normed, along, value=-1.0 / saved.normed.shape[-1])
     return before.mul_(saved.inverse), weighted

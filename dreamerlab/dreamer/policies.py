@@ -90,7 +90,6 @@ class Choices:
         self.classes, self.unimix = classes, unimix
         self.outputs = sum(classes)
         self.entropy_range = (0.0, sum(math.log(count) for count in classes))
-        self._cuts = [count - 1 for count in classes]
 
     def noise(
         self, shape: tuple[int, ...], generator: torch.Generator, device: torch.device
@@ -104,7 +103,7 @@ class Choices:
         """Return one drawn choice per component."""
         if len(self.classes) == 1:
             return sample(raw, noise).unsqueeze(-1)
-        pairs = zip(raw.split(self.classes, -1), noise.split(self._cuts, -1), strict=True)
+        pairs = zip(raw.split(self.classes, -1), noise.split(self.classes, -1), strict=True)
         return torch.stack([sample(logits, cuts) for logits, cuts in pairs], -1)
 
     def sample_encoded(

@@ -89,12 +89,13 @@ def product(
 
 
 def add_product(
-    total: Float[Tensor, "N O"], x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"]
+    total: Float[Tensor, "N O"], x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Tensor | None = None
 ) -> Float[Tensor, "N O"]:
-    """Return total + x @ weight + bias without gradient; `total` may be overwritten."""
+    """Return total + x @ weight, plus bias (O,) if given, without gradient; `total` may be overwritten."""
     if _rounded_to is not None or _ONEDNN or _narrow(x, weight):
         return product(x.contiguous(), weight, bias).add_(total)
-    return total.addmm_(x, weight).add_(bias)
+    total = total.addmm_(x, weight)
+    return total if bias is None else total.add_(bias)
 
 
 def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Float[Tensor, "I O"]:

@@ -30,10 +30,10 @@ from dreamerlab.dreamer.distributions import (
 )
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import Advanced, ImaginedPolicy, Losses, Observed
-from dreamerlab.dreamer.maths import tanh
+from dreamerlab.dreamer.maths import tanh, tanh_
 from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks
-from dreamerlab.dreamer.norms import rms_silu
-from dreamerlab.dreamer.products import affine
+from dreamerlab.dreamer.norms import rms_silu, rms_silu_
+from dreamerlab.dreamer.products import add_product, affine
 from dreamerlab.dreamer.scan import Scanned, Weights, scan
 from dreamerlab.dreamer.stack import OneHots, one_hot_product, written_out
 from dreamerlab.spaces import ActionSpec
@@ -275,7 +275,7 @@ class RSSM(nn.Module):
         actions = []
         for t in range(horizon):
             action, encoded = policy(states[t], t)
-            deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded), one_hots)
+            deter = self._step_in_place(hoisted, deter, latent, self._action_term(hoisted, action, encoded), one_hots)
             drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), threshold[t])
             one_hots = None if known is None else OneHots(0, drawn + self.first_column)
             latent = functional.embedding(drawn, self.one_hot).flatten(1)
@@ -297,23 +297,16 @@ class RSSM(nn.Module):
             return functional.embedding(action.squeeze(-1) % len(hoisted.actions), hoisted.actions)
         branch = self.action_norm(self.action_input(self.codec.encode(action) if encoded is None else encoded))
         weight = self._action_weight() if self.codec.is_single_choice else hoisted.actions
-        return torch.matmul(branch, weight).add(self.core.bias)
+        return torch.matmul(branch, weight).add_(self.core.bias)
 
     def _action_weight(self) -> Tensor:
         """Return the first core layer as seen from the action branch, (hidden, D)."""
         return self.core.weight[:, -self.hidden :].transpose(0, 1).reshape(self.hidden, self.deter)
 
-    def _step(
-        self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor, one_hots: OneHots | None = None
-    ) -> Tensor:
-        """Return the next deterministic state (N, D) from state, latents (N, S*K) and the hoisted action term.
-
-        `one_hots`, if given, says the same as `latent`; without gradient only.
-        """
+    def _step(self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor) -> Tensor:
+        """Return the next deterministic state (N, D) from state, latents (N, S*K) and the hoisted action term."""
         rows = len(deter)
-        stoch = self.stoch_input
-        from_latent = stoch(latent) if one_hots is None else one_hot_product(latent, stoch.weight, stoch.bias, one_hots)
-        inputs = torch.cat([self.deter_input(deter), from_latent], -1).view(rows, 2, self.hidden)
+        inputs = torch.cat([self.deter_input(deter), self.stoch_input(latent)], -1).view(rows, 2, self.hidden)
         inputs = rms_silu(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
         shared = affine(inputs, hoisted.from_inputs, action_term)
         x = self.core_norm(add_blocks(shared, deter, hoisted.from_deter))
@@ -321,6 +314,24 @@ class RSSM(nn.Module):
         candidate = tanh(torch.sigmoid(reset) * candidate)
         # h' = u * c + (1 - u) * h
         return torch.lerp(deter, candidate, torch.sigmoid(update))
+
+    def _step_in_place(
+        self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor, one_hots: OneHots | None
+    ) -> Tensor:
+        """Return what `_step` does, without gradient and in as little fresh memory as possible: `action_term` is lost.
+
+        `one_hots`, if known, says the same as `latent`.
+        """
+        rows = len(deter)
+        stoch = self.stoch_input
+        from_latent = stoch(latent) if one_hots is None else one_hot_product(latent, stoch.weight, stoch.bias, one_hots)
+        inputs = torch.cat([self.deter_input(deter), from_latent], -1).view(rows, 2, self.hidden)
+        inputs = rms_silu_(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
+        shared = add_product(action_term, inputs, hoisted.from_inputs)
+        x = rms_silu_(add_blocks(shared, deter, hoisted.from_deter), self.core_norm.scale)
+        reset, candidate, update = self._gates(hoisted, self.core_rest(x))
+        candidate = tanh_(candidate.mul_(reset.sigmoid_()))
+        return torch.lerp(deter, candidate, update.sigmoid_())
 
     def _gates(self, hoisted: Hoisted, x: Tensor) -> tuple[Tensor, ...]:
         """Return reset gate, candidate and update gate before their activations, each (N, D), from x (N, D)."""

@@ -60,7 +60,7 @@ def scan(
     is_first: Bool[Tensor, "T B"],
     token_term: Float[Tensor, "T B hidden"],
     action_term: Float[Tensor, "T B D"],
-    threshold: Float[Tensor, "T B S M"],
+    threshold: Float[Tensor, "T B S K"],
     weights: Weights,
     unimix: float,
 ) -> Scanned:
@@ -119,7 +119,7 @@ class _Scan(torch.autograd.Function):
         *tensors: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         w = Weights(*tensors)
-        length, batch, latents, classes = (*threshold.shape[:3], threshold.shape[3] + 1)
+        length, batch, latents, classes = threshold.shape
         deter = w.deter.shape[0]
         whole = _whole(w, batch)
         if whole is not None:
@@ -235,7 +235,7 @@ def _backward(
     # Straight-through: the sample has the gradient of the mixed probabilities.
     straight = softmax_gradient(grad_z.view_as(step.probs), step.probs)
     to_logits = torch.add(grad_logits, straight.view_as(grad_logits), alpha=1.0 - unimix)
-    to_hidden, hidden_scale = norm_silu_gradient(to_logits @ transposed.logits, step.hidden_normed, w.posterior_scale)
+    to_hidden, hidden_scale = _norm_gradient(to_logits @ transposed.logits, step.hidden_normed, w.posterior_scale)
     to_h = torch.addmm(grad_h, to_hidden, transposed.posterior).view(rows, groups, -1)
 
     h = step.h.view(rows, groups, -1)
@@ -246,10 +246,10 @@ def _backward(
     torch.mul(to_product, step.r, out=to_candidate)
     torch.ops.aten.sigmoid_backward.grad_input(to_h * (step.c - h), step.u, grad_input=to_update)
     to_gates = to_gates.view(rows, 3 * deter)
-    to_x, x_scale = norm_silu_gradient(add_blocks(None, to_gates, transposed.gates), step.x_normed, w.core_scale)
+    to_x, x_scale = _norm_gradient(add_blocks(None, to_gates, transposed.gates), step.x_normed, w.core_scale)
 
     to_branches = (to_x @ transposed.from_inputs).view(rows, 2, hidden)
-    to_branches, branches_scale = norm_silu_gradient(to_branches, step.branches_normed, w.inputs_scale)
+    to_branches, branches_scale = _norm_gradient(to_branches, step.branches_normed, w.inputs_scale)
     back = _StepGradient(to_branches, branches_scale, to_x, x_scale, to_gates, to_hidden, hidden_scale, to_logits)
     kept = torch.addcmul(to_h, to_h, step.u, value=-1.0).view(rows, deter)
     if whole is None:
@@ -259,6 +259,10 @@ def _backward(
     before = torch.cat([to_branches.view(rows, 2 * hidden), to_x], -1) @ whole
     before[:, :deter] += kept
     return back, before
+
+
+def _norm_gradient(grad: Tensor, saved: Normed, scale: Tensor) -> tuple[Tensor, Tensor]:
+    return norm_silu_gradient(grad, saved, scale, spare=grad)
 
 
 def _weight_gradients(w: Weights, steps: Sequence[_Step], after: Tensor, grads: _StepGradient) -> Weights:

@@ -229,7 +229,9 @@ def _backward(
         before = kept[number - 1].output if number else x
         assert before is not None
         if scale is not None:
-            grad, to_scale = norm_silu_gradient(grad, kept[number].normed, scale)
+            # What came from the layer behind is not asked for again; what came from outside may be.
+            spare = grad if number + 1 < len(layers) else None
+            grad, to_scale = norm_silu_gradient(grad, kept[number].normed, scale, spare)
             grads += [to_scale.sum(0)] if needs_weights else []
         grads += [grad.sum(0), weight_gradient(before, grad)] if needs_weights else []
         if number or needs_x:
