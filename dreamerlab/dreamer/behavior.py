@@ -112,7 +112,8 @@ class Behavior(nn.Module):
             if tape is None:
                 return imagined
             with torch.enable_grad():
-                return imagined._replace(raw=tape.outputs(imagined.features[:-1].flatten(0, 1)))
+                states, known = _first(self.config.horizon * len(start), imagined.features, imagined.one_hots)
+                return imagined._replace(raw=tape.outputs(states, known))
 
         def choose(now: Tensor, t: int) -> tuple[Tensor, Tensor]:
             # Only what an action leads to has a part in the gradient, not the state it was chosen in.
@@ -135,7 +136,7 @@ class Behavior(nn.Module):
         cont = self._by_parts(world.predict_continue, flat, known).view(horizon + 1, rows)
         # Of the last state only a bootstrap asks.
         judged = horizon + 1 if self.config.bootstrap == "slow" else horizon
-        slow_value = self._by_parts(self._slow_value, *_first(judged * rows, flat, known)).view(judged, rows)
+        slow_value = self._by_parts(self._slow_value, *_first(judged * rows, features, known)).view(judged, rows)
         bonus = world.bonus(features, action)
         return Imagined(features, action, reward, cont, slow_value, noise, one_hots=known, bonus=bonus)
 
@@ -146,9 +147,8 @@ class Behavior(nn.Module):
         """
         horizon, rows = imagined.reward.shape
         states = imagined.features.detach()
-        flat = states[:-1].flatten(0, 1)
-        known = imagined.one_hots
-        value_logits = self.critic(*_first(len(flat), flat, known))
+        flat, known = _first(horizon * rows, states, imagined.one_hots)
+        value_logits = self.critic(flat, known)
         with torch.no_grad():
             # The last state lends its value to the returns and has no loss of its own.
             value_probs = value_logits.softmax(-1)
@@ -261,7 +261,7 @@ class Behavior(nn.Module):
         parts = rows.split(self._at_once)
         if one_hots is None:
             return torch.cat([function(part) for part in parts])
-        known = [OneHots(one_hots.start, columns) for columns in one_hots.columns.split(self._at_once)]
+        known = one_hots.split(self._at_once)
         return torch.cat([function(*both) for both in zip(parts, known, strict=True)])
 
     @torch.no_grad()
@@ -272,6 +272,8 @@ class Behavior(nn.Module):
         torch._foreach_lerp_(slow, fast, self.config.slow_rate)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _first(count: int, rows: Tensor, one_hots: OneHots | None) -> tuple[Tensor, OneHots | None]:
-    """Return the first `count` rows, and what is known of them."""
-    return rows[:count], None if one_hots is None else OneHots(one_hots.start, one_hots.columns[:count])
+def _first(
+    count: int, features: Float[Tensor, "states N F"], one_hots: OneHots | None
+) -> tuple[Float[Tensor, "{count} F"], OneHots | None]:
+    """Return the first `count` rows of the states one after the other, and what is known of them."""
+    return features.flatten(0, 1)[:count], None if one_hots is None else one_hots.first(count)

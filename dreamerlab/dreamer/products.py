@@ -98,6 +98,11 @@ def add_product(
     return total if bias is None else total.add_(bias)
 
 
+def packed(x: Float[Tensor, "N I"]) -> Float[Tensor, "N I"]:
+    """Return some columns of a matrix as a matrix of its own if products need that to be fast: MKL's do not."""
+    return x.contiguous() if _ONEDNN else x
+
+
 def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Float[Tensor, "I O"]:
     """Return x^T @ grad: the gradient of a weight from its inputs and the gradient of its outputs, all rows at once."""
     if _rounded_to is not None:
