@@ -251,10 +251,10 @@ class Behavior(nn.Module):
         return self._value(features)
 
     def _value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.critic(features, one_hots).softmax(-1))
+        return self.twohot.mean(self.critic.softmax(features, one_hots))
 
     def _slow_value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.slow_critic(features, one_hots).softmax(-1))
+        return self.twohot.mean(self.slow_critic.softmax(features, one_hots))
 
     def _by_parts(self, function: Callable[..., Tensor], rows: Tensor, one_hots: OneHots | None = None) -> Tensor:
         """Return function(rows) computed some rows at a time: wide intermediate results stay in the cache."""

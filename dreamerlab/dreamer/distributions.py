@@ -236,8 +236,12 @@ class TwoHot(nn.Module):
         self.register_buffer("column", column, persistent=False)
 
     def mean(self, probs: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
-        """Return sum p_i b_i; opposite bins are paired, so that a uniform distribution gives exactly 0."""
-        mean = (probs[..., self.middle + 1 :] - probs[..., : self.middle]) @ self.bins[self.middle + 1 :]
+        """Return sum p_i b_i; opposite bins are paired, so that a uniform distribution gives exactly 0.
+
+        Columns behind the last bin's do not count (`networks.MLP.softmax`).
+        """
+        positive = probs[..., self.middle + 1 : len(self.bins)]
+        mean = (positive - probs[..., : self.middle]) @ self.bins[self.middle + 1 :]
         return symexp(mean) if self.in_symlog else mean
 
     def encode(self, x: Float[Tensor, "*rows"]) -> Encoded:
