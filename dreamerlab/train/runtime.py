@@ -21,7 +21,7 @@ from dreamerlab.errors import UsageError
 from dreamerlab.runs.processes import SUPERVISOR_VARIABLE, alive
 
 # Numbers of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -70,7 +70,7 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # larger values are refused
+        mallopt(_M_MMAP_MAX, 0)  # a mapping of its own goes back to the kernel whatever its size
         mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
