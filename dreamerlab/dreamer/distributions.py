@@ -130,13 +130,13 @@ def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> 
     (1 - unimix) * c_k + unimix * (k + 1) / K <= u  <=>  c_k <= (u - unimix * (k + 1) / K) / (1 - unimix).
     The last class is drawn if no other is: its threshold is out of reach.
     """
-    return (uniform.unsqueeze(-1) - _uniform_part(classes, unimix, uniform.dtype, uniform.device)) / (1.0 - unimix)
+    return (uniform / (1.0 - unimix)).unsqueeze(-1) - _uniform_part(classes, unimix, uniform.dtype, uniform.device)
 
 
 @functools.cache
 def _uniform_part(classes: int, unimix: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # acting may ask first
-        part = torch.arange(1, classes + 1, device=device, dtype=dtype) * (unimix / classes)
+        part = torch.arange(1, classes + 1, device=device, dtype=dtype) * (unimix / (1.0 - unimix) / classes)
         part[-1] = math.inf
         return part
 
