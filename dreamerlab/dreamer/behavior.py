@@ -148,7 +148,7 @@ class Behavior(nn.Module):
         horizon, rows = imagined.reward.shape
         states = imagined.features.detach()
         flat, known = _first(horizon * rows, states, imagined.one_hots)
-        value_logits = self.critic(flat, known)
+        value_logits = self.critic.logits(flat, known)
         with torch.no_grad():
             # The last state lends its value to the returns and has no loss of its own.
             value_probs = value_logits.softmax(-1)
@@ -228,7 +228,7 @@ class Behavior(nn.Module):
         returns = replay_return(reward, last, terminal, boot.T, self.discount, self.config.lam).T
         if not self.config.replay_value_grad:
             features = features.detach()
-        logits = self.critic(features[:, :-1].flatten(0, 1))
+        logits = self.critic.logits(features[:, :-1].flatten(0, 1))
         loss, _, _ = self._critic_loss(logits, logits.detach().softmax(-1), returns, slow_value[:, :-1])
         loss = (1.0 - last.T[:, :-1]) * loss
         return Losses({"replay_value": loss}, {"behavior/replay_value_loss": loss.detach().mean()})
@@ -251,10 +251,10 @@ class Behavior(nn.Module):
         return self._value(features)
 
     def _value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.critic.softmax(features, one_hots))
+        return self.twohot.mean(self.critic.logits(features, one_hots).softmax(-1))
 
     def _slow_value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.slow_critic.softmax(features, one_hots))
+        return self.twohot.mean(self.slow_critic.logits(features, one_hots).softmax(-1))
 
     def _by_parts(self, function: Callable[..., Tensor], rows: Tensor, one_hots: OneHots | None = None) -> Tensor:
         """Return function(rows) computed some rows at a time: wide intermediate results stay in the cache."""

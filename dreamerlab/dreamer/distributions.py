@@ -238,7 +238,7 @@ class TwoHot(nn.Module):
     def mean(self, probs: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
         """Return sum p_i b_i; opposite bins are paired, so that a uniform distribution gives exactly 0.
 
-        Columns behind the last bin's do not count (`networks.MLP.softmax`).
+        Columns behind the last bin's do not count (`networks.MLP.logits`).
         """
         positive = probs[..., self.middle + 1 : len(self.bins)]
         mean = (positive - probs[..., : self.middle]) @ self.bins[self.middle + 1 :]

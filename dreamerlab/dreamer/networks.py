@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dreamerlab.dreamer.norms import rms_silu
 from dreamerlab.dreamer.products import affine
-from dreamerlab.dreamer.stack import Layer, OneHots, Tape, run_softmax, run_stack, written_out
+from dreamerlab.dreamer.stack import Layer, OneHots, Tape, evened, run_stack, written_out
 
 
 def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.Parameter:
@@ -90,11 +90,12 @@ class MLP(nn.Module):
         result = run_stack(rows, self._layers(), one_hots)
         return result if x.ndim == 2 else result.unflatten(0, x.shape[:-1])
 
-    def softmax(self, x: Float[Tensor, "N I"], one_hots: OneHots | None = None) -> Float[Tensor, "N O"]:
-        """Return the softmax of the outputs; without gradient columns of 0 may follow, which make rows even."""
-        if torch.is_grad_enabled() or not written_out():
-            return self(x, one_hots).softmax(-1)
-        return run_softmax(x, self._layers(), one_hots)
+    def logits(self, x: Float[Tensor, "N I"], one_hots: OneHots | None = None) -> Float[Tensor, "N O"]:
+        """Return the outputs for a softmax: columns of -inf may follow, which count for nothing and make rows even."""
+        if not written_out():
+            return self(x)
+        *hidden, last = self._layers()
+        return run_stack(x, [*hidden, evened(last)], one_hots)
 
     def tape(self, rows: int) -> Tape:
         """Return what runs `rows` rows one call after the other and has one gradient for all of them."""

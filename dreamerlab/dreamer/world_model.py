@@ -59,7 +59,7 @@ class WorldModel(nn.Module):
 
         encoded = self.twohot.encode(batch.reward.flatten().to(self.twohot.bins.dtype))
         # Without gradient into the features the latent states know of the reward only what else they need.
-        logits = self.reward(features if self.reward_grad else features.detach())
+        logits = self.reward.logits(features if self.reward_grad else features.detach())
         probs = logits.detach().softmax(-1)
         reward = self.twohot.cross_entropy(logits, probs, encoded).view(shape)
 
@@ -103,7 +103,7 @@ class WorldModel(nn.Module):
 
     def predict_reward(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         """Return the expected reward received on arriving at each state; `one_hots` as in `networks.MLP`."""
-        return self.twohot.mean(self.reward.softmax(features, one_hots))
+        return self.twohot.mean(self.reward.logits(features, one_hots).softmax(-1))
 
     def predict_continue(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         """Return the predicted discount of each state: gamma where it goes on, 0 after a death.
