@@ -29,7 +29,7 @@ def measure() -> list[tuple[str, float, float | None]]:
     from benchmarks.peers.__main__ import product_rate
     from benchmarks.peers.ours import build
     from benchmarks.peers.sizes import SIZES, make_rows
-    from benchmarks.peers.worker import ONEDNN
+    from benchmarks.peers.worker import UNCOUNTED
 
     torch.set_num_threads(1)
     rate = product_rate(1)
@@ -37,7 +37,7 @@ def measure() -> list[tuple[str, float, float | None]]:
     for name in ("S0", "S1"):
         update, _ = build(SIZES[name], make_rows(SIZES[name], 0))
         seconds = statistics.median(_cpu_seconds(update) for _ in range(ROUNDS))
-        with FlopCounterMode(display=False, custom_mapping=ONEDNN) as counter:
+        with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
             update()
         floor_s = counter.get_total_flops() / 1e9 / rate
         rows += [(f"{name} update, CPU ms", 1000 * seconds, None), (f"{name} update, x floor", seconds / floor_s, None)]

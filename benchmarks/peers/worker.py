@@ -30,7 +30,13 @@ def _linear_flops(x: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> in
     return 2 * rows * inputs * weight[0]
 
 
-ONEDNN = {torch.ops.mkldnn._linear_pointwise: _linear_flops}
+def _added_flops(_: Any, x: Any, weight: Any, *__: Any, out_shape: Any, **___: Any) -> int:
+    rows, inputs = x
+    return 2 * rows * inputs * weight[1]
+
+
+UNCOUNTED = {torch.ops.mkldnn._linear_pointwise: _linear_flops, torch.ops.aten.addmm_: _added_flops}
+"""Products that torch's counter does not know."""
 
 
 def serve(build: Build) -> None:
@@ -56,7 +62,7 @@ def serve(build: Build) -> None:
             update()
             answer(cpu_s=time.process_time() - cpu, wall_s=time.perf_counter() - wall, peak_mib=_peak_mib())
         elif command == "flops":
-            with FlopCounterMode(display=False, custom_mapping=ONEDNN) as counter:
+            with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
                 update()
             answer(flops=counter.get_total_flops())
         elif command == "profile":

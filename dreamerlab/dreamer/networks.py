@@ -140,9 +140,7 @@ def add_blocks(
         dense = weight if weight.ndim == 2 else weight[0]
         return x @ dense if base is None else torch.addmm(base, x, dense)
     groups, inputs, outputs = weight.shape
-    grouped = x.view(-1, groups, inputs).transpose(0, 1)
-    if base is None:
-        out = torch.bmm(grouped, weight)
-    else:
-        out = torch.baddbmm(base.view(-1, groups, outputs).transpose(0, 1), grouped, weight)
-    return out.transpose(0, 1).reshape(-1, groups * outputs)
+    out = torch.bmm(x.view(-1, groups, inputs).transpose(0, 1), weight).transpose(0, 1)
+    if base is not None:  # first, so that the sum lies as it does
+        out = base.view(*base.shape[:-1], groups, outputs) + out
+    return out.reshape(-1, groups * outputs)
