@@ -338,10 +338,12 @@ class RSSM(nn.Module):
         rows, width = len(x), self.deter // self.groups
         if self.groups == 1:
             return torch.addmm(hoisted.gates_bias, x, hoisted.gates).view(rows, 3, width).unbind(1)
-        bias = hoisted.gates_bias.view(self.groups, 1, 3 * width)
-        blocks = torch.baddbmm(bias, x.view(rows, self.groups, width).transpose(0, 1), hoisted.gates)
+        blocks = torch.bmm(x.view(rows, self.groups, width).transpose(0, 1), hoisted.gates)
         # Each gate gathered from all groups: what follows runs over whole rows, not over short slices of them.
-        return blocks.view(self.groups, rows, 3, width).permute(2, 1, 0, 3).reshape(3, rows, self.deter).unbind(0)
+        gathered = blocks.view(self.groups, rows, 3, width).permute(2, 1, 0, 3)
+        bias = hoisted.gates_bias.view(self.groups, 3, width).transpose(0, 1).unsqueeze(1)
+        out = None if torch.is_grad_enabled() else x.new_empty(gathered.shape)
+        return torch.add(gathered, bias, out=out).reshape(3, rows, self.deter).unbind(0)
 
     def _kept_hoist(self) -> Hoisted:
         """Return `_hoist()` without gradient, computed anew only when a weight has changed: acting asks each step."""
