@@ -144,23 +144,25 @@ def _uniform_part(classes: int, unimix: float, dtype: torch.dtype, device: torch
 def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]) -> Int[Tensor, "*rows"]:
     """Return a class drawn by inverting the cumulative distribution, given `thresholds` of uniform numbers."""
     cumulative = running_sum((logits - logits.amax(-1, keepdim=True)).exp_())
-    return _count_reached(cumulative, threshold).long()
+    return _count_reached(cumulative, cumulative[..., -1:], threshold).long()
 
 
-def sample_with_probs(
-    logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"], out: Int[Tensor, "*rows"] | None = None
-) -> tuple[Int[Tensor, "*rows"], Float[Tensor, "*rows K"]]:
-    """Return what `sample` returns, written into `out` if given, and the softmax of the logits; without gradient."""
+def draw_with_probs(
+    logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]
+) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows K"]]:
+    """Return what `sample` returns, as floating-point numbers, and the softmax of the logits; without gradient."""
     exp = (logits - logits.amax(-1, keepdim=True)).exp_()
     cumulative = running_sum(exp)
-    reached = _count_reached(cumulative, threshold)
-    return reached.long() if out is None else out.copy_(reached), exp.div_(cumulative[..., -1:])
+    total = cumulative[..., -1:]
+    return _count_reached(cumulative, total, threshold), exp.div_(total)
 
 
-def _count_reached(cumulative: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
+def _count_reached(
+    cumulative: Float[Tensor, "*rows K"], total: Float[Tensor, "*rows 1"], threshold: Float[Tensor, "*rows K"]
+) -> Float[Tensor, "*rows"]:
     """Return how many of the cumulative sums do not exceed their threshold's share of the last one."""
     # As a product: counting truth values along short rows takes three times as long.
-    reach = threshold * cumulative[..., -1:]
+    reach = threshold * total
     return torch.le(cumulative, reach, out=reach) @ ones(reach.shape[-1], reach.dtype, reach.device)
 
 
@@ -177,7 +179,8 @@ class _StraightThrough(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, threshold: Tensor, one_hot_rows: Tensor, unimix: float
     ) -> tuple[Tensor, Tensor]:
-        index, probs = sample_with_probs(logits, threshold)
+        drawn, probs = draw_with_probs(logits, threshold)
+        index = drawn.long()
         ctx.save_for_backward(probs)
         ctx.unimix = unimix
         ctx.mark_non_differentiable(index)

@@ -64,6 +64,36 @@ def norm_silu_gradient(
     return before.mul_(saved.inverse), weighted
 
 
+class Slopes(NamedTuple):
+    """What norm and SiLU returned, and what its gradient is multiplied with."""
+
+    output: Float[Tensor, "*rows F"]
+    to_x: Float[Tensor, "*rows F"]
+    """On its way to `norm_gradient`."""
+    to_scale: Float[Tensor, "*rows F"]
+    """To be, row by row, that of scale."""
+
+
+def slopes(saved: Normed, scale: Float[Tensor, " ..."]) -> Slopes:
+    """Return what can be known before the gradient is, for those to whom it comes a few rows at a time.
+
+    y = v * s with v = scale * x / rms and s = sigmoid(v); dy/dv = s + y * (1 - s) = y + s * (1 - y).
+    """
+    scaled = saved.normed * scale
+    share = torch.sigmoid(scaled)
+    output = scaled.mul_(share)
+    slope = torch.lerp(output, output.new_ones(()), share, out=share)
+    return Slopes(output, (slope * scale).mul_(saved.inverse), slope.mul_(saved.normed))
+
+
+def norm_gradient(
+    pulled: Float[Tensor, "*rows F"], normed: Float[Tensor, "*rows F"], out: Float[Tensor, "*rows F"]
+) -> Float[Tensor, "*rows F"]:
+    """Return in `out` the gradient of x, given that of norm and SiLU times `Slopes.to_x`."""
+    along = (pulled * normed).sum(-1, keepdim=True)
+    return torch.addcmul(pulled, normed, along, value=-1.0 / normed.shape[-1], out=out)
+
+
 def _activated(normed: Tensor, scale: Tensor) -> Tensor:
     return functional.silu(normed.mul_(scale), inplace=True)
 
