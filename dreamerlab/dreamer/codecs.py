@@ -18,6 +18,7 @@ from dreamerlab.dreamer.dynamics import Losses
 from dreamerlab.dreamer.images import SHRINK, ImageDecoder, ImageEncoder
 from dreamerlab.dreamer.maths import symlog
 from dreamerlab.dreamer.networks import MLP, Linear
+from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.errors import UsageError
 from dreamerlab.spaces import EnvSpec, ObsSpec
 
@@ -141,15 +142,17 @@ class Decoder(nn.Module):
         stack = self.images(features.flatten(0, -2)).unflatten(0, features.shape[:-1])
         return dict(zip(self.pictures.keys, stack.split(self.pictures.channels, -1), strict=True))
 
-    def losses(self, features: Float[Tensor, "*rows F"], obs: Mapping[str, Tensor]) -> Losses:
+    def losses(
+        self, features: Float[Tensor, "*rows F"], obs: Mapping[str, Tensor], one_hots: OneHots | None = None
+    ) -> Losses:
         """Return `recon`, one value per row: what the kinds of observation cost, added up (FACTS A4).
 
         Numbers cost their squared error after symlog, without a factor one half, choices their cross-entropy,
-        pictures the squared error of values in 0 .. 1; each summed over all there are.
+        pictures the squared error of values in 0 .. 1; each summed over all there are. `one_hots` as in `networks.MLP`.
         """
         costs: dict[str, Tensor] = {}
         if self.vectors or self.choices.keys:
-            hidden = self.mlp(features)
+            hidden = self.mlp(features, one_hots)
             if self.vectors:
                 error = _joined(self.outputs, hidden) - squash(obs, self.vectors)
                 costs["wm/recon_loss"] = error.square().sum(-1)

@@ -55,18 +55,19 @@ class WorldModel(nn.Module):
         """Return recon, reward, cont, dyn, rep and, with such heads, auxiliary, each (B, T), and their metrics."""
         shape = batch.reward.shape
         features = observed.features.flatten(0, 1)
-        decoded = self.decoder.losses(observed.features, batch.obs)
+        known = self.dynamics.one_hots(features.detach())
+        decoded = self.decoder.losses(observed.features, batch.obs, known)
 
         encoded = self.twohot.encode(batch.reward.flatten().to(self.twohot.bins.dtype))
         # Without gradient into the features the latent states know of the reward only what else they need.
-        logits = self.reward.logits(features if self.reward_grad else features.detach())
+        logits = self.reward.logits(features if self.reward_grad else features.detach(), known)
         probs = logits.detach().softmax(-1)
         reward = self.twohot.cross_entropy(logits, probs, encoded).view(shape)
 
         # The head predicts the discount, gamma until a death, then 0; as an option the probability of going on.
         going_on = self.discount if self.continue_discounted else 1.0
         target = going_on * (1.0 - batch.is_terminal.to(reward.dtype))
-        going = self.cont(features).view(shape)
+        going = self.cont(features, known).view(shape)
         cont = continue_loss(going, target)
 
         core = self.dynamics.losses(observed)
