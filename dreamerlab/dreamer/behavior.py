@@ -23,7 +23,7 @@ from dreamerlab.config.schedule import parse_schedule
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.distributions import Encoded, TwoHot
-from dreamerlab.dreamer.dynamics import ImaginedPolicy, Losses
+from dreamerlab.dreamer.dynamics import Apart, ApartPolicy, Losses
 from dreamerlab.dreamer.family import Imaginable
 from dreamerlab.dreamer.freezing import frozen
 from dreamerlab.dreamer.maths import lambda_return, replay_return
@@ -45,6 +45,7 @@ class Imagined(NamedTuple):
     """
 
     features: Float[Tensor, "H+1 N F"]
+    """Without the columns that `one_hots` tells of."""
     action: Shaped[Tensor, "H N A"]
     reward: Float[Tensor, "H N"]
     """Of states 1 .. H."""
@@ -87,6 +88,7 @@ class Behavior(nn.Module):
         self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.return_scale = ReturnScale(config)
         self.explore_scale, self.explore_schedule = config.explore.scale, parse_schedule(config.explore.schedule)
+        self.explores = config.explore.bonus != "none"
         self._at_once = rows_at_once(model.units)
 
     def act(self, features: Float[Tensor, "N F"], *, mode: bool, generator: torch.Generator) -> Shaped[Tensor, "N A"]:
@@ -105,8 +107,8 @@ class Behavior(nn.Module):
             tape = self.policy.tape(len(start) * self.config.horizon) if written_out() else None
             policy = self.policy if tape is None else tape.run
 
-            def draw(now: Tensor, t: int) -> tuple[Tensor, None]:
-                return self.head.sample(policy(now, world.dynamics.one_hots(now)), noise[t]), None
+            def draw(now: Tensor, known: OneHots | None, t: int) -> tuple[Tensor, None]:
+                return self.head.sample(policy(now, known), noise[t]), None
 
             imagined = self._roll_out(world, start, noise, draw, generator)
             if tape is None:
@@ -115,7 +117,7 @@ class Behavior(nn.Module):
                 states, known = _first(self.config.horizon * len(start), imagined.features, imagined.one_hots)
                 return imagined._replace(raw=tape.outputs(states, known))
 
-        def choose(now: Tensor, t: int) -> tuple[Tensor, Tensor]:
+        def choose(now: Tensor, _: OneHots | None, t: int) -> tuple[Tensor, Tensor]:
             # Only what an action leads to has a part in the gradient, not the state it was chosen in.
             return self.head.sample_encoded(self.policy(now.detach()), noise[t])
 
@@ -125,13 +127,18 @@ class Behavior(nn.Module):
         return imagined._replace(value=value)
 
     def _roll_out(
-        self, world: Imaginable, start: Tensor, noise: Tensor, policy: ImaginedPolicy, generator: torch.Generator
+        self, world: Imaginable, start: Tensor, noise: Tensor, policy: ApartPolicy, generator: torch.Generator
     ) -> Imagined:
         horizon, rows = self.config.horizon, len(start)
-        features, action = world.dynamics.imagine(start, policy, horizon, generator)
+        # A bonus reads whole features, and so does whoever asks for gradients.
+        whole = self.explores or torch.is_grad_enabled()
+        apart = None if whole else world.dynamics.imagine_apart(start, policy, horizon, generator)
+        if apart is None:
+            rolled = world.dynamics.imagine(start, lambda now, t: policy(now, None, t), horizon, generator)
+            apart = Apart(*rolled, None)
+        features, action, known = apart
         flat = features.flatten(0, 1)
-        known = None if torch.is_grad_enabled() else world.dynamics.one_hots(flat)
-        arrived = None if known is None else OneHots(known.start, known.columns[rows:])
+        arrived = None if known is None else known.rows(rows)
         reward = self._by_parts(world.predict_reward, flat[rows:], arrived).view(horizon, rows)
         cont = self._by_parts(world.predict_continue, flat, known).view(horizon + 1, rows)
         # Of the last state only a bootstrap asks.
@@ -152,7 +159,8 @@ class Behavior(nn.Module):
         with torch.no_grad():
             # The last state lends its value to the returns and has no loss of its own.
             value_probs = value_logits.softmax(-1)
-            value = torch.cat([self.twohot.mean(value_probs), self._value(states[-1])]).view(horizon + 1, rows)
+            known = None if imagined.one_hots is None else imagined.one_hots.rows(horizon * rows)
+            value = torch.cat([self.twohot.mean(value_probs), self._value(states[-1], known)]).view(horizon + 1, rows)
             # Probability of getting here, discount included; a dead start state counts for nothing.
             weight = imagined.cont[:-1].cumprod(0)
             if self.start_factor != 1.0:
@@ -276,4 +284,4 @@ def _first(
     count: int, features: Float[Tensor, "states N F"], one_hots: OneHots | None
 ) -> tuple[Float[Tensor, "{count} F"], OneHots | None]:
     """Return the first `count` rows of the states one after the other, and what is known of them."""
-    return features.flatten(0, 1)[:count], None if one_hots is None else one_hots.first(count)
+    return features.flatten(0, 1)[:count], None if one_hots is None else one_hots.rows(0, count)

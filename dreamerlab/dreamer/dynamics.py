@@ -21,6 +21,10 @@ ImaginedPolicy = Callable[[Tensor, int], tuple[Tensor, Tensor | None]]
 (N, E) if that carries gradient; None lets the core encode the action itself."""
 
 
+ApartPolicy = Callable[[Tensor, OneHots | None, int], tuple[Tensor, Tensor | None]]
+"""The same, given what is known of one-hots as well: then the features end before them."""
+
+
 class Observed(NamedTuple):
     """What a core made of a window."""
 
@@ -38,6 +42,16 @@ class Advanced(NamedTuple):
     features: Float[Tensor, "B F"]
     deter: Float[Tensor, "B D"]
     stoch: Int[Tensor, "B S"]
+
+
+class Apart(NamedTuple):
+    """A rollout whose one-hots are told of instead of made."""
+
+    features: Float[Tensor, "H+1 N D"]
+    """Without the columns that `one_hots` tells of."""
+    action: Shaped[Tensor, "H N A"]
+    one_hots: OneHots | None
+    """Of all states, one after the other; None: features are whole."""
 
 
 class Losses(NamedTuple):
@@ -98,6 +112,8 @@ class Dynamics(Protocol):
         """
         ...
 
-    def one_hots(self, features: Float[Tensor, "N F"]) -> OneHots | None:
-        """Return what heads may know of features that `observe` or `imagine` gave; None if that would not help."""
+    def imagine_apart(
+        self, start: Float[Tensor, "N F"], policy: ApartPolicy, horizon: int, generator: torch.Generator
+    ) -> Apart | None:
+        """Return what `imagine` does without gradient, one-hots apart; None where that would not help."""
         ...

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.actions import ActionCodec
-from dreamerlab.dreamer.dynamics import Advanced, ImaginedPolicy, Losses, Observed
+from dreamerlab.dreamer.dynamics import Advanced, ApartPolicy, ImaginedPolicy, Losses, Observed
 from dreamerlab.dreamer.gaussian import Normal, gaussian_nll, least_nll, squared_error
 from dreamerlab.dreamer.mlp_parts import MlpRepresentation, MlpTransition, Representation, Transition
-from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.spaces import ActionSpec
 
 
@@ -86,9 +85,10 @@ class MlpDynamics(nn.Module):
             actions.append(action)
         return torch.stack(states), torch.stack(actions)
 
-    def one_hots(self, features: Float[Tensor, "N F"]) -> OneHots | None:
+    def imagine_apart(
+        self, start: Float[Tensor, "N F"], policy: ApartPolicy, horizon: int, generator: torch.Generator
+    ) -> None:
         """Return None: nothing in a state is a one-hot."""
-        return None
 
     def losses(
         self, states: Float[Tensor, "B T D"], action: Shaped[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]

@@ -8,6 +8,7 @@ Losses of heads live in `world_model`, the use of imagined states in `behavior`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,7 +30,7 @@ from dreamerlab.dreamer.distributions import (
     sample_straight_through,
 )
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
-from dreamerlab.dreamer.dynamics import Advanced, ImaginedPolicy, Losses, Observed
+from dreamerlab.dreamer.dynamics import Advanced, Apart, ApartPolicy, ImaginedPolicy, Losses, Observed
 from dreamerlab.dreamer.maths import tanh, tanh_
 from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks
 from dreamerlab.dreamer.norms import rms_silu, rms_silu_
@@ -251,40 +252,65 @@ class RSSM(nn.Module):
         self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Shaped[Tensor, "{horizon} N A"]]:
         """Return features of the start and of `horizon` prior steps, and the actions; see `dynamics.Dynamics`."""
-        rows = len(start)
-        hoisted = self._hoist()
-        uniform = torch.rand((horizon, rows, self.stoch), generator=generator, device=start.device)
-        threshold = sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
+        threshold = self._imagined_thresholds(horizon, start, generator)
+        if not torch.is_grad_enabled() and written_out():
+            return self._imagine(start, lambda now, _, t: policy(now, t), threshold, None)[:2]
+        rows, hoisted = len(start), self._hoist()
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
-        if torch.is_grad_enabled() or not written_out():
-            states, actions = [start], []
-            for t in range(horizon):
-                action, encoded = policy(states[t], t)
-                deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded))
-                logit = self.prior(deter).view(rows, self.stoch, self.classes)
-                latent = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)[0].flatten(1)
-                states.append(torch.cat([deter, latent], -1))
-                actions.append(action)
-            return torch.stack(states), torch.stack(actions)
-
-        features = start.new_empty(horizon + 1, *start.shape)
-        states = features.unbind(0)
-        states[0].copy_(start)
-        known = self.one_hots(start)
-        one_hots = None if known is None else OneHots(0, known.columns - self.deter)
-        actions = []
+        states, actions = [start], []
         for t in range(horizon):
             action, encoded = policy(states[t], t)
-            deter = self._step_in_place(hoisted, deter, latent, self._action_term(hoisted, action, encoded), one_hots)
-            drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), threshold[t])
-            one_hots = None if known is None else OneHots(0, drawn + self.first_column)
-            latent = functional.embedding(drawn, self.one_hot).flatten(1)
-            torch.cat([deter, latent], -1, out=states[t + 1])
+            deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded))
+            logit = self.prior(deter).view(rows, self.stoch, self.classes)
+            latent = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)[0].flatten(1)
+            states.append(torch.cat([deter, latent], -1))
             actions.append(action)
-        return features, torch.stack(actions)
+        return torch.stack(states), torch.stack(actions)
+
+    def imagine_apart(
+        self, start: Float[Tensor, "N F"], policy: ApartPolicy, horizon: int, generator: torch.Generator
+    ) -> Apart | None:
+        """Return what `imagine` does with the latents' classes instead of their one-hots; see `dynamics.Dynamics`."""
+        known = self.one_hots(start)
+        if known is None:
+            return None
+        return self._imagine(start, policy, self._imagined_thresholds(horizon, start, generator), known)
+
+    def _imagine(self, start: Tensor, policy: ApartPolicy, threshold: Sequence[Tensor], known: OneHots | None) -> Apart:
+        """Return a rollout without gradient; its features end with the deterministic state if one-hots are known."""
+        rows, hoisted, stoch = len(start), self._hoist(), self.stoch_input
+        deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
+        first = start if known is None else deter
+        features = start.new_empty(len(threshold) + 1, *first.shape)
+        states = features.unbind(0)
+        states[0].copy_(first)
+        columns, actions = [] if known is None else [known.columns], []
+        for t, cuts in enumerate(threshold):
+            action, encoded = policy(states[t], known, t)
+            if known is None:
+                from_latent = stoch(latent)
+            else:
+                core = OneHots(0, known.columns - self.deter)
+                from_latent = one_hot_product(latent, stoch.weight, stoch.bias, core)
+            deter = self._step_in_place(hoisted, deter, from_latent, self._action_term(hoisted, action, encoded))
+            drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), cuts)
+            if known is None:
+                latent = functional.embedding(drawn, self.one_hot).flatten(1)
+                torch.cat([deter, latent], -1, out=states[t + 1])
+            else:
+                states[t + 1].copy_(deter)
+                known = OneHots(self.deter, drawn + (self.first_column + self.deter))
+                columns.append(known.columns)
+            actions.append(action)
+        told = OneHots(self.deter, torch.cat(columns)) if columns else None
+        return Apart(features, torch.stack(actions), told)
+
+    def _imagined_thresholds(self, horizon: int, start: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        uniform = torch.rand((horizon, len(start), self.stoch), generator=generator, device=start.device)
+        return sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
 
     def one_hots(self, features: Float[Tensor, "N F"]) -> OneHots | None:
-        """Return which columns of posterior or imagined features are 1, where gathering pays; see `Dynamics`."""
+        """Return which columns of posterior or imagined features are 1, if gathering pays; None if it does not."""
         # Summing a few rows of a weight beats the product on a CPU, if there are many others.
         wide = self.stoch * self.classes >= 128 and self.classes >= 8
         if not (wide and features.device.type == "cpu" and written_out()):
@@ -315,16 +341,9 @@ class RSSM(nn.Module):
         # h' = u * c + (1 - u) * h
         return torch.lerp(deter, candidate, torch.sigmoid(update))
 
-    def _step_in_place(
-        self, hoisted: Hoisted, deter: Tensor, latent: Tensor, action_term: Tensor, one_hots: OneHots | None
-    ) -> Tensor:
-        """Return what `_step` does, without gradient and in as little fresh memory as possible: `action_term` is lost.
-
-        `one_hots`, if known, says the same as `latent`.
-        """
+    def _step_in_place(self, hoisted: Hoisted, deter: Tensor, from_latent: Tensor, action_term: Tensor) -> Tensor:
+        """Return what `_step` does, without gradient and with as little fresh memory: `action_term` is lost."""
         rows = len(deter)
-        stoch = self.stoch_input
-        from_latent = stoch(latent) if one_hots is None else one_hot_product(latent, stoch.weight, stoch.bias, one_hots)
         inputs = torch.cat([self.deter_input(deter), from_latent], -1).view(rows, 2, self.hidden)
         inputs = rms_silu_(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
         shared = add_product(action_term, inputs, hoisted.from_inputs)

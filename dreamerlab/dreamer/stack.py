@@ -59,16 +59,19 @@ class Layer(NamedTuple):
 
 
 class OneHots(NamedTuple):
-    """Where the last columns of some rows are one-hots: their product with a weight is a sum of a few of its rows."""
+    """Where the last columns of some rows are one-hots: their product with a weight is a sum of a few of its rows.
+
+    Then these columns need not be there: rows may end before them.
+    """
 
     start: int
     """First of these columns."""
     columns: Int[Tensor, "N S"]
     """Which columns are 1: each place along S has a stretch of its own, one behind the other."""
 
-    def first(self, rows: int) -> OneHots:
-        """Return what is known of the first rows."""
-        return OneHots(self.start, self.columns[:rows])
+    def rows(self, start: int, stop: int | None = None) -> OneHots:
+        """Return what is known of some rows."""
+        return OneHots(self.start, self.columns[start:stop])
 
     def split(self, rows: int) -> list[OneHots]:
         """Return what is known of so many rows at a time."""
@@ -134,7 +137,7 @@ def _differentiable(
 
 
 def one_hot_product(
-    x: Float[Tensor, "N I"], weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"], one_hots: OneHots | None
+    x: Float[Tensor, "N I"], weight: Float[Tensor, "J O"], bias: Float[Tensor, " O"], one_hots: OneHots | None
 ) -> Float[Tensor, "N O"]:
     """Return x @ weight + bias without gradient, by gathering rows of the weight where x is known to be one-hot."""
     if one_hots is None:
@@ -275,16 +278,16 @@ def _backward(
             grad, to_scale = norm_silu_gradient(grad, kept[number].normed, scale, spare)
             grads += [to_scale.sum(0)] if needs_weights else []
         if needs_weights:
-            grads += [grad.sum(0), _weight_gradient(before, grad, None if number else one_hots)]
+            grads += [grad.sum(0), _weight_gradient(before, grad, None if number else one_hots, len(weight))]
         if number or needs_x:
             grad = product(grad, weight.t())
     grads.reverse()
     return grad if needs_x else None, grads
 
 
-def _weight_gradient(x: Tensor, grad: Tensor, one_hots: OneHots | None) -> Tensor:
+def _weight_gradient(x: Tensor, grad: Tensor, one_hots: OneHots | None, inputs: int) -> Tensor:
     if one_hots is None:
         return weight_gradient(x, grad)
     start = one_hots.start
-    known = one_hot_gradient(one_hots, grad, x.shape[1] - start)
+    known = one_hot_gradient(one_hots, grad, inputs - start)
     return torch.cat([weight_gradient(packed(x[:, :start]), grad), known]) if start else known

@@ -329,7 +329,7 @@ class Steps:
             actions.append(action)
         return torch.stack(states), torch.stack(actions)
 
-    def one_hots(self, features: Tensor) -> None:
+    def imagine_apart(self, start: Tensor, policy: object, horizon: int, generator: torch.Generator) -> None:
         return None
 
 
