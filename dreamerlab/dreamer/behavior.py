@@ -158,9 +158,9 @@ class Behavior(nn.Module):
         value_logits = self.critic.logits(flat, known)
         with torch.no_grad():
             # The last state lends its value to the returns and has no loss of its own.
-            value_probs = value_logits.softmax(-1)
+            value_probs, says = self._read_out(value_logits)
             known = None if imagined.one_hots is None else imagined.one_hots.rows(horizon * rows)
-            value = torch.cat([self.twohot.mean(value_probs), self._value(states[-1], known)]).view(horizon + 1, rows)
+            value = torch.cat([says, self._value(states[-1], known)]).view(horizon + 1, rows)
             # Probability of getting here, discount included; a dead start state counts for nothing.
             weight = imagined.cont[:-1].cumprod(0)
             if self.start_factor != 1.0:
@@ -263,6 +263,15 @@ class Behavior(nn.Module):
 
     def _slow_value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         return self.twohot.mean(self.slow_critic.logits(features, one_hots).softmax(-1))
+
+    def _read_out(self, logits: Float[Tensor, "N L"]) -> tuple[Float[Tensor, "N L"], Float[Tensor, " N"]]:
+        """Return the softmax of the logits, in their own memory, and the values it stands for; without gradient.
+
+        Some rows at a time; after that the logits are good for nothing but to lead gradients back.
+        """
+        probs = logits.detach()
+        means = [self.twohot.mean(torch.softmax(part, -1, out=part)) for part in probs.split(self._at_once)]
+        return probs, torch.cat(means)
 
     def _by_parts(self, function: Callable[..., Tensor], rows: Tensor, one_hots: OneHots | None = None) -> Tensor:
         """Return function(rows) computed some rows at a time: wide intermediate results stay in the cache."""

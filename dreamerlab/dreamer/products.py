@@ -103,19 +103,27 @@ def packed(x: Float[Tensor, "N I"]) -> Float[Tensor, "N I"]:
     return x.contiguous() if _ONEDNN else x
 
 
-def weight_gradient(x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"]) -> Float[Tensor, "I O"]:
-    """Return x^T @ grad: the gradient of a weight from its inputs and the gradient of its outputs, all rows at once."""
+def weight_gradient(
+    x: Float[Tensor, "N I"], grad: Float[Tensor, "N O"], total: Float[Tensor, "I O"] | None = None
+) -> Float[Tensor, "I O"]:
+    """Return x^T @ grad, the gradient of a weight from its inputs and that of its outputs, in `total` if given, added.
+
+    All rows at once, or some of them after others.
+    """
+    if total is not None:
+        if _rounded_to is not None or _ONEDNN or _narrow(x, grad):
+            return total.add_(weight_gradient(x, grad))
+        return total.addmm_(x.t(), grad)
     if _rounded_to is not None:
         return (x.t().to(_rounded_to) @ grad.to(_rounded_to)).to(x.dtype)
     if _narrow(x, grad):
         return (grad.t() @ x).t()
     if x.shape[0] < PART // 4 or not _suits(x, grad):
         return x.t() @ grad
-    total: Tensor | None = None
-    for part, grad_part in zip(x.split(PART), grad.split(PART), strict=True):
-        summand = _onednn(part.t(), grad_part.t(), None)
-        total = summand if total is None else total.add_(summand)
-    assert total is not None
+    first, *rest = zip(x.split(PART), grad.split(PART), strict=True)
+    total = _onednn(first[0].t(), first[1].t(), None)
+    for part, grad_part in rest:
+        total.add_(_onednn(part.t(), grad_part.t(), None))
     return total
 
 

@@ -321,7 +321,8 @@ class RSSM(nn.Module):
         """Return what actions (*, A) add to the first core layer, (*, D); `encoded` (*, E) stands for them if given."""
         if encoded is None and self.codec.is_single_choice:
             return functional.embedding(action.squeeze(-1) % len(hoisted.actions), hoisted.actions)
-        branch = self.action_norm(self.action_input(self.codec.encode(action) if encoded is None else encoded))
+        branch = self.action_input(self.codec.encode(action) if encoded is None else encoded)
+        branch = (rms_silu if torch.is_grad_enabled() else rms_silu_)(branch, self.action_norm.scale)
         weight = self._action_weight() if self.codec.is_single_choice else hoisted.actions
         return torch.matmul(branch, weight).add_(self.core.bias)
 

@@ -194,19 +194,18 @@ class _Stack(torch.autograd.Function):
         x, *tensors = ctx.saved_tensors
         layers = _layers(ctx.normed, tensors)
         needs_x, needs_weights = ctx.needs_input_grad[0], any(ctx.needs_input_grad[4:])
-        totals: list[Tensor] = []
+        totals: list[Tensor | None] = [None] * len(tensors)
         inputs: list[Tensor] = []
         rows = _rows_at_once(layers)
         for (part, known), grad_part, kept in zip(
             _parts(x, ctx.one_hots, layers), grad.split(rows), ctx.kept, strict=True
         ):
-            wanted = {"needs_x": needs_x, "needs_weights": needs_weights}
-            to_input, grads = _backward(part, known, grad_part.contiguous(), kept, layers, **wanted)
+            wanted = totals if needs_weights else None
+            to_input = _backward(part, known, grad_part.contiguous(), kept, layers, wanted, needs_x=needs_x)
             if to_input is not None:
                 inputs.append(to_input)
-            totals = grads if not totals else [total.add_(g) for total, g in zip(totals, grads, strict=True)]
         to_x = None if not needs_x else inputs[0] if len(inputs) == 1 else torch.cat(inputs)
-        return (to_x, None, None, None, *(totals or [None] * len(tensors)))
+        return (to_x, None, None, None, *totals)
 
 
 class _Kept(NamedTuple):
@@ -262,12 +261,12 @@ def _backward(
     grad: Tensor,
     kept: Sequence[_Kept],
     layers: Sequence[Layer],
+    totals: list[Tensor | None] | None,
     *,
     needs_x: bool,
-    needs_weights: bool,
-) -> tuple[Tensor | None, list[Tensor]]:
-    """Return the gradient of x, and of every tensor of every layer in order, as far as they are needed."""
-    grads: list[Tensor] = []
+) -> Tensor | None:
+    """Return the gradient of x, if it is needed; add that of every tensor of every layer to `totals`, if there are."""
+    place = 0 if totals is None else len(totals)
     for number in reversed(range(len(layers))):
         weight, _, scale = layers[number]
         before = kept[number - 1].output if number else x
@@ -276,18 +275,31 @@ def _backward(
             # What came from the layer behind is not asked for again; what came from outside may be.
             spare = grad if number + 1 < len(layers) else None
             grad, to_scale = norm_silu_gradient(grad, kept[number].normed, scale, spare)
-            grads += [to_scale.sum(0)] if needs_weights else []
-        if needs_weights:
-            grads += [grad.sum(0), _weight_gradient(before, grad, None if number else one_hots, len(weight))]
+            if totals is not None:
+                place -= 1
+                _add(totals, place, to_scale.sum(0))
+        if totals is not None:
+            place -= 2
+            known = None if number else one_hots
+            totals[place] = _weight_gradient(before, grad, known, len(weight), totals[place])
+            _add(totals, place + 1, grad.sum(0))
         if number or needs_x:
             grad = product(grad, weight.t())
-    grads.reverse()
-    return grad if needs_x else None, grads
+    return grad if needs_x else None
 
 
-def _weight_gradient(x: Tensor, grad: Tensor, one_hots: OneHots | None, inputs: int) -> Tensor:
+def _add(totals: list[Tensor | None], place: int, summand: Tensor) -> None:
+    total = totals[place]
+    totals[place] = summand if total is None else total.add_(summand)
+
+
+def _weight_gradient(x: Tensor, grad: Tensor, one_hots: OneHots | None, inputs: int, total: Tensor | None) -> Tensor:
     if one_hots is None:
-        return weight_gradient(x, grad)
+        return weight_gradient(x, grad, total)
     start = one_hots.start
-    known = one_hot_gradient(one_hots, grad, inputs - start)
-    return torch.cat([weight_gradient(packed(x[:, :start]), grad), known]) if start else known
+    if total is None:
+        total = grad.new_zeros(inputs, grad.shape[1])
+    if start:
+        weight_gradient(packed(x[:, :start]), grad, total[:start])
+    total[start:].add_(one_hot_gradient(one_hots, grad, inputs - start))
+    return total
