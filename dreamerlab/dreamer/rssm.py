@@ -287,11 +287,8 @@ class RSSM(nn.Module):
         columns, actions = [] if known is None else [known.columns], []
         for t, cuts in enumerate(threshold):
             action, encoded = policy(states[t], known, t)
-            if known is None:
-                from_latent = stoch(latent)
-            else:
-                core = OneHots(0, known.columns - self.deter)
-                from_latent = one_hot_product(latent, stoch.weight, stoch.bias, core)
+            core = None if known is None else OneHots(0, known.columns - self.deter)
+            from_latent = one_hot_product(latent, stoch.weight, stoch.bias, core)
             deter = self._step_in_place(hoisted, deter, from_latent, self._action_term(hoisted, action, encoded))
             drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), cuts)
             if known is None:
