@@ -20,6 +20,8 @@ from dreamerlab.dreamer.maths import (
     symexp,
     symexp_bins,
     symlog,
+    tanh,
+    tanh_,
     triangle,
     worth,
 )
@@ -48,6 +50,12 @@ def test_symlog_and_symexp_are_inverse_and_odd_F1(x: float) -> None:
 
 def test_symlog_of_ten_F1() -> None:
     assert symlog(t(10.0)).item() == pytest.approx(2.397895, abs=1e-6)
+
+
+def test_tanh_in_place_is_tanh_to_the_last_bit() -> None:
+    x = torch.linspace(-20.0, 20.0, 4001)
+    assert torch.allclose(tanh(x).double(), torch.tanh(x.double()), atol=1e-6)
+    assert torch.equal(tanh_(x.clone()), tanh(x))
 
 
 def test_bins_are_antisymmetric_bit_for_bit_with_zero_in_the_middle_F2() -> None:

@@ -15,6 +15,7 @@ from dreamerlab.dreamer.distributions import categorical, kl_divergence
 from dreamerlab.dreamer.dynamics import Observed
 from dreamerlab.dreamer.networks import BlockLinear, Hidden
 from dreamerlab.dreamer.rssm import RSSM
+from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.spaces import ActionSpec
 
 TOKEN, ACTIONS = 6, 3
@@ -189,6 +190,43 @@ def test_imagine_is_the_prior_step_by_step_F8(sizes: dict[str, Any]) -> None:
             logits = naive_mlp(h, rssm.prior).view(rssm.stoch, rssm.classes)
             z = rssm.one_hot[naive_draw(rssm, logits, uniform[t, n])].flatten()
             assert torch.allclose(features[t + 1, n], torch.cat([h, z]), atol=1e-5)
+
+
+WIDE: dict[str, Any] = {"stoch": 16, "classes": 8}
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_imagining_apart_is_imagining_with_the_one_hots_told_of(blocks: int) -> None:
+    rssm = build(**WIDE, blocks=blocks)
+    rows, horizon = 5, 3
+    start = observe(rssm, window(rssm, batch=rows)).features[:, -1].detach()
+    actions, told = torch.randint(0, ACTIONS, (horizon, rows, 1)), []
+
+    def policy(now: Tensor, known: OneHots | None, t: int) -> tuple[Tensor, None]:
+        assert known is not None
+        told.append((now.clone(), known))
+        return actions[t], None
+
+    with torch.no_grad():
+        whole, _ = rssm.imagine(start, lambda _, t: (actions[t], None), horizon, torch.Generator().manual_seed(2))
+        apart = rssm.imagine_apart(start, policy, horizon, torch.Generator().manual_seed(2))
+    assert apart is not None
+    assert apart.one_hots is not None
+    assert torch.equal(apart.action, actions)
+    assert apart.one_hots.start == rssm.deter
+    assert torch.allclose(apart.features, whole[..., : rssm.deter], atol=1e-6)
+    ones = torch.zeros((horizon + 1) * rows, rssm.feature_size).scatter_(1, apart.one_hots.columns, 1.0)
+    assert torch.equal(ones[:, rssm.deter :], whole.flatten(0, 1)[:, rssm.deter :])
+    for t, (now, known) in enumerate(told):
+        assert torch.equal(now, apart.features[t])
+        assert torch.equal(known.columns, apart.one_hots.rows(t * rows, (t + 1) * rows).columns)
+
+
+def test_where_latents_are_few_nothing_is_imagined_apart() -> None:
+    rssm = build()
+    start = observe(rssm, window(rssm)).features[:, -1].detach()
+    with torch.no_grad():
+        assert rssm.imagine_apart(start, lambda *_: pytest.fail("asked"), 3, torch.Generator()) is None
 
 
 # -- properties

@@ -21,7 +21,8 @@ from dreamerlab.config.schema import Config
 from dreamerlab.dreamer import products, scan, stack
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
-from dreamerlab.dreamer.products import affine, computing_in, product, weight_gradient
+from dreamerlab.dreamer.networks import MLP
+from dreamerlab.dreamer.products import add_product, affine, computing_in, packed, product, weight_gradient
 from dreamerlab.dreamer.stack import Layer, OneHots, plain_gradients, run_stack
 
 MakeConfig = Callable[..., Config]
@@ -160,6 +161,40 @@ def test_products_of_any_size_have_the_right_gradients(rows: int, outputs: int, 
     grads = torch.autograd.grad(got, (x, weight, bias), back)
     for a, b in zip(grads, torch.autograd.grad(wanted, exact, back.double()), strict=True):
         assert (a.double() - b).norm() <= 1e-5 * b.norm()
+
+
+@pytest.mark.parametrize("outputs", [2, 48])
+@pytest.mark.parametrize("rows", [3, 2000])
+def test_products_are_added_to_what_is_there(rows: int, outputs: int, library: str) -> None:
+    g = torch.Generator().manual_seed(rows)
+    wide, weight = torch.randn(rows, 96, generator=g), torch.randn(64, outputs, generator=g)
+    total, bias = torch.randn(rows, outputs, generator=g), torch.randn(outputs, generator=g)
+    x = wide[:, :64]
+    wanted = total + x @ weight
+    assert torch.allclose(add_product(total.clone(), x, weight), wanted, atol=1e-3)
+    assert torch.allclose(add_product(total.clone(), x, weight, bias), wanted + bias, atol=1e-3)
+    grads, back = torch.randn(64, outputs, generator=g), torch.randn(rows, outputs, generator=g)
+    added = weight_gradient(packed(x), back, grads.clone())
+    assert (added - (grads + x.t() @ back)).norm() <= 1e-5 * added.norm()
+
+
+def test_an_evened_layer_says_the_same_and_has_the_same_gradient() -> None:
+    """Outputs of -inf behind the others: their probability is 0, and no gradient comes from there."""
+    torch.manual_seed(0)
+    network = MLP(6, 8, 1, 21)
+    x = torch.randn(5, 6)
+    plain, even = network(x), network.logits(x)
+    assert even.shape == (5, 32)
+    assert torch.equal(even[:, 21:], torch.full((5, 11), -torch.inf))
+    assert torch.allclose(even[:, :21], plain, atol=1e-6)
+    probs = even.softmax(-1)
+    assert torch.allclose(probs[:, :21], plain.softmax(-1), atol=1e-6)
+    assert (probs[:, 21:] == 0.0).all()
+    weights = torch.randn(5, 21)
+    parameters = list(network.parameters())
+    wanted = torch.autograd.grad((plain.softmax(-1) * weights).sum(), parameters)
+    for got, exact in zip(torch.autograd.grad((probs[:, :21] * weights).sum(), parameters), wanted, strict=True):
+        assert torch.allclose(got, exact, atol=1e-6)
 
 
 def test_large_products_are_given_to_onednn_where_it_is_used(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
