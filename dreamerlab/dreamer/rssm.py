@@ -289,13 +289,13 @@ class RSSM(nn.Module):
             action, encoded = policy(states[t], known, t)
             core = None if known is None else OneHots(0, known.columns - self.deter)
             from_latent = one_hot_product(latent, stoch.weight, stoch.bias, core)
-            deter = self._step_in_place(hoisted, deter, from_latent, self._action_term(hoisted, action, encoded))
+            term = self._action_term(hoisted, action, encoded)
+            deter = self._step_in_place(hoisted, deter, from_latent, term, None if known is None else states[t + 1])
             drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), cuts)
             if known is None:
                 latent = functional.embedding(drawn, self.one_hot).flatten(1)
                 torch.cat([deter, latent], -1, out=states[t + 1])
             else:
-                states[t + 1].copy_(deter)
                 known = OneHots(self.deter, drawn + (self.first_column + self.deter))
                 columns.append(known.columns)
             actions.append(action)
@@ -339,8 +339,10 @@ class RSSM(nn.Module):
         # h' = u * c + (1 - u) * h
         return torch.lerp(deter, candidate, torch.sigmoid(update))
 
-    def _step_in_place(self, hoisted: Hoisted, deter: Tensor, from_latent: Tensor, action_term: Tensor) -> Tensor:
-        """Return what `_step` does, without gradient and with as little fresh memory: `action_term` is lost."""
+    def _step_in_place(
+        self, hoisted: Hoisted, deter: Tensor, from_latent: Tensor, action_term: Tensor, out: Tensor | None
+    ) -> Tensor:
+        """Return what `_step` does, in `out` if given, without gradient, in memory at hand: `action_term` is lost."""
         rows = len(deter)
         inputs = torch.cat([self.deter_input(deter), from_latent], -1).view(rows, 2, self.hidden)
         inputs = rms_silu_(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
@@ -348,7 +350,7 @@ class RSSM(nn.Module):
         x = rms_silu_(add_blocks(shared, deter, hoisted.from_deter), self.core_norm.scale)
         reset, candidate, update = self._gates(hoisted, self.core_rest(x))
         candidate = tanh_(candidate.mul_(reset.sigmoid_()))
-        return torch.lerp(deter, candidate, update.sigmoid_())
+        return torch.lerp(deter, candidate, update.sigmoid_(), out=out)
 
     def _gates(self, hoisted: Hoisted, x: Tensor) -> tuple[Tensor, ...]:
         """Return reset gate, candidate and update gate before their activations, each (N, D), from x (N, D)."""
