@@ -1,8 +1,8 @@
 """DreamerV3 in torch: a world model learnt from replay, and an actor and critic trained inside it.
 
 Read top-down: `agent` (the story) -> `world_model` (losses) -> `dynamics` (the contract of a recurrent core) ->
-`rssm` -> `behavior` (imagination, actor, critic) -> `codecs` (with `images`; `heads` beside it) -> `networks` ->
-`distributions` -> `maths` -> `optim`. `prediction` looks at what a trained world model expects.
+`rssm` (with `core`) -> `behavior` (imagination, actor, critic) -> `codecs` (with `images`; `heads` beside it) ->
+`networks` -> `distributions` -> `maths` -> `optim`. `prediction` looks at what a trained world model expects.
 `scan`, `stack`, `norms` and `products` are where an update is fast: gradients written out, and libraries chosen;
 `cuda_graphs` records a whole update for a GPU.
 Time alignment of observations, actions, rewards and flags is drawn in `dreamerlab.experience.episode`.

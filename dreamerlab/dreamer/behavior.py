@@ -12,7 +12,6 @@ model and critic pass it on and are frozen meanwhile, so the policy's loss never
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -123,7 +122,7 @@ class Behavior(nn.Module):
 
         with torch.enable_grad(), frozen(world, self.critic):
             imagined = self._roll_out(world, start, noise, choose, generator)
-            value = self._by_parts(self._value, imagined.features.flatten(0, 1)).view_as(imagined.cont)
+            value = self._value(imagined.features.flatten(0, 1)).view_as(imagined.cont)
         return imagined._replace(value=value)
 
     def _roll_out(
@@ -139,11 +138,11 @@ class Behavior(nn.Module):
         features, action, known = apart
         flat = features.flatten(0, 1)
         arrived = None if known is None else known.rows(rows)
-        reward = self._by_parts(world.predict_reward, flat[rows:], arrived).view(horizon, rows)
-        cont = self._by_parts(world.predict_continue, flat, known).view(horizon + 1, rows)
+        reward = world.predict_reward(flat[rows:], arrived).view(horizon, rows)
+        cont = world.predict_continue(flat, known).view(horizon + 1, rows)
         # Of the last state only a bootstrap asks.
         judged = horizon + 1 if self.config.bootstrap == "slow" else horizon
-        slow_value = self._by_parts(self._slow_value, *_first(judged * rows, features, known)).view(judged, rows)
+        slow_value = self._slow_value(*_first(judged * rows, features, known)).view(judged, rows)
         bonus = world.bonus(features, action)
         return Imagined(features, action, reward, cont, slow_value, noise, one_hots=known, bonus=bonus)
 
@@ -259,10 +258,10 @@ class Behavior(nn.Module):
         return self._value(features)
 
     def _value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.critic.logits(features, one_hots).softmax(-1))
+        return self.critic.read_out(features, one_hots, self.twohot.expected)
 
     def _slow_value(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
-        return self.twohot.mean(self.slow_critic.logits(features, one_hots).softmax(-1))
+        return self.slow_critic.read_out(features, one_hots, self.twohot.expected)
 
     def _read_out(self, logits: Float[Tensor, "N L"]) -> tuple[Float[Tensor, "N L"], Float[Tensor, " N"]]:
         """Return the softmax of the logits, in their own memory, and the values it stands for; without gradient.
@@ -272,14 +271,6 @@ class Behavior(nn.Module):
         probs = logits.detach()
         means = [self.twohot.mean(torch.softmax(part, -1, out=part)) for part in probs.split(self._at_once)]
         return probs, torch.cat(means)
-
-    def _by_parts(self, function: Callable[..., Tensor], rows: Tensor, one_hots: OneHots | None = None) -> Tensor:
-        """Return function(rows) computed some rows at a time: wide intermediate results stay in the cache."""
-        parts = rows.split(self._at_once)
-        if one_hots is None:
-            return torch.cat([function(part) for part in parts])
-        known = one_hots.split(self._at_once)
-        return torch.cat([function(*both) for both in zip(parts, known, strict=True)])
 
     @torch.no_grad()
     def follow(self) -> None:

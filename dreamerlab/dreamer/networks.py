@@ -6,6 +6,7 @@ Weights are stored (inputs, outputs), so that a layer is one `addmm`. Modules ta
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from dreamerlab.dreamer.norms import rms_silu
 from dreamerlab.dreamer.products import affine
-from dreamerlab.dreamer.stack import Layer, OneHots, Tape, evened, run_stack, written_out
+from dreamerlab.dreamer.stack import Layer, OneHots, Tape, evened, read_stack, run_stack, written_out
 
 
 def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.Parameter:
@@ -97,6 +98,15 @@ class MLP(nn.Module):
         *hidden, last = self._layers()
         return run_stack(x, [*hidden, evened(last)], one_hots)
 
+    def read_out(
+        self, x: Float[Tensor, "N I"], one_hots: OneHots | None, read: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, " N"]:
+        """Return what `read` makes, row by row, of the `logits`, some rows at a time: the logits are not kept."""
+        if torch.is_grad_enabled() or not written_out():
+            return read(self.logits(x, one_hots))
+        *hidden, last = self._layers()
+        return read_stack(x, [*hidden, evened(last)], one_hots, read)
+
     def tape(self, rows: int) -> Tape:
         """Return what runs `rows` rows one call after the other and has one gradient for all of them."""
         return Tape(self._layers(), rows)
@@ -144,3 +154,15 @@ def add_blocks(
     if base is not None:  # first, so that the sum lies as it does
         out = base.view(*base.shape[:-1], groups, outputs) + out
     return out.reshape(-1, groups * outputs)
+
+
+def add_blocks_(
+    total: Float[Tensor, "N GO"], x: Float[Tensor, "N GI"], weight: Float[Tensor, "*G I O"]
+) -> Float[Tensor, "N GO"]:
+    """Return `add_blocks` in the memory of total, without gradient."""
+    if weight.ndim == 2:
+        return total.addmm_(x, weight)
+    groups, inputs, outputs = weight.shape
+    blocks = total.view(-1, groups, outputs).transpose(0, 1)
+    blocks.baddbmm_(x.view(-1, groups, inputs).transpose(0, 1), weight)
+    return total

@@ -45,19 +45,37 @@ def norm_silu(
     return functional.silu(torch.mul(normed, scale, out=result), inplace=True), Normed(inverse, normed)
 
 
+class Activated(NamedTuple):
+    """What SiLU returned, and its slope there."""
+
+    output: Float[Tensor, "*rows F"]
+    slope: Float[Tensor, "*rows F"]
+
+
+def activated(normed: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Activated:
+    """Return SiLU of normed rows times scale once more: cheaper than to have kept it, and its gradient needs the slope.
+
+    y = v * s with s = sigmoid(v); dy/dv = s + y * (1 - s) = y + s * (1 - y).
+    """
+    scaled = normed * scale
+    share = torch.sigmoid(scaled)
+    output = scaled.mul_(share)
+    return Activated(output, torch.lerp(output, output.new_ones(()), share, out=share))
+
+
 def norm_silu_gradient(
     grad: Float[Tensor, "*rows F"],
     saved: Normed,
     scale: Float[Tensor, " ..."],
+    slope: Float[Tensor, "*rows F"],
     spare: Float[Tensor, "*rows F"] | None = None,
 ) -> tuple[Float[Tensor, "*rows F"], Float[Tensor, "*rows F"]]:
     """Return the gradient of x and, row by row, that of scale, the latter in `spare`, which may be `grad` itself.
 
-    With n = x / rms: dx = (w * d - n * mean(w * d * n)) / rms and dw = d * n, d the gradient before SiLU.
+    With n = x / rms: dx = (w * d - n * mean(w * d * n)) / rms and dw = d * n, d the gradient before SiLU. `slope` is
+    that of `activated` and lost.
     """
-    # What went into SiLU is cheaper to make again than to keep.
-    scaled = saved.normed * scale
-    before = torch.ops.aten.silu_backward.grad_input(grad, scaled, grad_input=scaled)
+    before = slope.mul_(grad)
     weighted = torch.mul(before, saved.normed, out=spare)
     along = (weighted @ scale if scale.ndim == 1 else torch.linalg.vecdot(weighted, scale)).unsqueeze(-1)
     before = before.mul_(scale).addcmul_(saved.normed, along, value=-1.0 / saved.normed.shape[-1])
@@ -75,14 +93,8 @@ class Slopes(NamedTuple):
 
 
 def slopes(saved: Normed, scale: Float[Tensor, " ..."]) -> Slopes:
-    """Return what can be known before the gradient is, for those to whom it comes a few rows at a time.
-
-    y = v * s with v = scale * x / rms and s = sigmoid(v); dy/dv = s + y * (1 - s) = y + s * (1 - y).
-    """
-    scaled = saved.normed * scale
-    share = torch.sigmoid(scaled)
-    output = scaled.mul_(share)
-    slope = torch.lerp(output, output.new_ones(()), share, out=share)
+    """Return what can be known before the gradient is, for those to whom it comes a few rows at a time."""
+    output, slope = activated(saved.normed, scale)
     return Slopes(output, (slope * scale).mul_(saved.inverse), slope.mul_(saved.normed))
 
 
@@ -121,6 +133,7 @@ class _RmsSiLU(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        *saved, scale = ctx.saved_tensors
-        to_x, to_scale = norm_silu_gradient(grad, Normed(*saved), scale)
+        *kept, scale = ctx.saved_tensors
+        saved = Normed(*kept)
+        to_x, to_scale = norm_silu_gradient(grad, saved, scale, activated(saved.normed, scale).slope)
         return to_x, to_scale.sum(list(range(to_scale.ndim - scale.ndim)))

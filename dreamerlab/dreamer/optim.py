@@ -105,8 +105,9 @@ class Optimizer(nn.Module, ABC):
         first = self.tensors[names[0]].start
         tensors = {name: slice(self.tensors[name].start - first, self.tensors[name].stop - first) for name in names}
         factors, clipped = self._clip(parameters, grad_norms, tensors)
-        scaled = torch._foreach_mul(list(grads), list((factors * GRADIENT_SCALE).unbind()))
-        grad = torch.cat([g.flatten() for g in scaled])
+        grad = torch.cat([g.flatten() for g in grads])
+        numbers = [p.numel() for p in parameters]
+        torch._foreach_mul_(grad.split(numbers), list((factors * GRADIENT_SCALE).unbind()))
 
         part, counted = _span(self.elements, names), slice(self.names.index(names[0]), self.names.index(names[-1]) + 1)
         sizes = [self.elements[name].stop - self.elements[name].start for name in names]
@@ -119,10 +120,11 @@ class Optimizer(nn.Module, ABC):
         square.lerp_(grad.square(), 1.0 - config.beta2)
         # sqrt(square / correction) + eps, each group with the correction of its own count
         root = square.sqrt()
-        _multiply(root, sizes, _bias_correction(config.beta2, count).rsqrt())
+        _multiply(root, sizes, _bias_correction(config.beta2, count).rsqrt(), out=root)
         change = self._change(grad, root.add_(config.eps * GRADIENT_SCALE), momentum)
-        _multiply(change, sizes, rates / -_bias_correction(config.beta1, count))
-        pieces = change.split([p.numel() for p in parameters])
+        # `grad` is not asked for any more, its memory is.
+        _multiply(change, sizes, rates / -_bias_correction(config.beta1, count), out=grad)
+        pieces = grad.split(numbers)
         torch._foreach_add_(parameters, [piece.view_as(p) for piece, p in zip(pieces, parameters, strict=True)])
 
         metrics = {f"optim/grad_norm_{name}": grad_norms[tensors[name]].norm() for name in names}
@@ -137,7 +139,7 @@ class Optimizer(nn.Module, ABC):
 
     @abstractmethod
     def _change(self, grad: Tensor, root: Tensor, momentum: Tensor) -> Tensor:
-        """Move `momentum` in place and return, in memory of its own, what it asks for before rate and bias correction.
+        """Move `momentum` in place and return what it asks for before rate and bias correction.
 
         `grad` may be overwritten.
         """
@@ -170,7 +172,7 @@ class LaProp(Optimizer):
         return (limits / grad_norms).clamp(max=1.0), grad_norms > limits
 
     def _change(self, grad: Tensor, root: Tensor, momentum: Tensor) -> Tensor:
-        return momentum.lerp_(grad.div_(root), 1.0 - self.config.beta1).clone()
+        return momentum.lerp_(grad.div_(root), 1.0 - self.config.beta1)
 
 
 class AdamClip(Optimizer):
@@ -198,10 +200,10 @@ def _bias_correction(beta: float, count: Float[Tensor, " G"]) -> Float[Tensor, "
     return -torch.expm1(count * (math.log(beta) if beta > 0.0 else -math.inf))
 
 
-def _multiply(flat: Float[Tensor, " P"], sizes: Sequence[int], factors: Float[Tensor, " G"]) -> None:
-    """Multiply each group's stretch of `flat`, in place, with the group's factor."""
-    for piece, scale in zip(flat.split(list(sizes)), factors.unbind(), strict=True):
-        piece.mul_(scale)
+def _multiply(flat: Float[Tensor, " P"], sizes: Sequence[int], factors: Float[Tensor, " G"], out: Tensor) -> None:
+    """Put into `out` each group's stretch of `flat` times the group's factor."""
+    for piece, scale, place in zip(flat.split(list(sizes)), factors.unbind(), out.split(list(sizes)), strict=True):
+        torch.mul(piece, scale, out=place)
 
 
 def _span(parts: Mapping[str, slice], names: Sequence[str]) -> slice:

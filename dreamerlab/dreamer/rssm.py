@@ -9,7 +9,6 @@ Losses of heads live in `world_model`, the use of imagined states in `behavior`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -19,6 +18,7 @@ from torch.nn import functional
 from dreamerlab.config.schema_learning import FreeBits
 from dreamerlab.config.schema_model import Model
 from dreamerlab.dreamer.actions import ActionCodec, one_hot_rows
+from dreamerlab.dreamer.core import Hoisted, gates, gates_apart
 from dreamerlab.dreamer.distributions import (
     categorical,
     kl_both_ways,
@@ -32,30 +32,12 @@ from dreamerlab.dreamer.distributions import (
 from dreamerlab.dreamer.distributions import thresholds as sampling_thresholds
 from dreamerlab.dreamer.dynamics import Advanced, Apart, ApartPolicy, ImaginedPolicy, Losses, Observed
 from dreamerlab.dreamer.maths import tanh, tanh_
-from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks
+from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks, add_blocks_
 from dreamerlab.dreamer.norms import rms_silu, rms_silu_
 from dreamerlab.dreamer.products import add_product, affine
 from dreamerlab.dreamer.scan import Scanned, Weights, scan
 from dreamerlab.dreamer.stack import OneHots, one_hot_product, written_out
 from dreamerlab.spaces import ActionSpec
-
-
-class Hoisted(NamedTuple):
-    """Weights of the core as its loops want them, derived once per pass."""
-
-    actions: Tensor
-    """What an action adds to the first core layer, bias included: for one choice a table (C + 1, D) whose last row is
-    no action, otherwise the weight (hidden, D) that the action branch is multiplied with."""
-    inputs_scale: Tensor
-    """(2, hidden): norm scales of the deter and stoch branches."""
-    from_inputs: Tensor
-    """(2 * hidden, D): first core layer as seen from the two branches, which every group reads in full."""
-    from_deter: Tensor
-    """(G, D/G, D/G): first core layer as seen from each group's own slice of the deterministic state."""
-    gates: Tensor
-    """(G, D/G, 3D/G): weight of the gates. A single group loses its axis here and above (see `add_blocks`)."""
-    gates_bias: Tensor
-    """(3D,): bias of the gates with the -1 of the update gate folded in."""
 
 
 class RSSM(nn.Module):
@@ -252,9 +234,9 @@ class RSSM(nn.Module):
         self, start: Float[Tensor, "N F"], policy: ImaginedPolicy, horizon: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "{horizon}+1 N F"], Shaped[Tensor, "{horizon} N A"]]:
         """Return features of the start and of `horizon` prior steps, and the actions; see `dynamics.Dynamics`."""
-        threshold = self._imagined_thresholds(horizon, start, generator)
+        uniform = self._imagined_draws(horizon, start, generator)
         if not torch.is_grad_enabled() and written_out():
-            return self._imagine(start, lambda now, _, t: policy(now, t), threshold, None)[:2]
+            return self._imagine(start, lambda now, _, t: policy(now, t), uniform, None)[:2]
         rows, hoisted = len(start), self._hoist()
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
         states, actions = [start], []
@@ -262,7 +244,8 @@ class RSSM(nn.Module):
             action, encoded = policy(states[t], t)
             deter = self._step(hoisted, deter, latent, self._action_term(hoisted, action, encoded))
             logit = self.prior(deter).view(rows, self.stoch, self.classes)
-            latent = sample_straight_through(logit, threshold[t], self.one_hot, self.unimix)[0].flatten(1)
+            cuts = sampling_thresholds(uniform[t], self.classes, self.unimix)
+            latent = sample_straight_through(logit, cuts, self.one_hot, self.unimix)[0].flatten(1)
             states.append(torch.cat([deter, latent], -1))
             actions.append(action)
         return torch.stack(states), torch.stack(actions)
@@ -274,23 +257,27 @@ class RSSM(nn.Module):
         known = self.one_hots(start)
         if known is None:
             return None
-        return self._imagine(start, policy, self._imagined_thresholds(horizon, start, generator), known)
+        return self._imagine(start, policy, self._imagined_draws(horizon, start, generator), known)
 
-    def _imagine(self, start: Tensor, policy: ApartPolicy, threshold: Sequence[Tensor], known: OneHots | None) -> Apart:
+    def _imagine(self, start: Tensor, policy: ApartPolicy, uniform: Sequence[Tensor], known: OneHots | None) -> Apart:
         """Return a rollout without gradient; its features end with the deterministic state if one-hots are known."""
-        rows, hoisted, stoch = len(start), self._hoist(), self.stoch_input
+        rows, hoisted = len(start), self._hoist()
+        weight, bias = self.stoch_input.weight, self.stoch_input.bias
+        if known is not None:  # of every latent one row is picked: together they bring the bias
+            weight, bias = weight + bias / self.stoch, None
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
         first = start if known is None else deter
-        features = start.new_empty(len(threshold) + 1, *first.shape)
+        features = start.new_empty(len(uniform) + 1, *first.shape)
         states = features.unbind(0)
         states[0].copy_(first)
         columns, actions = [] if known is None else [known.columns], []
-        for t, cuts in enumerate(threshold):
+        for t, drawn_with in enumerate(uniform):
             action, encoded = policy(states[t], known, t)
             core = None if known is None else OneHots(0, known.columns - self.deter)
-            from_latent = one_hot_product(latent, stoch.weight, stoch.bias, core)
+            from_latent = one_hot_product(latent, weight, bias, core)
             term = self._action_term(hoisted, action, encoded)
             deter = self._step_in_place(hoisted, deter, from_latent, term, None if known is None else states[t + 1])
+            cuts = sampling_thresholds(drawn_with, self.classes, self.unimix)
             drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), cuts)
             if known is None:
                 latent = functional.embedding(drawn, self.one_hot).flatten(1)
@@ -302,9 +289,8 @@ class RSSM(nn.Module):
         told = OneHots(self.deter, torch.cat(columns)) if columns else None
         return Apart(features, torch.stack(actions), told)
 
-    def _imagined_thresholds(self, horizon: int, start: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        uniform = torch.rand((horizon, len(start), self.stoch), generator=generator, device=start.device)
-        return sampling_thresholds(uniform, self.classes, self.unimix).unbind(0)
+    def _imagined_draws(self, horizon: int, start: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        return torch.rand((horizon, len(start), self.stoch), generator=generator, device=start.device).unbind(0)
 
     def one_hots(self, features: Float[Tensor, "N F"]) -> OneHots | None:
         """Return which columns of posterior or imagined features are 1, if gathering pays; None if it does not."""
@@ -334,7 +320,7 @@ class RSSM(nn.Module):
         inputs = rms_silu(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
         shared = affine(inputs, hoisted.from_inputs, action_term)
         x = self.core_norm(add_blocks(shared, deter, hoisted.from_deter))
-        reset, candidate, update = self._gates(hoisted, self.core_rest(x))
+        reset, candidate, update = gates(hoisted, self.core_rest(x))
         candidate = tanh(torch.sigmoid(reset) * candidate)
         # h' = u * c + (1 - u) * h
         return torch.lerp(deter, candidate, torch.sigmoid(update))
@@ -343,26 +329,16 @@ class RSSM(nn.Module):
         self, hoisted: Hoisted, deter: Tensor, from_latent: Tensor, action_term: Tensor, out: Tensor | None
     ) -> Tensor:
         """Return what `_step` does, in `out` if given, without gradient, in memory at hand: `action_term` is lost."""
-        rows = len(deter)
-        inputs = torch.cat([self.deter_input(deter), from_latent], -1).view(rows, 2, self.hidden)
-        inputs = rms_silu_(inputs, hoisted.inputs_scale).view(rows, 2 * self.hidden)
-        shared = add_product(action_term, inputs, hoisted.from_inputs)
-        x = rms_silu_(add_blocks(shared, deter, hoisted.from_deter), self.core_norm.scale)
-        reset, candidate, update = self._gates(hoisted, self.core_rest(x))
+        shared = action_term
+        weights = hoisted.from_inputs.split(self.hidden)
+        for branch, scale, weight in zip(
+            [self.deter_input(deter), from_latent], hoisted.inputs_scale, weights, strict=True
+        ):
+            shared = add_product(shared, rms_silu_(branch, scale), weight)
+        x = rms_silu_(add_blocks_(shared, deter, hoisted.from_deter), self.core_norm.scale)
+        reset, candidate, update = gates_apart(hoisted, self.core_rest(x))
         candidate = tanh_(candidate.mul_(reset.sigmoid_()))
         return torch.lerp(deter, candidate, update.sigmoid_(), out=out)
-
-    def _gates(self, hoisted: Hoisted, x: Tensor) -> tuple[Tensor, ...]:
-        """Return reset gate, candidate and update gate before their activations, each (N, D), from x (N, D)."""
-        rows, width = len(x), self.deter // self.groups
-        if self.groups == 1:
-            return torch.addmm(hoisted.gates_bias, x, hoisted.gates).view(rows, 3, width).unbind(1)
-        blocks = torch.bmm(x.view(rows, self.groups, width).transpose(0, 1), hoisted.gates)
-        # Each gate gathered from all groups: what follows runs over whole rows, not over short slices of them.
-        gathered = blocks.view(self.groups, rows, 3, width).permute(2, 1, 0, 3)
-        bias = hoisted.gates_bias.view(self.groups, 3, width).transpose(0, 1).unsqueeze(1)
-        out = None if torch.is_grad_enabled() else x.new_empty(gathered.shape)
-        return torch.add(gathered, bias, out=out).reshape(3, rows, self.deter).unbind(0)
 
     def _kept_hoist(self) -> Hoisted:
         """Return `_hoist()` without gradient, computed anew only when a weight has changed: acting asks each step."""

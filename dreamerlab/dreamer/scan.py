@@ -30,7 +30,7 @@ SMALL = 1_000_000
 
 
 class Weights(NamedTuple):
-    """What the loop multiplies with; see `rssm.Hoisted` for the rearranged ones."""
+    """What the loop multiplies with; see `core.Hoisted` for the rearranged ones."""
 
     deter: Float[Tensor, "D hidden"]
     deter_bias: Float[Tensor, " hidden"]

@@ -9,7 +9,7 @@ other. A whole stack is a single node for autograd, which is what counts where r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -19,11 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from dreamerlab.dreamer.norms import Normed, norm_silu, norm_silu_gradient, rms_silu_
+from dreamerlab.dreamer.maths import LANES
+from dreamerlab.dreamer.norms import Normed, activated, norm_silu, norm_silu_gradient, rms_silu_
 from dreamerlab.dreamer.products import add_product, packed, product, weight_gradient
-
-EVEN = 16
-"""Numbers that the widest instructions take at once: rows of a multiple of them have no ragged end."""
 
 
 def rows_at_once(width: int) -> int:
@@ -54,7 +52,8 @@ class Layer(NamedTuple):
     """A Linear, followed by norm and SiLU if it has a `scale`."""
 
     weight: Float[Tensor, "I O"]
-    bias: Float[Tensor, " O"]
+    bias: Float[Tensor, " O"] | None
+    """None where it is part of the weight (see `_with_bias_inside`)."""
     scale: Float[Tensor, " O"] | None
 
 
@@ -83,9 +82,20 @@ def run_stack(
 ) -> Float[Tensor, "N O"]:
     """Return x taken through all layers, differentiable; `one_hots` says what is known of x."""
     if not torch.is_grad_enabled():
-        parts = [_forward(part, layers, known, None)[0] for part, known in _parts(x, one_hots, layers)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return read_stack(x, layers, one_hots, lambda outputs: outputs)
     return _differentiable(x, layers, one_hots)
+
+
+def read_stack(
+    x: Float[Tensor, "N I"],
+    layers: Sequence[Layer],
+    one_hots: OneHots | None,
+    read: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return what `read` makes, row by row, of x taken through all layers, some rows at a time, without gradient."""
+    ready = _with_bias_inside(layers, one_hots, len(x))
+    parts = [read(_forward(part, ready, known, None)[0]) for part, known in _parts(x, one_hots, layers)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def evened(layer: Layer) -> Layer:
@@ -93,8 +103,22 @@ def evened(layer: Layer) -> Layer:
 
     At the 255 bins of a two-hot head a product is a fifth slower than at 256.
     """
-    more = (0, -layer.weight.shape[1] % EVEN)
+    assert layer.bias is not None
+    more = (0, -layer.weight.shape[1] % LANES)
     return Layer(functional.pad(layer.weight, more), functional.pad(layer.bias, more, value=-math.inf), None)
+
+
+def _with_bias_inside(layers: Sequence[Layer], one_hots: OneHots | None, rows: int) -> Sequence[Layer]:
+    """Return layers for many rows, the bias of the first shared out to the rows of its weight that one-hots pick.
+
+    Of those every input picks one for each place: together they bring the bias, which need not be added any more.
+    """
+    first, *rest = layers
+    if one_hots is None or first.bias is None or rows <= _rows_at_once(layers):
+        return layers
+    weight = first.weight.clone()
+    weight[one_hots.start :] += first.bias / one_hots.columns.shape[1]
+    return [first._replace(weight=weight, bias=None), *rest]
 
 
 class Tape:
@@ -105,6 +129,8 @@ class Tape:
 
     def __init__(self, layers: Sequence[Layer], rows: int) -> None:
         self._layers = layers
+        self._ready: Sequence[Layer] | None = None
+        self._rows = rows
         self._hidden = [_room(rows, layer.weight) for layer in layers if layer.scale is not None]
         self._outputs: list[Tensor] = []
         self._made = 0
@@ -113,14 +139,16 @@ class Tape:
     def run(self, x: Float[Tensor, "N I"], one_hots: OneHots | None = None) -> Float[Tensor, "N O"]:
         """Return the next rows taken through all layers, without gradient."""
         before, self._made = self._made, self._made + len(x)
-        room = [kept.rows(before, self._made) for kept in self._hidden]
-        self._outputs.append(_forward(x, self._layers, one_hots, room)[0])
+        room = [_rows(kept, before, self._made) for kept in self._hidden]
+        if self._ready is None:
+            self._ready = _with_bias_inside(self._layers, one_hots, self._rows)
+        self._outputs.append(_forward(x, self._ready, one_hots, room)[0])
         return self._outputs[-1]
 
     def outputs(self, x: Float[Tensor, "rows I"], one_hots: OneHots | None = None) -> Float[Tensor, "rows O"]:
         """Return the outputs of all rows, differentiable, given all inputs as they were."""
         rows = _rows_at_once(self._layers)
-        kept = [[_Kept(*layer.rows(cut, cut + rows)) for layer in self._hidden] for cut in range(0, len(x), rows)]
+        kept = [[_rows(layer, cut, cut + rows) for layer in self._hidden] for cut in range(0, len(x), rows)]
         return _differentiable(x, self._layers, one_hots, (torch.cat(self._outputs), kept))
 
 
@@ -128,7 +156,7 @@ def _differentiable(
     x: Tensor,
     layers: Sequence[Layer],
     one_hots: OneHots | None,
-    done: tuple[Tensor, list[list[_Kept]]] | None = None,
+    done: tuple[Tensor, list[list[Normed]]] | None = None,
 ) -> Tensor:
     """Return x taken through all layers with gradient; `done` holds the output and what is kept, if that is known."""
     normed = tuple(layer.scale is not None for layer in layers)
@@ -137,14 +165,16 @@ def _differentiable(
 
 
 def one_hot_product(
-    x: Float[Tensor, "N I"], weight: Float[Tensor, "J O"], bias: Float[Tensor, " O"], one_hots: OneHots | None
+    x: Float[Tensor, "N I"], weight: Float[Tensor, "J O"], bias: Float[Tensor, " O"] | None, one_hots: OneHots | None
 ) -> Float[Tensor, "N O"]:
-    """Return x @ weight + bias without gradient, by gathering rows of the weight where x is known to be one-hot."""
+    """Return x @ weight, plus bias if given, without gradient; rows of the weight are gathered where x is one-hot."""
     if one_hots is None:
         return product(x, weight, bias)
     start, columns = one_hots
     gathered = functional.embedding_bag(columns, weight, mode="sum")
-    return add_product(gathered, x[:, :start], weight[:start], bias) if start else gathered.add_(bias)
+    if start:
+        return add_product(gathered, x[:, :start], weight[:start], bias)
+    return gathered if bias is None else gathered.add_(bias)
 
 
 def one_hot_gradient(one_hots: OneHots, grad: Float[Tensor, "N O"], count: int) -> Float[Tensor, "{count} O"]:
@@ -153,8 +183,9 @@ def one_hot_gradient(one_hots: OneHots, grad: Float[Tensor, "N O"], count: int) 
     A product with the one-hots would make classes times as many multiplications.
     """
     columns = one_hots.columns - one_hots.start
-    # Short integers are what numpy sorts by their digits: ten times as fast as torch does.
-    ordered = torch.from_numpy(columns.numpy().T.astype(np.uint16).argsort(axis=1, kind="stable")).flatten()
+    # Short integers are what numpy sorts by their digits: ten times as fast as torch does, bytes twenty times.
+    digits = columns.numpy().T.astype(np.uint8 if count <= 256 else np.uint16)
+    ordered = torch.from_numpy(digits.argsort(axis=1, kind="stable")).flatten()
     each = torch.bincount(columns.flatten(), minlength=count)
     return functional.embedding_bag(ordered, grad, each.cumsum(0) - each, mode="sum")
 
@@ -175,7 +206,7 @@ class _Stack(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         one_hots: OneHots | None,
-        done: tuple[Tensor, list[list[_Kept]]] | None,
+        done: tuple[Tensor, list[list[Normed]]] | None,
         normed: tuple[bool, ...],
         *tensors: Tensor,
     ) -> Tensor:
@@ -185,7 +216,8 @@ class _Stack(torch.autograd.Function):
             output, ctx.kept = done
             return output
         layers = _layers(normed, tensors)
-        results = [_forward(part, layers, known, ()) for part, known in _parts(x, one_hots, layers)]
+        ready = _with_bias_inside(layers, one_hots, len(x))
+        results = [_forward(part, ready, known, ()) for part, known in _parts(x, one_hots, layers)]
         outputs, ctx.kept = zip(*results, strict=True)
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
@@ -208,29 +240,14 @@ class _Stack(torch.autograd.Function):
         return (to_x, None, None, None, *totals)
 
 
-class _Kept(NamedTuple):
-    """What the gradient of a hidden layer needs beside its input."""
-
-    output: Tensor | None
-    """What the next layer reads; None behind the last: an output that is kept by what made it is never let go."""
-    normed: Normed
+def _room(rows: int, weight: Tensor) -> Normed:
+    """Return memory for what the gradient of a hidden layer needs of `rows` rows beside its input."""
+    return Normed(weight.new_empty(rows, 1), weight.new_empty(rows, weight.shape[1]))
 
 
-class _Room(NamedTuple):
-    """Memory for what a hidden layer keeps."""
-
-    output: Tensor
-    normed: Normed
-
-    def rows(self, start: int, stop: int) -> _Room:
-        """Return the part for some rows."""
-        return _Room(self.output[start:stop], Normed(*(tensor[start:stop] for tensor in self.normed)))
-
-
-def _room(rows: int, weight: Tensor) -> _Room:
-    """Return memory for `rows` rows of a layer."""
-    output, normed = weight.new_empty(2, rows, weight.shape[1]).unbind()
-    return _Room(output, Normed(weight.new_empty(rows, 1), normed))
+def _rows(kept: Normed, start: int, stop: int) -> Normed:
+    """Return the part for some rows."""
+    return Normed(*(tensor[start:stop] for tensor in kept))
 
 
 def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
@@ -239,10 +256,10 @@ def _layers(normed: tuple[bool, ...], tensors: Sequence[Tensor]) -> list[Layer]:
 
 
 def _forward(
-    x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, room: Sequence[_Room] | None
-) -> tuple[Tensor, list[_Kept]]:
+    x: Tensor, layers: Sequence[Layer], one_hots: OneHots | None, room: Sequence[Normed] | None
+) -> tuple[Tensor, list[Normed]]:
     """Return the output, and what the gradient needs of every hidden layer, in `room` if given; None: nothing."""
-    kept: list[_Kept] = []
+    kept: list[Normed] = []
     for number, (weight, bias, scale) in enumerate(layers):
         x = product(x, weight, bias) if number else one_hot_product(x, weight, bias, one_hots)
         if scale is None:
@@ -250,8 +267,8 @@ def _forward(
         if room is None:
             x = rms_silu_(x, scale)
             continue
-        x, normed = norm_silu(x, scale, room[number] if room else None)
-        kept.append(_Kept(x if number + 1 < len(layers) else None, normed))
+        x, normed = norm_silu(x, scale, (x, room[number]) if room else None)
+        kept.append(normed)
     return x, kept
 
 
@@ -259,7 +276,7 @@ def _backward(
     x: Tensor,
     one_hots: OneHots | None,
     grad: Tensor,
-    kept: Sequence[_Kept],
+    kept: Sequence[Normed],
     layers: Sequence[Layer],
     totals: list[Tensor | None] | None,
     *,
@@ -267,17 +284,19 @@ def _backward(
 ) -> Tensor | None:
     """Return the gradient of x, if it is needed; add that of every tensor of every layer to `totals`, if there are."""
     place = 0 if totals is None else len(totals)
+    slope: Tensor | None = None
     for number in reversed(range(len(layers))):
         weight, _, scale = layers[number]
-        before = kept[number - 1].output if number else x
-        assert before is not None
         if scale is not None:
             # What came from the layer behind is not asked for again; what came from outside may be.
-            spare = grad if number + 1 < len(layers) else None
-            grad, to_scale = norm_silu_gradient(grad, kept[number].normed, scale, spare)
+            spare = None if slope is None else grad
+            slope = activated(kept[number].normed, scale).slope if slope is None else slope
+            grad, to_scale = norm_silu_gradient(grad, kept[number], scale, slope, spare)
             if totals is not None:
                 place -= 1
                 _add(totals, place, to_scale.sum(0))
+        below = layers[number - 1].scale if number else None
+        before, slope = (x, None) if below is None else activated(kept[number - 1].normed, below)
         if totals is not None:
             place -= 2
             known = None if number else one_hots

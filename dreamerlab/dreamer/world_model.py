@@ -104,7 +104,7 @@ class WorldModel(nn.Module):
 
     def predict_reward(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         """Return the expected reward received on arriving at each state; `one_hots` as in `networks.MLP`."""
-        return self.twohot.mean(self.reward.logits(features, one_hots).softmax(-1))
+        return self.reward.read_out(features, one_hots, self.twohot.expected)
 
     def predict_continue(self, features: Float[Tensor, "N F"], one_hots: OneHots | None = None) -> Float[Tensor, " N"]:
         """Return the predicted discount of each state: gamma where it goes on, 0 after a death.

@@ -23,6 +23,7 @@ from dreamerlab.dreamer.maths import lambda_return, replay_return
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
+from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.spaces import ActionSpec, EnvSpec
 from tests.oracles.cases import VECTORS, random_agent
@@ -342,10 +343,10 @@ class Line(WorldModel):
         self.weight = torch.nn.Parameter(torch.tensor(2.0))
         self.explorer = None
 
-    def predict_reward(self, features: Tensor) -> Tensor:
+    def predict_reward(self, features: Tensor, one_hots: OneHots | None = None) -> Tensor:
         return self.weight * features.squeeze(-1)
 
-    def predict_continue(self, features: Tensor) -> Tensor:
+    def predict_continue(self, features: Tensor, one_hots: OneHots | None = None) -> Tensor:
         return torch.full_like(features.squeeze(-1), 0.9)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from dreamerlab.dreamer.distributions import (
     categorical,
     continue_floor,
     continue_loss,
+    draw_with_probs,
     entropy,
     kl_both_ways,
     kl_divergence,
@@ -198,6 +199,26 @@ def test_uniform_logits_decode_to_exactly_zero_F2(twohot: TwoHot) -> None:
         assert (twohot.mean(torch.full((5, 255), constant).softmax(-1)) == 0.0).all()
 
 
+@pytest.mark.parametrize("behind", [0, 1])
+@pytest.mark.parametrize("spacing", ["symexp", "symlog"])
+def test_what_logits_lead_one_to_expect_is_the_mean_of_their_softmax(
+    spacing: Literal["symexp", "symlog"], behind: int
+) -> None:
+    """With and without gradient, and with a column of -inf behind those of the bins."""
+    twohot = TwoHot(41, 5.0, spacing)
+    logits = 30.0 * torch.randn(6, 41, generator=torch.Generator().manual_seed(1))
+    probs = logits.softmax(-1)[:, twohot.column]
+    if spacing == "symexp":
+        assert torch.allclose(twohot.mean(logits.softmax(-1)), probs @ twohot.bins, atol=1e-4)
+    even = torch.nn.functional.pad(logits, (0, behind), value=-torch.inf)
+    wanted = twohot.mean(logits.softmax(-1))
+    assert torch.allclose(twohot.mean(even.softmax(-1)), wanted, atol=1e-4)
+    assert torch.allclose(twohot.expected(even), wanted, atol=1e-4)
+    with torch.no_grad():
+        assert torch.allclose(twohot.expected(even), wanted, atol=1e-4)
+        assert (twohot.expected(torch.full((3, 41), 7.5)) == 0.0).all()
+
+
 def test_the_mean_of_a_mixture_is_unbiased_in_raw_space_A13_8(twohot: TwoHot) -> None:
     probs = 0.9 * dense(twohot, 0.0) + 0.1 * dense(twohot, 10.0)
     assert twohot.mean(columns(twohot, probs)).item() == pytest.approx(1.0, rel=1e-5)
@@ -338,3 +359,17 @@ def test_the_written_out_kl_has_value_and_gradients_of_the_composite(unimix: flo
     for a, b in zip(got, wanted, strict=True):
         assert torch.isfinite(b).all()
         assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [5, 16, 20])
+def test_a_draw_alone_is_the_draw_that_comes_with_its_probabilities(classes: int) -> None:
+    """Rows of sixteen and more, and shorter ones, are added up in different ways."""
+    g = torch.Generator().manual_seed(classes)
+    logits, uniform = 3.0 * torch.randn(400, 3, classes, generator=g), torch.rand(400, 3, generator=g)
+    cuts = thresholds(uniform, classes, 0.01)
+    drawn, probs = draw_with_probs(logits, cuts)
+    assert torch.equal(sample(logits, cuts), drawn.long())
+    assert torch.allclose(probs, logits.softmax(-1), atol=1e-6)
+    mixed = 0.99 * probs.double() + 0.01 / classes
+    below = mixed.cumsum(-1) <= uniform.double().unsqueeze(-1)
+    assert (below.sum(-1).clamp(max=classes - 1) == drawn.long()).double().mean().item() > 0.999

@@ -197,6 +197,31 @@ def test_an_evened_layer_says_the_same_and_has_the_same_gradient() -> None:
         assert torch.allclose(got, exact, atol=1e-6)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_read_out_in_parts_is_read_out_of_all(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first layer's bias shared out to the rows of its weight that one-hots pick, and without."""
+    monkeypatch.setattr(stack, "rows_at_once", lambda width: 2)
+    torch.manual_seed(3)
+    network, columns = MLP(3 + 8, 6, 2, 21), torch.tensor([[1, 4], [3, 7], [1, 5], [0, 6], [2, 4]])
+    with torch.no_grad():
+        network.first.linear.bias.normal_()
+    x = torch.cat([torch.randn(5, 3), torch.zeros(5, 8).scatter_(1, columns, 1.0)], 1)
+    one_hots = OneHots(3, columns + 3) if known else None
+    seen: list[int] = []
+
+    def most(logits: Tensor) -> Tensor:
+        seen.append(len(logits))
+        return logits.softmax(-1).max(-1).values
+
+    with torch.no_grad():
+        parts = network.read_out(x, one_hots, most)
+        assert seen == [2, 2, 1]
+        assert torch.allclose(parts, network(x).softmax(-1).max(-1).values, atol=1e-6)
+    whole = network.read_out(x, one_hots, most)
+    assert whole.requires_grad
+    assert torch.allclose(whole, parts, atol=1e-6)
+
+
 def test_large_products_are_given_to_onednn_where_it_is_used(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[int, ...]] = []
     onednn = products._onednn
