@@ -53,7 +53,7 @@ class Activated(NamedTuple):
 
 
 def activated(normed: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Activated:
-    """Return SiLU of normed rows times scale once more: cheaper than to have kept it, and its gradient needs the slope.
+    """Return SiLU of normed rows times scale once more: as cheap as to have kept it, in half the memory.
 
     y = v * s with s = sigmoid(v); dy/dv = s + y * (1 - s) = y + s * (1 - y).
     """
