@@ -273,7 +273,10 @@ def test_outside_git_it_is_a_caveat_that_no_order_can_be_proven(workspace: Works
 # -- launches -------------------------------------------------------------------------------------------------------
 
 
-def test_free_overrides_reach_both_arms_and_others_are_refused(workspace: Workspace) -> None:
+def test_free_overrides_reach_both_arms_and_others_are_refused(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_logical_cores", lambda: 2)  # enough for two threads, whatever this one has
     words = ("threads=2", "log.every=7", "lr_actor=3e-4", "horizon=9", "budget.amount=500")
     found = examine(workspace, asked(), overrides=words)
     assert [(one.rule, one.key) for one in found.violations] == [
