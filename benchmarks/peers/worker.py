@@ -35,7 +35,16 @@ def _added_flops(_: Any, x: Any, weight: Any, *__: Any, out_shape: Any, **___: A
     return 2 * rows * inputs * weight[1]
 
 
-UNCOUNTED = {torch.ops.mkldnn._linear_pointwise: _linear_flops, torch.ops.aten.addmm_: _added_flops}
+def _added_blocks_flops(_: Any, x: Any, weight: Any, *__: Any, out_shape: Any, **___: Any) -> int:
+    groups, rows, inputs = x
+    return 2 * groups * rows * inputs * weight[2]
+
+
+UNCOUNTED = {
+    torch.ops.mkldnn._linear_pointwise: _linear_flops,
+    torch.ops.aten.addmm_: _added_flops,
+    torch.ops.aten.baddbmm_: _added_blocks_flops,
+}
 """Products that torch's counter does not know."""
 
 

@@ -8,8 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamerlab.dreamer.networks import add_blocks_
-
 
 class Hoisted(NamedTuple):
     """Weights of the core as its loops want them, derived once per pass."""
@@ -38,15 +36,5 @@ def gates(hoisted: Hoisted, x: Float[Tensor, "N D"]) -> tuple[Tensor, ...]:
     # Each gate gathered from all groups: what follows runs over whole rows, not over short slices of them.
     gathered = blocks.unflatten(-1, (3, width)).permute(2, 1, 0, 3)
     bias = hoisted.gates_bias.view(groups, 3, width).transpose(0, 1).unsqueeze(1)
-    return (gathered + bias).reshape(3, len(x), groups * width).unbind(0)
-
-
-def gates_apart(hoisted: Hoisted, x: Float[Tensor, "N D"]) -> tuple[Tensor, ...]:
-    """Return what `gates` does, without gradient: every gate is multiplied to its place, nothing is gathered."""
-    if hoisted.gates.ndim == 2:
-        return gates(hoisted, x)
-    groups, width, _ = hoisted.gates.shape
-    bias = hoisted.gates_bias.view(groups, 3, width).transpose(0, 1).reshape(3, 1, groups * width)
-    apart = bias.expand(3, len(x), groups * width).contiguous().unbind(0)
-    weights = hoisted.gates.unflatten(-1, (3, width)).unbind(2)
-    return tuple(add_blocks_(gate, x, weight) for gate, weight in zip(apart, weights, strict=True))
+    out = None if torch.is_grad_enabled() else x.new_empty(gathered.shape)
+    return torch.add(gathered, bias, out=out).reshape(3, len(x), groups * width).unbind(0)

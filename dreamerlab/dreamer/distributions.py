@@ -1,8 +1,8 @@
 """Categorical with unimix, straight-through samples, KL, entropy; two-hot regression; continue probability.
 
 Functions on logits rather than distribution objects: the step is bound by the number of tensor operations at
-small sizes. `torch.softmax` is avoided for the short rows of the latents (it is several times slower there than
-its parts), samples use one uniform number each by inverting the cumulative distribution.
+small sizes. `torch.softmax` is avoided for latents of few classes (on rows shorter than `maths.LANES` it is several
+times slower than its parts), samples use one uniform number each by inverting the cumulative distribution.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def leave_free(
 
 
 def thresholds(uniform: Float[Tensor, "*rows"], classes: int, unimix: float) -> Float[Tensor, "*rows K"]:
-    """Return what `sample` compares the cumulative softmax with; hoisted out of loops, one call for all steps.
+    """Return what `sample` compares the cumulative softmax with; it needs no logits: one call may serve many steps.
 
     The first class whose mixed cumulative probability exceeds u is drawn. Solved for the softmax part c:
     (1 - unimix) * c_k + unimix * (k + 1) / K <= u  <=>  c_k <= (u - unimix * (k + 1) / K) / (1 - unimix).
@@ -143,29 +143,37 @@ def _uniform_part(classes: int, unimix: float, dtype: torch.dtype, device: torch
 
 def sample(logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]) -> Int[Tensor, "*rows"]:
     """Return a class drawn by inverting the cumulative distribution, given `thresholds` of uniform numbers."""
-    if logits.shape[-1] >= LANES:
-        return _count_reached(running_sum(logits.softmax(-1)), threshold).long()
-    # On shorter rows torch's softmax is five times slower.
-    cumulative = running_sum((logits - logits.amax(-1, keepdim=True)).exp_())
-    return _count_reached(cumulative, threshold * cumulative[..., -1:]).long()
+    # torch's own softmax is five times slower on shorter rows.
+    weights = logits.softmax(-1) if logits.shape[-1] >= LANES else _exp(logits)
+    cumulative = running_sum(weights)
+    return _count_reached(cumulative, cumulative[..., -1:], threshold).long()
 
 
 def draw_with_probs(
     logits: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]
 ) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows K"]]:
     """Return what `sample` returns, as floating-point numbers, and the softmax of the logits; without gradient."""
-    exp = (logits - logits.amax(-1, keepdim=True)).exp_()
+    exp = _exp(logits)
     cumulative = running_sum(exp)
     total = cumulative[..., -1:]
-    reach, probs = threshold * total, exp.div_(total)
-    return _count_reached(cumulative, reach), probs
+    return _count_reached(cumulative, total, threshold), exp.div_(total)
 
 
-def _count_reached(cumulative: Float[Tensor, "*rows K"], threshold: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """Return how many of the cumulative sums, which are lost, do not exceed their threshold."""
+def _exp(logits: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:
+    """Return what a softmax divides by its sum: e^logits, with 1 for the largest of each row; without gradient."""
+    return (logits - logits.amax(-1, keepdim=True)).exp_()
+
+
+def _count_reached(
+    cumulative: Float[Tensor, "*rows K"], total: Float[Tensor, "*rows 1"], threshold: Float[Tensor, "*rows K"]
+) -> Float[Tensor, "*rows"]:
+    """Return how many of the cumulative sums do not exceed their threshold's share of the last one.
+
+    Even of a softmax that one need not be 1: what lies above it must not draw a class whose probability is 0.
+    """
     # As a product: counting truth values along short rows takes three times as long.
-    reached = torch.le(cumulative, threshold, out=cumulative)
-    return reached @ ones(reached.shape[-1], reached.dtype, reached.device)
+    reach = threshold * total
+    return torch.le(cumulative, reach, out=reach) @ ones(reach.shape[-1], reach.dtype, reach.device)
 
 
 def softmax_gradient(grad: Float[Tensor, "*rows K"], probs: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:
@@ -247,22 +255,24 @@ class TwoHot(nn.Module):
 
         Columns behind the last bin's do not count (`networks.MLP.logits`).
         """
-        mean = self._paired(probs)
-        return symexp(mean) if self.in_symlog else mean
+        return self._paired(probs)
 
     def expected(self, logits: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
         """Return the `mean` of the distribution with these logits; without gradient it is divided by its sum last."""
         if torch.is_grad_enabled():
             return self.mean(logits.softmax(-1))
-        exp = (logits - logits.amax(-1, keepdim=True)).exp_()
-        mean = self._paired(exp) / exp.sum(-1)
-        return symexp(mean) if self.in_symlog else mean
+        weights = _exp(logits)
+        return self._paired(weights, weights.sum(-1))
 
-    def _paired(self, weights: Float[Tensor, "*rows L"]) -> Float[Tensor, "*rows"]:
+    def _paired(
+        self, weights: Float[Tensor, "*rows L"], total: Float[Tensor, "*rows"] | None = None
+    ) -> Float[Tensor, "*rows"]:
         half = self.middle + 1
         # With a column behind the last bin's, halves are even: bin 0 and that column meet, and count for nothing.
         pairs = min(weights.shape[-1] - half, half)
-        return (weights[..., half : half + pairs] - weights[..., :pairs]) @ self.upper[:pairs]
+        mean = (weights[..., half : half + pairs] - weights[..., :pairs]) @ self.upper[:pairs]
+        mean = mean if total is None else mean / total
+        return symexp(mean) if self.in_symlog else mean
 
     def encode(self, x: Float[Tensor, "*rows"]) -> Encoded:
         """Return the two bins around x, weighted linearly in the bins' space; beyond the range all on the edge."""

@@ -20,12 +20,12 @@ def rms_silu(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Float
     """Return silu(scale * x / rms(x)), the root mean square over the last axis with eps 1e-4 inside the root."""
     if torch.is_grad_enabled():
         return _RmsSiLU.apply(x, scale)  # type: ignore[no-any-return]
-    return _activated(x * _inverse_rms(x), scale)
+    return _scaled_silu_(x * _inverse_rms(x), scale)
 
 
 def rms_silu_(x: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Float[Tensor, "*rows F"]:
     """Return `rms_silu` in the memory of x, without gradient: fresh memory costs more than the arithmetic."""
-    return _activated(x.mul_(_inverse_rms(x)), scale)
+    return _scaled_silu_(x.mul_(_inverse_rms(x)), scale)
 
 
 class Normed(NamedTuple):
@@ -55,6 +55,7 @@ class Activated(NamedTuple):
 def activated(normed: Float[Tensor, "*rows F"], scale: Float[Tensor, " ..."]) -> Activated:
     """Return SiLU of normed rows times scale once more: as cheap as to have kept it, in half the memory.
 
+    Whoever walks backwards wants both: what the next layer read, and the slope there.
     y = v * s with s = sigmoid(v); dy/dv = s + y * (1 - s) = y + s * (1 - y).
     """
     scaled = normed * scale
@@ -106,7 +107,7 @@ def norm_gradient(
     return torch.addcmul(pulled, normed, along, value=-1.0 / normed.shape[-1], out=out)
 
 
-def _activated(normed: Tensor, scale: Tensor) -> Tensor:
+def _scaled_silu_(normed: Tensor, scale: Tensor) -> Tensor:
     return functional.silu(normed.mul_(scale), inplace=True)
 
 

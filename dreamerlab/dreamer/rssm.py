@@ -18,7 +18,7 @@ from torch.nn import functional
 from dreamerlab.config.schema_learning import FreeBits
 from dreamerlab.config.schema_model import Model
 from dreamerlab.dreamer.actions import ActionCodec, one_hot_rows
-from dreamerlab.dreamer.core import Hoisted, gates, gates_apart
+from dreamerlab.dreamer.core import Hoisted, gates
 from dreamerlab.dreamer.distributions import (
     categorical,
     kl_both_ways,
@@ -36,7 +36,7 @@ from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_
 from dreamerlab.dreamer.norms import rms_silu, rms_silu_
 from dreamerlab.dreamer.products import add_product, affine
 from dreamerlab.dreamer.scan import Scanned, Weights, scan
-from dreamerlab.dreamer.stack import OneHots, one_hot_product, written_out
+from dreamerlab.dreamer.stack import OneHots, bias_inside, one_hot_product, written_out
 from dreamerlab.spaces import ActionSpec
 
 
@@ -263,8 +263,8 @@ class RSSM(nn.Module):
         """Return a rollout without gradient; its features end with the deterministic state if one-hots are known."""
         rows, hoisted = len(start), self._hoist()
         weight, bias = self.stoch_input.weight, self.stoch_input.bias
-        if known is not None:  # of every latent one row is picked: together they bring the bias
-            weight, bias = weight + bias / self.stoch, None
+        if known is not None:
+            weight, bias = bias_inside(weight, bias, OneHots(0, known.columns)), None
         deter, latent = start.split([self.deter, self.feature_size - self.deter], -1)
         first = start if known is None else deter
         features = start.new_empty(len(uniform) + 1, *first.shape)
@@ -277,6 +277,7 @@ class RSSM(nn.Module):
             from_latent = one_hot_product(latent, weight, bias, core)
             term = self._action_term(hoisted, action, encoded)
             deter = self._step_in_place(hoisted, deter, from_latent, term, None if known is None else states[t + 1])
+            # Step by step: of all steps they would not fit the cache.
             cuts = sampling_thresholds(drawn_with, self.classes, self.unimix)
             drawn = sample(self.prior(deter).view(rows, self.stoch, self.classes), cuts)
             if known is None:
@@ -328,7 +329,10 @@ class RSSM(nn.Module):
     def _step_in_place(
         self, hoisted: Hoisted, deter: Tensor, from_latent: Tensor, action_term: Tensor, out: Tensor | None
     ) -> Tensor:
-        """Return what `_step` does, in `out` if given, without gradient, in memory at hand: `action_term` is lost."""
+        """Return what `_step` does, without gradient, in `out` if given; the memory of both terms is used and lost.
+
+        One product a branch: under bfloat16 each is rounded on its own.
+        """
         shared = action_term
         weights = hoisted.from_inputs.split(self.hidden)
         for branch, scale, weight in zip(
@@ -336,7 +340,7 @@ class RSSM(nn.Module):
         ):
             shared = add_product(shared, rms_silu_(branch, scale), weight)
         x = rms_silu_(add_blocks_(shared, deter, hoisted.from_deter), self.core_norm.scale)
-        reset, candidate, update = gates_apart(hoisted, self.core_rest(x))
+        reset, candidate, update = gates(hoisted, self.core_rest(x))
         candidate = tanh_(candidate.mul_(reset.sigmoid_()))
         return torch.lerp(deter, candidate, update.sigmoid_(), out=out)
 

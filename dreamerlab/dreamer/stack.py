@@ -109,16 +109,19 @@ def evened(layer: Layer) -> Layer:
 
 
 def _with_bias_inside(layers: Sequence[Layer], one_hots: OneHots | None, rows: int) -> Sequence[Layer]:
-    """Return layers for many rows, the bias of the first shared out to the rows of its weight that one-hots pick.
-
-    Of those every input picks one for each place: together they bring the bias, which need not be added any more.
-    """
+    """Return layers for so many rows; if they come in parts, the first one's bias need not be added to each."""
     first, *rest = layers
     if one_hots is None or first.bias is None or rows <= _rows_at_once(layers):
         return layers
-    weight = first.weight.clone()
-    weight[one_hots.start :] += first.bias / one_hots.columns.shape[1]
-    return [first._replace(weight=weight, bias=None), *rest]
+    inside = bias_inside(first.weight, first.bias, one_hots)
+    return [first._replace(weight=inside, bias=None), *rest]
+
+
+def bias_inside(weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"], one_hots: OneHots) -> Float[Tensor, "I O"]:
+    """Return a weight whose rows bring the bias: every input picks one of them for each place of its one-hots."""
+    weight = weight.clone()
+    weight[one_hots.start :] += bias / one_hots.columns.shape[1]
+    return weight
 
 
 class Tape:

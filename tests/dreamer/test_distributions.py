@@ -199,12 +199,12 @@ def test_uniform_logits_decode_to_exactly_zero_F2(twohot: TwoHot) -> None:
         assert (twohot.mean(torch.full((5, 255), constant).softmax(-1)) == 0.0).all()
 
 
-@pytest.mark.parametrize("behind", [0, 1])
+@pytest.mark.parametrize("behind", [0, 1, 7])
 @pytest.mark.parametrize("spacing", ["symexp", "symlog"])
 def test_what_logits_lead_one_to_expect_is_the_mean_of_their_softmax(
     spacing: Literal["symexp", "symlog"], behind: int
 ) -> None:
-    """With and without gradient, and with a column of -inf behind those of the bins."""
+    """With and without gradient, and with columns of -inf behind those of the bins."""
     twohot = TwoHot(41, 5.0, spacing)
     logits = 30.0 * torch.randn(6, 41, generator=torch.Generator().manual_seed(1))
     probs = logits.softmax(-1)[:, twohot.column]
@@ -373,3 +373,14 @@ def test_a_draw_alone_is_the_draw_that_comes_with_its_probabilities(classes: int
     mixed = 0.99 * probs.double() + 0.01 / classes
     below = mixed.cumsum(-1) <= uniform.double().unsqueeze(-1)
     assert (below.sum(-1).clamp(max=classes - 1) == drawn.long()).double().mean().item() > 0.999
+
+
+@pytest.mark.parametrize("classes", [5, 16, 32])
+def test_a_class_without_probability_is_never_drawn(classes: int) -> None:
+    """Not at the ends of what a uniform number can be either, where rounded sums need not reach 1."""
+    logits = 3.0 * torch.randn(4000, classes, generator=torch.Generator().manual_seed(classes))
+    logits[:, [0, -3, -2, -1]] = -torch.inf
+    for uniform in (0.0, 1.0 - 2.0**-24):
+        cuts = thresholds(torch.full((4000,), uniform), classes, 0.0)
+        for drawn in sample(logits, cuts), draw_with_probs(logits, cuts)[0].long():
+            assert logits.gather(-1, drawn.unsqueeze(-1)).isfinite().all()

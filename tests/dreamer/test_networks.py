@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from dreamerlab.dreamer.networks import MLP, BlockLinear, Hidden, Linear, init_weight
+from benchmarks.peers.worker import UNCOUNTED
+from dreamerlab.dreamer.networks import MLP, BlockLinear, Hidden, Linear, add_blocks, add_blocks_, init_weight
 from dreamerlab.dreamer.norms import rms_silu
 
 
@@ -106,3 +108,17 @@ def test_a_group_depends_on_its_own_weights_only_F8() -> None:
         layer.weight[1] += 1.0
     changed = (layer(x) != before).view(4, 3, 2).any(-1).any(0)
     assert changed.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_blocks_are_added_in_place_with_as_many_multiplications_as_the_benchmark_counts(groups: int) -> None:
+    """A product that its counter does not know would lower the floor."""
+    torch.manual_seed(0)
+    weight, x, total = torch.randn(groups, 6, 5), torch.randn(7, groups * 6), torch.randn(7, groups * 5)
+    weight = weight[0] if groups == 1 else weight
+    expected = add_blocks(total, x, weight)
+    with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
+        found = add_blocks_(total, x, weight)
+    assert found is total
+    assert torch.allclose(total, expected, atol=1e-5)
+    assert counter.get_total_flops() == 2 * 7 * groups * 6 * 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -124,6 +124,17 @@ def test_metrics_show_gradients_before_clipping_per_group_A9() -> None:
     assert metrics["optim/grad_norm_actor"] == pytest.approx(1.0)
     assert metrics["optim/grad_norm_critic"] == pytest.approx(20.0)
     assert metrics["optim/clipped_frac"] == pytest.approx(0.75)  # all but the last, whose limit is 30
+
+
+@pytest.mark.parametrize("name", ["laprop_agc", "adam_clip"])
+def test_a_step_leaves_the_gradients_it_was_given_as_they_are(name: Literal["laprop_agc", "adam_clip"]) -> None:
+    weights = [parameter([1.0, -2.0]), parameter([[3.0]])]
+    optimizer = make_optimizer({"world": (weights[:1], 1.0), "actor": (weights[1:], 1.0)}, OptimizerConfig(name=name))
+    grads = [torch.tensor([50.0, -1.0]), torch.tensor([[70.0]])]
+    kept = [grad.clone() for grad in grads]
+    optimizer.step(grads)
+    assert all(torch.equal(grad, before) for grad, before in zip(grads, kept, strict=True))
+    assert weights[0][0].item() != 1.0
 
 
 def test_clipping_can_be_switched_off() -> None:
