@@ -1,8 +1,8 @@
 """`python -m benchmarks.peers [SIZE ...]`: our update against sheeprl's, paired and interleaved, in one run.
 
-Two processes hold a learner each, of the same size and on the same rows, and update in turn, so that a busy moment
-hits both alike. A round is one update of each; its ratio is ours over theirs in CPU time. Exit code 1 when the median
-ratio of a size is over its limit. Run by `make bench-peers`, which makes the peer's environment first.
+Two processes for every size hold a learner each, of the same size and on the same rows, and update in turn, so that a
+busy moment hits both alike. A round is one update of each; its ratio is ours over theirs in CPU time. Exit code 1 when
+the median ratio of a size is over its limit. Run by `make bench-peers`, which makes the peer's environment first.
 """
 
 from __future__ import annotations
@@ -77,23 +77,32 @@ class Result:
     profiles: tuple[dict[str, Any], dict[str, Any]]
 
 
-def measure(size: Size, rounds: int, threads: int, ours: Sequence[str], theirs: Sequence[str]) -> Result:
-    """Return the timings of `rounds` rounds at one size, after two that warm up; sides take turns at going first."""
-    sides = Side(ours, size, threads), Side(theirs, size, threads)
+def measure(
+    sizes: Sequence[Size], rounds: int, threads: int, ours: Sequence[str], theirs: Sequence[str]
+) -> list[Result]:
+    """Return the timings of `rounds` rounds, after two that warm up; sides take turns at going first.
+
+    Every round updates every size: a machine's slow minutes hit all sizes alike instead of deciding about one of them.
+    """
+    pairs = [(Side(ours, size, threads), Side(theirs, size, threads)) for size in sizes]
     for number in range(rounds + 2):
-        for side in sides if number % 2 else reversed(sides):
-            answer = side.ask("update")
-            if number >= 2:
-                side.updates.append(answer)
+        for sides in pairs:
+            for side in sides if number % 2 else reversed(sides):
+                answer = side.ask("update")
+                if number >= 2:
+                    side.updates.append(answer)
+    return [_result(size, *sides) for size, sides in zip(sizes, pairs, strict=True)]
 
+
+def _result(size: Size, ours: Side, theirs: Side) -> Result:
     def ratios(clock: str) -> list[float]:
-        return [a[clock] / b[clock] for a, b in zip(sides[0].updates, sides[1].updates, strict=True)]
+        return [a[clock] / b[clock] for a, b in zip(ours.updates, theirs.updates, strict=True)]
 
-    flops = tuple(side.ask("flops")["flops"] for side in sides)
-    profiles = tuple(side.ask("profile") for side in sides)
-    for side in sides:
+    flops = ours.ask("flops")["flops"], theirs.ask("flops")["flops"]
+    profiles = ours.ask("profile"), theirs.ask("profile")
+    for side in (ours, theirs):
         side.close()
-    return Result(size, *sides, ratios("cpu_s"), ratios("wall_s"), flops, profiles)  # type: ignore[arg-type]
+    return Result(size, ours, theirs, ratios("cpu_s"), ratios("wall_s"), flops, profiles)
 
 
 def product_rate(threads: int) -> float:
@@ -158,21 +167,22 @@ def shares_of(results: Sequence[Result]) -> Table:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("sizes", nargs="*", default=list(SIZES), help=f"of {', '.join(SIZES)}; default all")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--threads", type=int, default=1, help="of each side; 1 is the default of both products")
     parser.add_argument("--ours", default=sys.executable, help="python of our side")
     parser.add_argument("--peer", default=str(PEER_PYTHON), help="python of the peer's environment")
     options = parser.parse_args()
+    if unknown := [name for name in options.sizes if name not in SIZES]:
+        parser.error(f"no size {', '.join(unknown)}; there are {', '.join(SIZES)}")
     rate = product_rate(options.threads)
     print(f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, {options.threads} threads, float32")
     print(f"{rate:.0f} GFLOP per CPU second in matrix products\n")
-    results = []
-    for name in options.sizes:
-        ours, theirs = (
-            [python, "-m", f"benchmarks.peers.{side}"]
-            for python, side in ((options.ours, "ours"), (options.peer, "sheeprl_side"))
-        )
-        results.append(measure(SIZES[name], options.rounds, options.threads, ours, theirs))
+    ours, theirs = (
+        [python, "-m", f"benchmarks.peers.{side}"]
+        for python, side in ((options.ours, "ours"), (options.peer, "sheeprl_side"))
+    )
+    sizes = [SIZES[name] for name in options.sizes]
+    results = measure(sizes, options.rounds, options.threads, ours, theirs)
     print(table_of(results, rate).to_text())
     print(shares_of(results).to_text())
     return 0 if all(statistics.median(r.ratios) <= r.size.limit.promised for r in results) else 1
