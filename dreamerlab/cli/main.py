@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -92,6 +93,10 @@ def _from_parser(error: Any, arguments: list[str]) -> int:
     if option is not None and context is not None and type(error).__name__ == "NoSuchOption":
         known = [name for parameter in context.command.params for name in parameter.opts]
         message = f"no option is called '{option}'{did_you_mean(option, known)}"
+    # The parser names the choices and keeps the word that is none of them to its message.
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", ())
+    if refused := re.search(r": '(.*)' is not one of", message):
+        message += did_you_mean(refused[1], map(str, choices))
     message = message[:1].lower() + message[1:]
     # Some of the parser's errors forget which command they are about: it is the first word then.
     first = " ".join(["dreamerlab", *arguments[:1]])

@@ -61,6 +61,13 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...], str]] = {
     "unknown subcommand": (("config", "explane"), 2, ("did you mean 'explain'?",), "config --help"),
     "unknown option": (("list", "--al"), 2, ("no option is called '--al'", "did you mean '--all'?"), "list --help"),
     "option without value": ((*BASELINE, "--seeds"), 2, ("--seeds",), "run --help"),
+    "unknown choice": (
+        ("eval", "R1", "--policy", "moed"),
+        2,
+        ("'moed' is not one of 'mode', 'sample', 'both'", "(did you mean 'mode'?)"),
+        "eval --help",
+    ),
+    "a choice far from all": (("watch", "R1", "--outcome", "never"), 2, ("'never' is not one of",), "watch --help"),
     "too many words": (("status", "R1", "R2"), 2, ("R2",), "status --help"),
     "seed is no number": (("resume", "R1", "--seed", "x"), 2, ("--seed",), "resume --help"),
     "init onto a file": (("init", "protocol/workspace.yaml"), 4, ("is a file",), "init PATH"),
