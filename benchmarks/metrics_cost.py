@@ -49,8 +49,7 @@ class Recording(TorchDispatchMode):
 def only_for_metrics(operations: Sequence[Operation], wanted: Iterable[Tensor]) -> list[Operation]:
     """Return the operations that nothing in `wanted` follows from, in order.
 
-    Followed backwards from memory to memory, so that what is written through a view is followed too. What is kept for a
-    gradient alone counts as a metric: rather too much than too little.
+    Followed backwards from memory to memory, so that what is written through a view is followed too.
     """
     needed = {_memory(tensor) for tensor in wanted}
     others: list[Operation] = []
@@ -94,8 +93,12 @@ def _of_preset(preset: str | None, overrides: list[str]) -> list[tuple[str, floa
     batch = to_batch(sample, torch.device("cpu"))
     with Recording() as recording:
         losses, observed = session.agent.losses(batch, torch.Generator().manual_seed(0))
+    with Recording() as backwards:
+        session.agent._gradients(losses.terms, ("world", "actor", "critic"))
     assert losses.model is not None  # what replay may rank rows by
     kept = [*losses.terms.values(), losses.model, *observed, *session.agent.state_dict(keep_vars=True).values()]
+    # What gradients are computed from is no metric either.
+    kept += _tensors([(args, kwargs) for _, args, kwargs, _ in backwards.operations])
     extra = only_for_metrics(recording.operations, kept)
 
     # Called as directly as Python can: an operation in its place has no wrapper of the recording around it.

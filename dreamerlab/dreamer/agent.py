@@ -27,7 +27,7 @@ from dreamerlab.dreamer.actions import ActionCodec
 from dreamerlab.dreamer.batch import Batch, Carry, Update, in_type
 from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.factory import make_parts
-from dreamerlab.dreamer.maths import worth
+from dreamerlab.dreamer.maths import averaged, worth
 from dreamerlab.dreamer.optim import make_optimizer
 from dreamerlab.dreamer.products import computing_in
 from dreamerlab.dreamer.schedules import Learn
@@ -179,7 +179,7 @@ class Agent(nn.Module):
             observed = self.world.observe(batch, generator)
             world = self.world.losses(batch, observed)
         model_loss = self._model_loss(world.terms)
-        metrics = {"wm/loss": model_loss.mean(), **world.metrics}
+        metrics = averaged({"wm/loss": model_loss, **world.metrics})
         by_worth = self.config.replay.priority == "xp"
         if learn == "world":
             rank = worth(world.terms["recon"]) if by_worth else None

@@ -25,7 +25,7 @@ from dreamerlab.dreamer.distributions import Encoded, TwoHot
 from dreamerlab.dreamer.dynamics import Apart, ApartPolicy, Losses
 from dreamerlab.dreamer.family import Imaginable
 from dreamerlab.dreamer.freezing import frozen
-from dreamerlab.dreamer.maths import lambda_return, replay_return
+from dreamerlab.dreamer.maths import lambda_return, moments, replay_return
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
@@ -185,26 +185,32 @@ class Behavior(nn.Module):
 
         value_loss, towards, target = self._critic_loss(value_logits, value_probs, returns, slow_value[:horizon])
         value_loss = weight * value_loss
-        low, high = self.return_scale.ends()
-        metrics = {
-            **policy_metrics,
-            **explored,
-            "behavior/return_p5": low,
-            "behavior/return_p95": high,
-            "behavior/return_scale_raw": high - low,
-            "behavior/return_scale": scale,
-            "behavior/return_scale_at_limit": (scale <= self.return_scale.limit).to(scale.dtype),
-            "behavior/imagined_return": returns.mean(),
-            "behavior/imagined_reward": imagined.reward.detach().mean(),
-            "behavior/imagined_reward_std": imagined.reward.detach().std(correction=0),
-            "behavior/imagined_continue": imagined.cont[1:].detach().mean(),
-            "behavior/imagined_survival": imagined.cont[1:].detach().prod(0).mean() / self.discount**horizon,
-            "behavior/value": value[:-1].mean(),
-            "behavior/value_std": value[:-1].std(correction=0),
-            "behavior/value_ceiling_frac": value.abs().max() / self.twohot.largest,
-            "behavior/value_loss": value_loss.detach().mean(),
-            "behavior/value_excess": (towards - self.twohot.floor(target)).mean(),
-        }
+        with torch.no_grad():
+            low, high = self.return_scale.ends()
+            arrived = imagined.cont[1:]
+            of_states = {
+                "behavior/imagined_reward": imagined.reward,
+                "behavior/value": value[:-1],
+                "behavior/imagined_return": returns,
+                "behavior/imagined_continue": arrived,
+                "behavior/value_loss": value_loss,
+                "behavior/value_excess": (towards - self.twohot.floor(target)).view_as(returns),
+            }
+            averages, deviations = moments(of_states)
+            metrics = {
+                **policy_metrics,
+                **explored,
+                **averages,
+                "behavior/return_p5": low,
+                "behavior/return_p95": high,
+                "behavior/return_scale_raw": high - low,
+                "behavior/return_scale": scale,
+                "behavior/return_scale_at_limit": (scale <= self.return_scale.limit).to(scale.dtype),
+                "behavior/imagined_reward_std": deviations[0],
+                "behavior/imagined_survival": arrived.prod(0).mean() / self.discount**horizon,
+                "behavior/value_std": deviations[1],
+                "behavior/value_ceiling_frac": value.abs().max() / self.twohot.largest,
+            }
         return Losses({"policy": policy, "value": value_loss}, metrics), returns[0]
 
     def _with_bonus(self, imagined: Imagined, made: Tensor | None) -> tuple[Float[Tensor, "H N"], dict[str, Tensor]]:

@@ -162,7 +162,7 @@ class Decoder(nn.Module):
             error = self.images.losses(features.flatten(0, -2), self.pictures.stacked(obs))
             costs["wm/image_loss"] = error.unflatten(0, features.shape[:-1])
         recon = sum(costs.values(), start=features.new_zeros(())) if len(costs) > 1 else next(iter(costs.values()))
-        return Losses({"recon": recon}, {name: cost.detach().mean() for name, cost in costs.items()})
+        return Losses({"recon": recon}, {name: cost.detach() for name, cost in costs.items()})
 
 
 def _joined(outputs: nn.ModuleList, hidden: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def entropy(dist: Categorical) -> Float[Tensor, "*rows"]:
 @torch.no_grad()
 def mean_entropy(dist: Categorical, rows: int) -> Float[Tensor, ""]:
     """Return the entropy of all latents of a row, in nats, averaged over so many rows."""
-    return torch.dot(dist.probs.flatten(), dist.log_probs.flatten()) / -rows
+    return (dist.probs * dist.log_probs).sum() / -rows
 
 
 @torch.no_grad()
@@ -297,7 +297,7 @@ class TwoHot(nn.Module):
     @staticmethod
     def floor(target: Encoded) -> Float[Tensor, "*rows"]:
         """Return the entropy of the target: the cross-entropy cannot go below it (FACTS A5)."""
-        return -torch.special.xlogy(target.weights, target.weights).sum(-1)
+        return torch.special.entr(target.weights).sum(-1)
 
 
 class _TwoHotCrossEntropy(torch.autograd.Function):
@@ -325,4 +325,4 @@ def continue_loss(logit: Float[Tensor, "*rows"], target: Float[Tensor, "*rows"])
 
 def continue_floor(target: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """Return the entropy of the continue target, the least value of `continue_loss`."""
-    return -torch.special.xlogy(target, target) - torch.special.xlogy(1.0 - target, 1.0 - target)
+    return torch.special.entr(target) + torch.special.entr(1.0 - target)

@@ -55,10 +55,11 @@ class Apart(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Named losses, one value per element, and metrics as 0-dim tensors without gradient."""
+    """Named losses, one value per element, and metrics without gradient."""
 
     terms: dict[str, Tensor]
     metrics: dict[str, Tensor]
+    """One number each; of a part of the world model also one per element, for `maths.averaged`."""
     rank: Tensor | None = None
     """Of every row of a window, where replay ranks rows by something else than the world model's loss."""
     model: Tensor | None = None

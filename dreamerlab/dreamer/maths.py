@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Shaped
@@ -58,6 +58,35 @@ def spread(rows: Float[Tensor, "N F"]) -> Float[Tensor, ""]:
     return (rows - rows.mean(0)).square().mean(0).sqrt().mean()
 
 
+@torch.no_grad()
+def averaged(metrics: Mapping[str, Tensor]) -> dict[str, Float[Tensor, ""]]:
+    """Return metrics, each either one number already or the mean of its elements.
+
+    Those of one shape at once: at small sizes a mean of one costs as much as a mean of ten.
+    """
+    alike: dict[torch.Size, list[str]] = {}
+    for name, value in metrics.items():
+        if value.dim():
+            alike.setdefault(value.shape, []).append(name)
+    numbers = dict(metrics)
+    for names in alike.values():
+        rows = torch.stack([metrics[name] for name in names]).flatten(1)
+        numbers |= zip(names, rows.mean(1).unbind(), strict=True)
+    return numbers
+
+
+@torch.no_grad()
+def moments(elements: Mapping[str, Float[Tensor, "*shape"]]) -> tuple[dict[str, Tensor], Float[Tensor, " K"]]:
+    """Return the means of tensors of one shape, by the same names, and in the same order their standard deviations.
+
+    All at once, like `averaged`; the deviations are those of just these elements.
+    """
+    rows = torch.stack(tuple(elements.values())).flatten(1)
+    # What normalises layers computes both in one pass that is exact and vectorised; torch's own deviation is neither.
+    _, mean, inverse = torch.native_layer_norm(rows, rows.shape[1:], None, None, 0.0)
+    return dict(zip(elements, mean.flatten().unbind(), strict=True)), inverse.flatten().reciprocal()
+
+
 def running_sum(x: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:
     """Return the sum of the first 1, 2, .. K elements of every row.
 
@@ -80,6 +109,13 @@ def ones(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "
     """Return so many ones."""
     with torch.inference_mode(False):
         return torch.ones(size, dtype=dtype, device=device)
+
+
+@functools.cache
+def constant(value: float, dtype: torch.dtype, device: torch.device) -> Float[Tensor, ""]:
+    """Return one number; whoever asks gets the same tensor."""
+    with torch.inference_mode(False):
+        return torch.full((), value, dtype=dtype, device=device)
 
 
 def symexp_bins(count: int, high: float) -> Float[Tensor, " count"]:

@@ -22,7 +22,7 @@ from dreamerlab.dreamer.dynamics import Losses
 from dreamerlab.dreamer.family import Imaginable
 from dreamerlab.dreamer.freezing import frozen
 from dreamerlab.dreamer.gaussian import squared_error
-from dreamerlab.dreamer.maths import lambda_return
+from dreamerlab.dreamer.maths import lambda_return, moments
 from dreamerlab.dreamer.mlp_parts import Scalar
 from dreamerlab.dreamer.networks import MLP
 from dreamerlab.dreamer.policies import make_policy_head
@@ -110,17 +110,21 @@ class MlpBehavior(nn.Module):
         with torch.no_grad():
             cont = imagined.cont[1:].detach()
             reward, error = imagined.reward.detach(), value - returns
+            of_states = {
+                "behavior/imagined_reward": reward,
+                "behavior/value": value,
+                "behavior/imagined_return": returns,
+                "behavior/imagined_continue": cont,
+                "behavior/value_mse": error.square(),
+                "behavior/td_error": error,
+            }
+            averages, deviations = moments(of_states)
             metrics = {
                 **policy_metrics,
-                "behavior/imagined_return": returns.mean(),
-                "behavior/imagined_reward": reward.mean(),
-                "behavior/imagined_reward_std": reward.std(correction=0),
-                "behavior/imagined_continue": cont.mean(),
+                **averages,
+                "behavior/imagined_reward_std": deviations[0],
                 "behavior/imagined_survival": cont.prod(0).mean() / self.discount**horizon,
-                "behavior/value": value.mean(),
-                "behavior/value_std": value.std(correction=0),
-                "behavior/value_mse": error.square().mean(),
-                "behavior/td_error": error.mean(),
+                "behavior/value_std": deviations[1],
             }
         return Losses({"policy": policy, "value": value_loss}, metrics), returns[0]
 

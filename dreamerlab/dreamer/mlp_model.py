@@ -81,16 +81,15 @@ class MlpWorldModel(nn.Module):
         auxiliary = self.auxiliary.losses(flat, batch.targets)
         with torch.no_grad():
             assert rewards.std is not None
-            cont_mean = cont.mean()
             error = (rewards.mean.view(shape) - batch.reward).abs()
             metrics = {
                 **decoded.metrics,
                 "wm/reward_nll_nats": reward.mean() + least_nll(self.reward.min_std),
                 "wm/reward_std": rewards.std.mean(),
                 "wm/reward_mae": _weighted(error, received).mean(),
-                "wm/continue_loss": cont_mean,
-                "wm/continue_excess": cont_mean - continue_floor(target).mean(),
-                "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype).mean(),
+                "wm/continue_loss": cont.detach(),
+                "wm/continue_excess": cont - continue_floor(target),
+                "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype),
                 "wm/feature_std": spread(flat.detach()),
                 **core.metrics,
                 **auxiliary.metrics,

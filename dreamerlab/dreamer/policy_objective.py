@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dreamerlab.config.schedule import parse_schedule
 from dreamerlab.config.schema_learning import Behavior as BehaviorConfig
+from dreamerlab.dreamer.maths import constant, moments
 from dreamerlab.dreamer.policies import PolicyHead
 from dreamerlab.dreamer.schedules import factor
 from dreamerlab.dreamer.temperature import Temperature
@@ -60,17 +61,14 @@ class PolicyObjective:
         eta = self._entropy_scale(made, weight)
         policy = -weight * (gain + eta * rewarded)
         with torch.no_grad():
+            metrics = self._metrics(policy, gain, credit, scaled, log_prob, entropy_nats, rewarded, weight, eta)
             of_actions = self.head.metrics(raw, action)
             if BASE in of_actions:  # under tanh the action's own entropy is another, and has no closed form (M-ENT-05)
                 of_actions["behavior/entropy_squashed_nats"] = -log_prob.mean()
-            metrics = {
-                **self._terms(policy, gain, rewarded, weight, eta),
-                **_of_advantages(scaled, log_prob),
-                **self._of_entropy(entropy_nats, rewarded, of_actions),
-                "behavior/entropy_scale": eta if isinstance(eta, Tensor) else weight.new_full((), eta),
-            }
-            size = metrics["behavior/gain_abs_mean"] if credit is gain else credit.abs().mean()
-            metrics |= _contributions(size, eta * metrics["behavior/entropy_rewarded_nats"])
+            low, high = self.head.entropy_range
+            spread = max(high - low, 1e-12)  # a single choice has no entropy to have a share of
+            share = (of_actions.get(BASE, metrics["behavior/entropy_nats"]) - low) / spread
+            metrics |= {"behavior/entropy_frac": share, **of_actions}
             if self.temperature is not None:
                 self.temperature.follow(metrics["behavior/entropy_nats"])
         return policy, metrics
@@ -83,54 +81,54 @@ class PolicyObjective:
         assert made is not None, "a schedule of the entropy bonus needs the number of updates made"
         return self.config.entropy_scale * factor(self.schedule, made, like.dtype)
 
-    @staticmethod
-    def _terms(
-        policy: Tensor, gain: Tensor, rewarded: Tensor, weight: Tensor, eta: Tensor | float
+    def _metrics(
+        self,
+        policy: Float[Tensor, "H N"],
+        gain: Float[Tensor, "H N"],
+        credit: Float[Tensor, "H N"],
+        advantage: Float[Tensor, "H N"],
+        log_prob: Float[Tensor, "H N"],
+        entropy_nats: Float[Tensor, "H N"],
+        rewarded: Float[Tensor, "H N"],
+        weight: Float[Tensor, "H N"],
+        eta: Tensor | float,
     ) -> dict[str, Tensor]:
-        """Split the loss into its two terms (M-ADD-12, M-LOG-02)."""
-        total = policy.mean()
+        """Return what loss, advantages and entropy are like over all states.
+
+        The loss is split into its two terms (M-ADD-12, M-LOG-02), and what advantages and the entropy bonus weigh in
+        the objective, per state, compared (M-LOG-01, M-ENT-10).
+        """
+        size, gained = advantage.abs(), gain.abs()
+        averages, deviations = moments(
+            {
+                "behavior/advantage_mean": advantage,
+                "behavior/entropy_nats": entropy_nats,
+                "behavior/policy_loss": policy,
+                "behavior/gain_abs_mean": gained,
+                "behavior/advantage_contribution": gained if credit is gain else credit.abs(),
+                "behavior/advantage_abs_mean": size,
+                "behavior/log_prob_abs_mean": log_prob.abs(),
+                "behavior/entropy_rewarded_nats": rewarded,
+            }
+        )
         entropy_term = torch.dot(weight.flatten(), rewarded.flatten()) * (-eta / weight.numel())
+        contribution = eta * averages["behavior/entropy_rewarded_nats"]
+        least, largest = torch.aminmax(entropy_nats)
+        low, high = (constant(end, weight.dtype, weight.device) for end in self.head.entropy_range)
         return {
-            "behavior/policy_loss": total,
-            "behavior/policy_gradient_term": total - entropy_term,
+            **averages,
+            "behavior/policy_gradient_term": averages["behavior/policy_loss"] - entropy_term,
             "behavior/entropy_term": entropy_term,
-            "behavior/gain_abs_mean": gain.abs().mean(),
+            "behavior/advantage_std": deviations[0],
+            "behavior/advantage_abs_max": size.max(),
+            "behavior/entropy_std_nats": deviations[1],
+            "behavior/entropy_min_nats": least,
+            "behavior/entropy_max_nats": largest,
+            "behavior/entropy_lower_nats": low,
+            "behavior/entropy_upper_nats": high,
+            "behavior/entropy_scale": eta if isinstance(eta, Tensor) else constant(eta, weight.dtype, weight.device),
+            "behavior/entropy_contribution": contribution,
+            # While nothing is rewarded yet every advantage is 0: a metric has to stay finite.
+            "behavior/entropy_advantage_ratio": contribution
+            / averages["behavior/advantage_contribution"].clamp(min=LEAST_ADVANTAGE),
         }
-
-    def _of_entropy(self, entropy_nats: Tensor, rewarded: Tensor, of_actions: dict[str, Tensor]) -> dict[str, Tensor]:
-        mean = entropy_nats.mean()
-        low, high = torch.aminmax(entropy_nats)
-        least, largest = self.head.entropy_range
-        spread = max(largest - least, 1e-12)  # a single choice has no entropy to have a share of
-        return {
-            "behavior/entropy_nats": mean,
-            "behavior/entropy_rewarded_nats": mean if rewarded is entropy_nats else rewarded.mean(),
-            "behavior/entropy_std_nats": entropy_nats.std(correction=0),
-            "behavior/entropy_min_nats": low,
-            "behavior/entropy_max_nats": high,
-            "behavior/entropy_lower_nats": mean.new_full((), least),
-            "behavior/entropy_upper_nats": mean.new_full((), largest),
-            "behavior/entropy_frac": (of_actions.get(BASE, mean) - least) / spread,
-            **of_actions,
-        }
-
-
-def _of_advantages(scaled: Tensor, log_prob: Tensor) -> dict[str, Tensor]:
-    size = scaled.abs()
-    return {
-        "behavior/advantage_mean": scaled.mean(),
-        "behavior/advantage_std": scaled.std(correction=0),
-        "behavior/advantage_abs_mean": size.mean(),
-        "behavior/advantage_abs_max": size.max(),
-        "behavior/log_prob_abs_mean": log_prob.abs().mean(),
-    }
-
-
-def _contributions(advantage: Tensor, entropy: Tensor) -> dict[str, Tensor]:
-    """Compare what advantages and the entropy bonus weigh in the objective, per state (M-LOG-01, M-ENT-10)."""
-    return {
-        "behavior/advantage_contribution": advantage,
-        "behavior/entropy_contribution": entropy,
-        # While nothing is rewarded yet every advantage is 0: a metric has to stay finite.
-        "behavior/entropy_advantage_ratio": entropy / advantage.clamp(min=LEAST_ADVANTAGE),
-    }

@@ -79,16 +79,15 @@ class WorldModel(nn.Module):
             explored = {"wm/explore_loss": cost.detach().mean()}
             terms["auxiliary"] = terms["auxiliary"] + cost if "auxiliary" in terms else cost
         with torch.no_grad():
-            reward_mean, cont_mean = reward.mean(), cont.mean()
             metrics = {
                 **decoded.metrics,
-                "wm/reward_loss": reward_mean,
-                "wm/reward_excess": reward_mean - self.twohot.floor(encoded).mean(),
-                "wm/reward_mae": (self.twohot.mean(probs) - batch.reward.flatten()).abs().mean(),
-                "wm/continue_loss": cont_mean,
-                "wm/continue_excess": cont_mean - continue_floor(target).mean(),
+                "wm/reward_loss": reward.detach(),
+                "wm/reward_excess": reward - self.twohot.floor(encoded).view(shape),
+                "wm/reward_mae": (self.twohot.mean(probs).view(shape) - batch.reward).abs_(),
+                "wm/continue_loss": cont.detach(),
+                "wm/continue_excess": cont - continue_floor(target),
                 # Half of what the head says of a state that goes on: threshold 0.5 of the bare probability.
-                "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype).mean(),
+                "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype),
                 "wm/feature_std": spread(features.detach()[::4]),
                 **core.metrics,
                 **auxiliary.metrics,

@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as arrays
 
 from dreamerlab.dreamer import maths
 from dreamerlab.dreamer.maths import (
+    averaged,
     lambda_return,
+    moments,
     percentiles,
     replay_return,
     running_sum,
@@ -34,6 +36,43 @@ def t(values: object) -> torch.Tensor:
 
 def vector(length: int, low: float = -10.0, high: float = 10.0) -> st.SearchStrategy[np.ndarray]:
     return arrays.arrays(np.float64, length, elements=st.floats(low, high, width=32))
+
+
+# -- means and deviations
+
+
+def test_metrics_are_averaged_shape_by_shape_under_their_own_names_in_their_order() -> None:
+    turned = t([[1.0, 3.0, 5.0], [2.0, 4.0, 9.0]]).T
+    metrics = {"a": t([1.0, 2.0, 6.0]), "once": t(7.0), "b": turned, "c": t([0.0, 0.0, 1.5])}
+    assert {name: x.item() for name, x in averaged(metrics).items()} == {"a": 3.0, "once": 7.0, "b": 4.0, "c": 0.5}
+    assert list(averaged(metrics)) == list(metrics)
+    assert averaged({"once": metrics["once"]})["once"] is metrics["once"]
+
+
+def test_what_is_averaged_has_no_gradient() -> None:
+    x = t([1.0, 2.0]).requires_grad_()
+    assert not averaged({"x": x})["x"].requires_grad
+    means, deviations = moments({"x": x})
+    assert not means["x"].requires_grad
+    assert not deviations.requires_grad
+
+
+@given(vector(6), vector(6, -(2.0**-10), 2.0**-10), st.floats(-1e4, 1e4))
+def test_moments_are_numpys(x: np.ndarray, y: np.ndarray, offset: float) -> None:
+    means, deviations = moments({"x": t(x).view(2, 3), "y": t(y + offset).view(2, 3)})
+    assert {name: mean.item() for name, mean in means.items()} == pytest.approx(
+        {"x": x.mean(), "y": (y + offset).mean()}, abs=1e-9
+    )
+    assert deviations.tolist() == pytest.approx([x.std(), (y + offset).std()], abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_deviations_of_single_precision_do_not_cancel(dtype: torch.dtype) -> None:
+    rows = torch.stack([torch.full((640,), 0.3), 1000.0 + torch.linspace(0.0, 1.0, 640)]).to(dtype)
+    _, deviations = moments({"same": rows[0], "far": rows[1]})
+    assert deviations.dtype == dtype
+    assert deviations[0].item() < 1e-6
+    assert deviations[1].item() == pytest.approx(rows[1].double().std(correction=0).item(), rel=1e-4)
 
 
 # -- symlog, symexp
