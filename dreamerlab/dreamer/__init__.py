@@ -3,8 +3,8 @@
 Read top-down: `agent` (the story) -> `world_model` (losses) -> `dynamics` (the contract of a recurrent core) ->
 `rssm` (with `core`) -> `behavior` (imagination, actor, critic) -> `codecs` (with `images`; `heads` beside it) ->
 `networks` -> `distributions` -> `maths` -> `optim`. `prediction` looks at what a trained world model expects.
-`scan`, `stack`, `norms` and `products` are where an update is fast: gradients written out, and libraries chosen;
-`cuda_graphs` records a whole update for a GPU.
+`scan`, `stack`, `one_hots`, `norms` and `products` are where an update is fast: gradients written out, libraries
+chosen; `cuda_graphs` records a whole update for a GPU.
 Time alignment of observations, actions, rewards and flags is drawn in `dreamerlab.experience.episode`.
 
 Letters of tensor shapes, everywhere in this package:

@@ -27,11 +27,12 @@ from dreamerlab.dreamer.family import Imaginable
 from dreamerlab.dreamer.freezing import frozen
 from dreamerlab.dreamer.maths import lambda_return, moments, replay_return
 from dreamerlab.dreamer.networks import MLP
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
 from dreamerlab.dreamer.schedules import factor
-from dreamerlab.dreamer.stack import OneHots, rows_at_once, written_out
+from dreamerlab.dreamer.stack import rows_at_once, written_out
 from dreamerlab.dreamer.temperature import Temperature
 from dreamerlab.spaces import ActionSpec
 

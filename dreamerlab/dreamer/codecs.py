@@ -18,7 +18,7 @@ from dreamerlab.dreamer.dynamics import Losses
 from dreamerlab.dreamer.images import SHRINK, ImageDecoder, ImageEncoder
 from dreamerlab.dreamer.maths import symlog
 from dreamerlab.dreamer.networks import MLP, Linear
-from dreamerlab.dreamer.stack import OneHots
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.errors import UsageError
 from dreamerlab.spaces import EnvSpec, ObsSpec
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from dreamerlab.dreamer.stack import OneHots
+from dreamerlab.dreamer.one_hots import OneHots
 
 ImaginedPolicy = Callable[[Tensor, int], tuple[Tensor, Tensor | None]]
 """Given features (N, F) and the number of the imagined step, returns one action (N, A) per rollout and its encoding

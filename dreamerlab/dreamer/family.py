@@ -20,8 +20,8 @@ from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import Decoder, Encoder
 from dreamerlab.dreamer.dynamics import Dynamics, Losses, Observed
 from dreamerlab.dreamer.heads import AuxiliaryHeads
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.dreamer.policies import PolicyHead
-from dreamerlab.dreamer.stack import OneHots
 
 
 @runtime_checkable

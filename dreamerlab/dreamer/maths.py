@@ -91,8 +91,10 @@ def running_sum(x: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows K"]:
     """Return the sum of the first 1, 2, .. K elements of every row.
 
     On a GPU torch refuses its own where everything has to repeat bit for bit; a product with a triangle of ones does.
+    On a CPU that is twice as fast for short rows without a ragged end.
     """
-    if x.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+    short = x.shape[-1] in (LANES, 2 * LANES)
+    if short if x.device.type == "cpu" else torch.are_deterministic_algorithms_enabled():
         return x @ triangle(x.shape[-1], x.dtype, x.device)
     return x.cumsum(-1)
 

@@ -20,7 +20,7 @@ from dreamerlab.dreamer.heads import AuxiliaryHeads
 from dreamerlab.dreamer.maths import logit, shift_actions, spread
 from dreamerlab.dreamer.mlp_dynamics import MlpDynamics
 from dreamerlab.dreamer.mlp_parts import Representation, Scalar, Transition
-from dreamerlab.dreamer.stack import OneHots
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.spaces import EnvSpec
 
 

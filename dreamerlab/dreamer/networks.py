@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dreamerlab.dreamer.norms import rms_silu
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.dreamer.products import affine
-from dreamerlab.dreamer.stack import Layer, OneHots, Tape, evened, read_stack, run_stack, written_out
+from dreamerlab.dreamer.stack import Layer, Tape, evened, read_stack, run_stack, written_out
 
 
 def init_weight(shape: tuple[int, ...], fan_in: int, scale: float = 1.0) -> nn.Parameter:

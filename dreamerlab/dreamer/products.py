@@ -29,6 +29,8 @@ PART = 1024
 NARROW = 16
 """Outputs below which, for `MANY` rows, MKL is several times faster on a weight that lies column by column."""
 MANY = 64
+WIDESPREAD = 2**17
+"""Results from which on it is dearer to spread the bias over new memory before the product than to add it after."""
 
 
 def is_intel(listing: Path = Path("/proc/cpuinfo")) -> bool:
@@ -85,7 +87,11 @@ def product(
         return _onednn(x, weight.t(), bias)
     if _narrow(x, weight):
         weight = weight.t().contiguous().t()
-    return x @ weight if bias is None else torch.addmm(bias, x, weight)
+    if bias is None:
+        return x @ weight
+    if bias.ndim == 1 and x.shape[0] * weight.shape[1] >= WIDESPREAD:
+        return (x @ weight).add_(bias)
+    return torch.addmm(bias, x, weight)
 
 
 def add_product(

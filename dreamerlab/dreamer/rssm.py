@@ -34,9 +34,10 @@ from dreamerlab.dreamer.dynamics import Advanced, Apart, ApartPolicy, ImaginedPo
 from dreamerlab.dreamer.maths import tanh, tanh_
 from dreamerlab.dreamer.networks import MLP, BlockLinear, Linear, NormSiLU, add_blocks, add_blocks_
 from dreamerlab.dreamer.norms import rms_silu, rms_silu_
+from dreamerlab.dreamer.one_hots import OneHots, bias_inside, one_hot_product
 from dreamerlab.dreamer.products import add_product, affine
 from dreamerlab.dreamer.scan import Scanned, Weights, scan
-from dreamerlab.dreamer.stack import OneHots, bias_inside, one_hot_product, written_out
+from dreamerlab.dreamer.stack import written_out
 from dreamerlab.spaces import ActionSpec
 
 

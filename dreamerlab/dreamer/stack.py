@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from dreamerlab.dreamer.maths import LANES
 from dreamerlab.dreamer.norms import Normed, activated, norm_silu, norm_silu_gradient, rms_silu_
-from dreamerlab.dreamer.products import add_product, packed, product, weight_gradient
+from dreamerlab.dreamer.one_hots import OneHots, bias_inside, one_hot_gradient, one_hot_product
+from dreamerlab.dreamer.products import packed, product, weight_gradient
 
 
 def rows_at_once(width: int) -> int:
@@ -55,26 +55,6 @@ class Layer(NamedTuple):
     bias: Float[Tensor, " O"] | None
     """None where it is part of the weight (see `_with_bias_inside`)."""
     scale: Float[Tensor, " O"] | None
-
-
-class OneHots(NamedTuple):
-    """Where the last columns of some rows are one-hots: their product with a weight is a sum of a few of its rows.
-
-    Then these columns need not be there: rows may end before them.
-    """
-
-    start: int
-    """First of these columns."""
-    columns: Int[Tensor, "N S"]
-    """Which columns are 1: each place along S has a stretch of its own, one behind the other."""
-
-    def rows(self, start: int, stop: int | None = None) -> OneHots:
-        """Return what is known of some rows."""
-        return OneHots(self.start, self.columns[start:stop])
-
-    def split(self, rows: int) -> list[OneHots]:
-        """Return what is known of so many rows at a time."""
-        return [OneHots(self.start, columns) for columns in self.columns.split(rows)]
 
 
 def run_stack(
@@ -115,13 +95,6 @@ def _with_bias_inside(layers: Sequence[Layer], one_hots: OneHots | None, rows: i
         return layers
     inside = bias_inside(first.weight, first.bias, one_hots)
     return [first._replace(weight=inside, bias=None), *rest]
-
-
-def bias_inside(weight: Float[Tensor, "I O"], bias: Float[Tensor, " O"], one_hots: OneHots) -> Float[Tensor, "I O"]:
-    """Return a weight whose rows bring the bias: every input picks one of them for each place of its one-hots."""
-    weight = weight.clone()
-    weight[one_hots.start :] += bias / one_hots.columns.shape[1]
-    return weight
 
 
 class Tape:
@@ -165,32 +138,6 @@ def _differentiable(
     normed = tuple(layer.scale is not None for layer in layers)
     tensors = [tensor for layer in layers for tensor in layer if tensor is not None]
     return _Stack.apply(x, one_hots, done, normed, *tensors)  # type: ignore[no-any-return]
-
-
-def one_hot_product(
-    x: Float[Tensor, "N I"], weight: Float[Tensor, "J O"], bias: Float[Tensor, " O"] | None, one_hots: OneHots | None
-) -> Float[Tensor, "N O"]:
-    """Return x @ weight, plus bias if given, without gradient; rows of the weight are gathered where x is one-hot."""
-    if one_hots is None:
-        return product(x, weight, bias)
-    start, columns = one_hots
-    gathered = functional.embedding_bag(columns, weight, mode="sum")
-    if start:
-        return add_product(gathered, x[:, :start], weight[:start], bias)
-    return gathered if bias is None else gathered.add_(bias)
-
-
-def one_hot_gradient(one_hots: OneHots, grad: Float[Tensor, "N O"], count: int) -> Float[Tensor, "{count} O"]:
-    """Return the gradient of the weight's rows from `start` on, `count` of them: each sums up the rows it was added to.
-
-    A product with the one-hots would make classes times as many multiplications.
-    """
-    columns = one_hots.columns - one_hots.start
-    # Short integers are what numpy sorts by their digits: ten times as fast as torch does, bytes twenty times.
-    digits = columns.numpy().T.astype(np.uint8 if count <= 256 else np.uint16)
-    ordered = torch.from_numpy(digits.argsort(axis=1, kind="stable")).flatten()
-    each = torch.bincount(columns.flatten(), minlength=count)
-    return functional.embedding_bag(ordered, grad, each.cumsum(0) - each, mode="sum")
 
 
 def _parts(x: Tensor, one_hots: OneHots | None, layers: Sequence[Layer]) -> Iterator[tuple[Tensor, OneHots | None]]:

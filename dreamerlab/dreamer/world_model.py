@@ -18,8 +18,8 @@ from dreamerlab.dreamer.explore import make_explorer
 from dreamerlab.dreamer.heads import AuxiliaryHeads
 from dreamerlab.dreamer.maths import logit, shift_actions, spread
 from dreamerlab.dreamer.networks import MLP
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.dreamer.rssm import RSSM
-from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.spaces import EnvSpec
 
 

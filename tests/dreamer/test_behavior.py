@@ -20,10 +20,10 @@ from dreamerlab.dreamer.behavior import Behavior, Imagined
 from dreamerlab.dreamer.distributions import TwoHot, categorical, entropy
 from dreamerlab.dreamer.dynamics import ImaginedPolicy
 from dreamerlab.dreamer.maths import lambda_return, replay_return
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.dreamer.policies import make_policy_head
 from dreamerlab.dreamer.policy_objective import PolicyObjective
 from dreamerlab.dreamer.return_scale import ReturnScale
-from dreamerlab.dreamer.stack import OneHots
 from dreamerlab.dreamer.world_model import WorldModel
 from dreamerlab.spaces import ActionSpec, EnvSpec
 from tests.oracles.cases import VECTORS, random_agent

@@ -250,9 +250,11 @@ def test_actions_are_shifted_right_by_one_A1() -> None:
 
 
 def test_a_running_sum_is_also_a_product_with_a_triangle() -> None:
-    """What a GPU computes where everything has to repeat; torch refuses cumsum there."""
-    x = torch.rand(7, 5, dtype=torch.float64)
-    torch.testing.assert_close(x @ triangle(5, x.dtype, x.device), running_sum(x))
+    """What a GPU computes where everything has to repeat; torch refuses cumsum there. 16 and 32 are even on a CPU."""
+    for length in (5, 16, 32, 48):
+        x = torch.rand(7, length, dtype=torch.float64)
+        torch.testing.assert_close(x @ triangle(length, x.dtype, x.device), running_sum(x))
+        torch.testing.assert_close(x.cumsum(-1), running_sum(x))
     before = torch.are_deterministic_algorithms_enabled()
     try:
         torch.use_deterministic_algorithms(True)

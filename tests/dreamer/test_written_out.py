@@ -22,8 +22,9 @@ from dreamerlab.dreamer import products, scan, stack
 from dreamerlab.dreamer.agent import Agent
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.networks import MLP
+from dreamerlab.dreamer.one_hots import OneHots
 from dreamerlab.dreamer.products import add_product, affine, computing_in, packed, product, weight_gradient
-from dreamerlab.dreamer.stack import Layer, OneHots, plain_gradients, run_stack
+from dreamerlab.dreamer.stack import Layer, plain_gradients, run_stack
 
 MakeConfig = Callable[..., Config]
 MakeAgent = Callable[..., Agent]
