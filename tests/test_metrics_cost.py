@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.metrics_cost import Recording, only_for_metrics
+from benchmarks.metrics_cost import Recording, as_called, only_for_metrics
 
 
 def test_operations_are_for_metrics_alone_if_nothing_wanted_follows_from_them() -> None:
@@ -19,3 +19,27 @@ def test_operations_are_for_metrics_alone_if_nothing_wanted_follows_from_them() 
         counted.amax()
     names = [str(func) for func, *_ in only_for_metrics(recording.operations, [loss, state])]
     assert names == ["aten.mean.default", "aten.add.Tensor", "aten.mul_.Tensor", "aten.amax.default"]
+
+
+def test_operations_are_repeated_as_an_update_asks_for_them() -> None:
+    x, total = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.zeros(2)
+    with Recording() as recording:
+        x.mean()
+        torch.stack([x, x]).flatten(1).sum(1)
+        torch.special.entr(x)
+        total.add_(x[0])
+        (x > 2.0).to(x.dtype)
+    calls = [as_called(operation) for operation in recording.operations]
+    known = {
+        operation[0].overloadpacket.__name__: call for operation, call in zip(recording.operations, calls, strict=True)
+    }
+    assert known["mean"] is torch.mean
+    assert known["stack"] is torch.stack
+    assert known["special_entr"] is torch._C._special.special_entr
+    assert known["add_"] is torch.Tensor.add_
+    for (_, args, kwargs, result), call in zip(recording.operations, calls, strict=True):
+        again = call(*args, **kwargs)
+        assert isinstance(again, torch.Tensor)
+        assert again.shape == result.shape
+        if again is not total:
+            assert torch.equal(again, result)

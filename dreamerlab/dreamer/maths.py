@@ -115,7 +115,7 @@ def ones(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "
 
 @functools.cache
 def constant(value: float, dtype: torch.dtype, device: torch.device) -> Float[Tensor, ""]:
-    """Return one number; whoever asks gets the same tensor."""
+    """Return one number; whoever asks gets the same tensor. With one of Python's own a single number takes longer."""
     with torch.inference_mode(False):
         return torch.full((), value, dtype=dtype, device=device)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import Decoder, Encoder
-from dreamerlab.dreamer.distributions import continue_floor, continue_loss
+from dreamerlab.dreamer.distributions import continue_excess, continue_loss
 from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.gaussian import GaussianHead, gaussian_nll, least_nll
 from dreamerlab.dreamer.heads import AuxiliaryHeads
@@ -88,7 +88,7 @@ class MlpWorldModel(nn.Module):
                 "wm/reward_std": rewards.std.mean(),
                 "wm/reward_mae": _weighted(error, received).mean(),
                 "wm/continue_loss": cont.detach(),
-                "wm/continue_excess": cont - continue_floor(target),
+                "wm/continue_excess": continue_excess(cont, target, going_on),
                 "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype),
                 "wm/feature_std": spread(flat.detach()),
                 **core.metrics,

@@ -5,6 +5,8 @@ Owns the policy's loss and everything logged about it. Rollouts, returns and the
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
@@ -65,10 +67,7 @@ class PolicyObjective:
             of_actions = self.head.metrics(raw, action)
             if BASE in of_actions:  # under tanh the action's own entropy is another, and has no closed form (M-ENT-05)
                 of_actions["behavior/entropy_squashed_nats"] = -log_prob.mean()
-            low, high = self.head.entropy_range
-            spread = max(high - low, 1e-12)  # a single choice has no entropy to have a share of
-            share = (of_actions.get(BASE, metrics["behavior/entropy_nats"]) - low) / spread
-            metrics |= {"behavior/entropy_frac": share, **of_actions}
+            metrics |= {**of_actions, **self._share(of_actions.get(BASE, metrics["behavior/entropy_nats"]))}
             if self.temperature is not None:
                 self.temperature.follow(metrics["behavior/entropy_nats"])
         return policy, metrics
@@ -111,10 +110,11 @@ class PolicyObjective:
                 "behavior/entropy_rewarded_nats": rewarded,
             }
         )
-        entropy_term = torch.dot(weight.flatten(), rewarded.flatten()) * (-eta / weight.numel())
-        contribution = eta * averages["behavior/entropy_rewarded_nats"]
+        number = partial(constant, dtype=weight.dtype, device=weight.device)
+        scale = eta if isinstance(eta, Tensor) else number(eta)
+        entropy_term = torch.dot(weight.flatten(), rewarded.flatten()) * scale * number(-1.0 / weight.numel())
+        contribution = scale * averages["behavior/entropy_rewarded_nats"]
         least, largest = torch.aminmax(entropy_nats)
-        low, high = (constant(end, weight.dtype, weight.device) for end in self.head.entropy_range)
         return {
             **averages,
             "behavior/policy_gradient_term": averages["behavior/policy_loss"] - entropy_term,
@@ -124,11 +124,20 @@ class PolicyObjective:
             "behavior/entropy_std_nats": deviations[1],
             "behavior/entropy_min_nats": least,
             "behavior/entropy_max_nats": largest,
-            "behavior/entropy_lower_nats": low,
-            "behavior/entropy_upper_nats": high,
-            "behavior/entropy_scale": eta if isinstance(eta, Tensor) else constant(eta, weight.dtype, weight.device),
+            "behavior/entropy_scale": scale,
             "behavior/entropy_contribution": contribution,
             # While nothing is rewarded yet every advantage is 0: a metric has to stay finite.
             "behavior/entropy_advantage_ratio": contribution
             / averages["behavior/advantage_contribution"].clamp(min=LEAST_ADVANTAGE),
+        }
+
+    def _share(self, entropy_nats: Float[Tensor, ""]) -> dict[str, Tensor]:
+        """Return the ends of the interval of the entropy, and where in it a mean entropy lies."""
+        low, high = self.head.entropy_range
+        number = partial(constant, dtype=entropy_nats.dtype, device=entropy_nats.device)
+        spread = number(max(high - low, 1e-12))  # a single choice has no entropy to have a share of
+        return {
+            "behavior/entropy_lower_nats": number(low),
+            "behavior/entropy_upper_nats": number(high),
+            "behavior/entropy_frac": (entropy_nats - number(low)) / spread,
         }

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dreamerlab.config.schema import Config
 from dreamerlab.dreamer.batch import Batch
 from dreamerlab.dreamer.codecs import Decoder, Encoder
-from dreamerlab.dreamer.distributions import TwoHot, continue_floor, continue_loss
+from dreamerlab.dreamer.distributions import TwoHot, continue_excess, continue_loss
 from dreamerlab.dreamer.dynamics import Losses, Observed
 from dreamerlab.dreamer.explore import make_explorer
 from dreamerlab.dreamer.heads import AuxiliaryHeads
@@ -85,7 +85,7 @@ class WorldModel(nn.Module):
                 "wm/reward_excess": reward - self.twohot.floor(encoded).view(shape),
                 "wm/reward_mae": (self.twohot.mean(probs).view(shape) - batch.reward).abs_(),
                 "wm/continue_loss": cont.detach(),
-                "wm/continue_excess": cont - continue_floor(target),
+                "wm/continue_excess": continue_excess(cont, target, going_on),
                 # Half of what the head says of a state that goes on: threshold 0.5 of the bare probability.
                 "wm/continue_accuracy": ((going > logit(0.5 * going_on)) != batch.is_terminal).to(cont.dtype),
                 "wm/feature_std": spread(features.detach()[::4]),

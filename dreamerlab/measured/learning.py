@@ -45,7 +45,7 @@ ROWS: tuple[Row, ...] = (
         "wm/latent_agreement_frac",
         "share",
         "none",
-        "share of latents of which prior and posterior have the same most likely class, of every fourth row and window",
+        "share of latents of which prior and posterior have the same most likely class, of every eighth window",
     ),
     (
         "wm/feature_std",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dreamerlab.dreamer.distributions import (
     TwoHot,
     categorical,
-    continue_floor,
+    continue_excess,
     continue_loss,
     draw_with_probs,
     entropy,
@@ -286,11 +286,18 @@ def test_support_and_number_of_bins_are_honoured() -> None:
 
 
 def test_continue_loss_and_its_floor_A4() -> None:
-    target = torch.tensor([1 - 1 / 333, 0.0])
-    assert continue_floor(target).tolist() == pytest.approx([0.0204, 0.0], abs=1e-4)
-    logit = torch.tensor([math.log(332.0), -30.0])
-    assert continue_loss(logit, target).tolist() == pytest.approx(continue_floor(target).tolist(), abs=1e-6)
-    assert continue_loss(torch.zeros(2), target).tolist() == pytest.approx([math.log(2)] * 2)
+    """The entropy of 1 - 1/333 is 0.0204 nats; an end is certain and has none."""
+    going_on = 1 - 1 / 333
+    target = torch.tensor([going_on, 0.0])
+    best = continue_loss(torch.tensor([math.log(332.0), -30.0]), target)
+    assert best.tolist() == pytest.approx([0.0204, 0.0], abs=1e-4)
+    assert continue_excess(best, target, going_on).tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+    unsure = continue_loss(torch.zeros(2), target)
+    assert unsure.tolist() == pytest.approx([math.log(2)] * 2)
+    assert continue_excess(unsure, target, going_on).tolist() == pytest.approx(
+        [math.log(2) - best[0].item(), math.log(2)]
+    )
+    assert torch.equal(continue_excess(unsure, target, 1.0), unsure)  # the bare probability is certain both ways
 
 
 # -- the other position of two disputes
