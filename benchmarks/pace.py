@@ -2,7 +2,9 @@
 
 Limits in CPU seconds were promised on one machine (protocol/reference/benchmarks.md); another one, or the same one
 beside busy neighbours, needs several times as long for the same work. So each such limit is taken times what a fixed
-piece of work costs here and now, measured before and after the benchmark that has it.
+piece of work costs meanwhile, on the same core: before and after says little where the pace changes within seconds.
+
+`python -m benchmarks.pace` does that work again and again, with pauses, and prints what each time cost.
 """
 
 from __future__ import annotations
@@ -10,8 +12,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 PROMISED_S = 0.092
 """CPU seconds of `work` on the machine of the promises.
@@ -21,10 +29,39 @@ long, 2.29 in the geometric mean.
 """
 
 
-def slowness(rounds: int = 5) -> float:
-    """Return the median CPU time of `work`, in multiples of `PROMISED_S`."""
-    work()
-    return statistics.median(_seconds() for _ in range(rounds)) / PROMISED_S
+PAUSE_S = 0.5
+
+
+class Pace:
+    """How slow the machine was while a benchmark ran."""
+
+    slowness = 1.0
+    """CPU time of `work` in multiples of `PROMISED_S`: what all of a stretch of time takes, its pace being uneven."""
+
+
+@contextmanager
+def alongside() -> Iterator[Pace]:
+    """Measure the pace within, of a single core, on which everything started within has to stay."""
+    pace, cores = Pace(), _cores()
+    if cores:
+        os.sched_setaffinity(0, {min(cores)})
+    command = [sys.executable, "-m", "benchmarks.pace"]
+    sampler = subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
+    assert sampler.stdout is not None
+    first = float(sampler.stdout.readline())
+    try:
+        yield pace
+    finally:
+        sampler.terminate()
+        # The last line may have been cut short.
+        *lines, _ = sampler.communicate()[0].split("\n")
+        if cores:
+            os.sched_setaffinity(0, cores)
+    pace.slowness = statistics.harmonic_mean([first, *map(float, lines)]) / PROMISED_S
+
+
+def _cores() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def work() -> str:
@@ -45,3 +82,10 @@ def _seconds() -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
+
+
+if __name__ == "__main__":
+    work()
+    while True:
+        print(_seconds(), flush=True)
+        time.sleep(PAUSE_S)

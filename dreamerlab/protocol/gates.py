@@ -72,7 +72,8 @@ def declared_change(proposal: Proposal, control: Arm, treatment: Arm, subject: s
     fresh = anew(subject)
     declared = {change.key: change for change in proposal.changes}
     differing = {one.key: one for one in diff(control.flat, treatment.flat, control.origins, treatment.origins)}
-    inert = {key: why for key, why in inactive_leaves(treatment.flat).items() if key in inactive_leaves(control.flat)}
+    nowhere = inactive_leaves(control.flat)
+    inert = {key: why for key, why in inactive_leaves(treatment.flat).items() if key in nowhere}
     for key, change in declared.items():
         now, origin = control.flat.get(key), control.origins.get(key, "default")
         if canonical(now) != canonical(change.before):
