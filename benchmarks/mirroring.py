@@ -24,7 +24,7 @@ from dreamerlab.runs.status import read_status, write_status
 from dreamerlab.runs.store import Workspace
 from tests.runs.records import a_line, make_run, make_workspace
 
-METRICS, LINES, ROUNDS = 40, 4000, 2
+METRICS, LINES, ROUNDS = 40, 4000, 3
 LIMIT = 1 / 0.7
 """Raw logging may be this many times as fast."""
 
