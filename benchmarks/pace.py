@@ -48,8 +48,8 @@ def alongside() -> Iterator[Pace]:
     command = [sys.executable, "-m", "benchmarks.pace"]
     sampler = subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
     assert sampler.stdout is not None
-    first = float(sampler.stdout.readline())
     try:
+        first = float(sampler.stdout.readline())
         yield pace
     finally:
         sampler.terminate()
